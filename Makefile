@@ -1,0 +1,38 @@
+# All set-up is done by the first target that needs it; `make reproduce` and `make test` work on a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CORES ?= all
+# uv does not read pip's settings, and without bytecode every first `import torch` costs seconds.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export UV_COMPILE_BYTECODE ?= 1
+
+.PHONY: setup reproduce test lint mlflow clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("hocbench needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+reproduce: $(READY)
+	$(BIN)/snakemake --cores $(CORES)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+mlflow: $(READY)
+	$(BIN)/hocbench mlflow ui
+
+# Keeps the environment; removes what the workflow made.
+clean:
+	rm -rf data/synthetic data/prepared results/embedded results/tiny logs .snakemake .mlflow

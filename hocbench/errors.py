@@ -1,0 +1,37 @@
+"""Errors that a user can act on.
+
+Every message says what is wrong, where (file, row, key) and what to do next. The command line prints the
+message without a traceback and exits with code 2.
+"""
+
+
+class HocbenchError(Exception):
+    """Base class of every mistake that the user, not the program, has to mend."""
+
+
+class ParameterError(HocbenchError):
+    """A key or a value of the parameters is wrong."""
+
+
+class DatasetError(HocbenchError):
+    """A dataset folder is missing, incomplete or not laid out as distributed."""
+
+
+class SplitError(HocbenchError):
+    """A split is impossible or would leak a subject from one part into another."""
+
+
+class FaceError(HocbenchError):
+    """Face crops cannot be made, or the crop store cannot be read."""
+
+
+class RunError(HocbenchError):
+    """A run directory is missing, incomplete or does not fit what is asked of it."""
+
+
+class NetworkError(HocbenchError, ValueError):
+    """A network or layer was asked for something that it does not offer."""
+
+
+class EvaluationError(HocbenchError):
+    """Scores cannot be computed from the tables that are there."""
