@@ -1,0 +1,82 @@
+"""LASSO on the CP weights λ by proximal steps, which make exact zeros (section 3.3 of the paper).
+
+λ sits before a BatchNorm, so shrinking all of it costs nothing and would then kill the network. Two measures keep
+the penalty meaningful: factor columns get unit norm once, so that λ carries the size of a component, and after each
+step the λ of a layer are rescaled to mean square 1.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hocbench.errors import NetworkError
+from hocbench.nn.factorized import FactorizedConv
+
+
+def factorized_layers(network: nn.Module) -> dict[str, FactorizedConv]:
+    """Name the factorized layers of a network.
+
+    Raises
+    ------
+    NetworkError
+        If there are none: LASSO acts on CP weights only.
+    """
+    layers = {name: module for name, module in network.named_modules() if isinstance(module, FactorizedConv)}
+    if not layers:
+        raise NetworkError("LASSO acts on the weights of CP-factorized layers, and this network has none")
+    return layers
+
+
+@torch.no_grad()
+def normalize_factors(network: nn.Module) -> None:
+    """Bring factor columns to unit norm, put their size into λ, then λ to mean square 1; done once, in place.
+
+    The last step scales each layer's output by a constant, which the BatchNorm behind it takes away again.
+    """
+    for layer in factorized_layers(network).values():
+        for factor in layer.factors.values():
+            norm = factor.norm(dim=0).clamp_min(torch.finfo(factor.dtype).tiny)
+            factor.div_(norm)
+            layer.weights.mul_(norm)
+        _rescale(layer.weights)
+
+
+class ProximalStep:
+    """Gradient step with soft threshold on every λ of a network.
+
+    Parameters
+    ----------
+    network : module
+        Its λ are taken out of the main optimiser by the caller.
+    penalty : float
+        LASSO weight, ≥ 0.
+    gradient_limit : float
+        Gradients of λ are clamped to this absolute value.
+    """
+
+    def __init__(self, network: nn.Module, penalty: float, gradient_limit: float) -> None:
+        self.weights = [layer.weights for layer in factorized_layers(network).values()]
+        self.penalty = penalty
+        self.gradient_limit = gradient_limit
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Move λ against its gradient by ``rate``, shrink it by ``rate · penalty``, rescale it."""
+        for weights in self.weights:
+            if weights.grad is None:
+                continue
+            step = weights.grad.clamp(-self.gradient_limit, self.gradient_limit)
+            weights.copy_(functional.softshrink(weights - rate * step, rate * self.penalty))
+            _rescale(weights)
+            weights.grad = None
+
+
+def _rescale(weights: torch.Tensor) -> None:
+    root_mean_square = weights.square().mean().sqrt()
+    if root_mean_square > 0:
+        weights.div_(root_mean_square)
+
+
+def count_zeros(network: nn.Module) -> dict[str, tuple[int, int]]:
+    """Count, per factorized layer, the components whose λ is exactly zero, and all components."""
+    return {name: (int((layer.weights == 0).sum()), layer.rank) for name, layer in factorized_layers(network).items()}
