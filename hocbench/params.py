@@ -1,0 +1,303 @@
+"""Types, descriptions, ranges and defaults of every key of ``params.yaml``."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from hocbench.errors import ParameterError
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("a window has a middle frame, give an odd number")
+    return value
+
+
+Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
+Rank = Literal["same"] | Annotated[int, Field(ge=1, strict=True)] | Positive
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AffectNetSynthetic(_Section):
+    """Size of the AffectNet-like still images."""
+
+    seed: Seed = Field(description="data seed")
+    images: Count = Field(description="training rows")
+    validation_images: Count = Field(description="rows of the official validation list")
+    size: Annotated[int, Field(ge=48)] = Field(description="pixels per side")
+
+
+class SewaSynthetic(_Section):
+    """Size of the SEWA-like video chats."""
+
+    seed: Seed = Field(description="data seed")
+    subjects: Annotated[int, Field(ge=4, multiple_of=2)] = Field(description="persons, two per session")
+    frames: Annotated[int, Field(ge=4)] = Field(description="frames per clip")
+    height: Annotated[int, Field(ge=48, multiple_of=2)] = Field(description="pixels")
+    width: Annotated[int, Field(ge=48, multiple_of=2)] = Field(description="pixels")
+    fps: Count = Field(description="frames and labels per second")
+    motion_cues: bool = Field(default=True, description="False makes the negative control without temporal information")
+
+
+class AfewVaSynthetic(_Section):
+    """Size of the AFEW-VA-like film clips."""
+
+    seed: Seed = Field(description="data seed")
+    clips: Count = Field(description="clips in all")
+    actors: Count = Field(description="persons in all")
+    frames_min: Annotated[int, Field(ge=4)] = Field(description="frames of the shortest clip")
+    frames_max: Annotated[int, Field(ge=4)] = Field(description="frames of the longest clip")
+    size: Annotated[int, Field(ge=48)] = Field(description="pixels per side")
+
+
+class Crop(_Section):
+    """How faces are cut out."""
+
+    size: Annotated[int, Field(ge=16)] = Field(description="pixels per side of a crop")
+    margin: Positive = Field(default=1.25, description="side of the crop in face sizes")
+    method: Literal["auto", "landmarks", "box", "detector"] = Field(
+        default="auto", description="where the face is taken from"
+    )
+
+
+class OfficialSplit(_Section):
+    """The dataset's own lists; part of its training list is kept for choices."""
+
+    kind: Literal["official"]
+    validation_share: Share
+    seed: Seed = 0
+
+
+class SessionSplit(_Section):
+    """Subject-independent parts with both partners of a session on one side."""
+
+    kind: Literal["sessions"]
+    ratio: tuple[Positive, Positive, Positive] = Field(description="training : validation : test")
+    seed: Seed = 0
+
+
+class SubjectSplit(_Section):
+    """Cross-validation folds by subject."""
+
+    kind: Literal["subjects"]
+    folds: Annotated[int, Field(ge=2)]
+    validation_share: Share
+    seed: Seed = 0
+
+
+class AffectNet(_Section):
+    """Still images."""
+
+    root: str = Field(description="dataset folder; below data/synthetic/ it is rendered, elsewhere it must exist")
+    synthetic: AffectNetSynthetic | None = Field(
+        default=None, description="used when the root lies below data/synthetic/"
+    )
+    crop: Crop
+    split: OfficialSplit
+    seeds: list[Seed] = Field(min_length=1, description="training seeds")
+
+
+Rival = Literal["static_dense", "frames", "untrained", "inflated", "scratch_dense", "scratch_cp"]
+
+
+class _Video(_Section):
+    root: str = Field(description="dataset folder; below data/synthetic/ it is rendered, elsewhere it must exist")
+    crop: Crop
+    folds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="folds to run")
+    seeds: list[Seed] = Field(min_length=1, description="training seeds, each among the static ones")
+    lasso: bool = Field(description="whether the LASSO sweep goes on to this dataset")
+    rivals: list[Rival] = Field(description="networks beside static, temporal and joint")
+
+
+class Sewa(_Video):
+    """Video chats."""
+
+    synthetic: SewaSynthetic | None = Field(default=None, description="used when the root lies below data/synthetic/")
+    split: SessionSplit
+
+
+class AfewVa(_Video):
+    """Film clips."""
+
+    synthetic: AfewVaSynthetic | None = Field(default=None, description="used when the root lies below data/synthetic/")
+    split: SubjectSplit
+
+
+class Datasets(_Section):
+    """One static dataset and two video datasets."""
+
+    affectnet: AffectNet
+    sewa: Sewa
+    afew_va: AfewVa
+
+
+class Network(_Section):
+    """Size of every ResNet-18."""
+
+    width: Count = Field(description="channels of the first stage")
+    stem: Literal["imagenet", "small"] = Field(description="7×7 with pooling, or 3×3")
+
+
+class Temporal(_Section):
+    """What transduction adds."""
+
+    kernel_size: Literal[1, 3, 5, 7, 9] = Field(default=3, description="frames seen by one convolution")
+    init: Literal["ones", "average", "centre"] = Field(default="ones", description="start of the temporal factors")
+    padding: Literal["zeros", "replicate"] = Field(default="zeros", description="at the ends of a clip")
+
+
+class LossWeights(_Section):
+    """Weights of the terms of the loss."""
+
+    rmse: Annotated[float, Field(ge=0)] = 1.0
+    pcc: Annotated[float, Field(ge=0)] = 1.0
+    ccc: Annotated[float, Field(ge=0)] = 1.0
+
+
+class Stage(_Section):
+    """One stage of training."""
+
+    epochs: Annotated[int, Field(ge=0)]
+    learning_rate: Positive = Field(description="peak of the one-cycle schedule")
+    batch_size: Annotated[int, Field(ge=2)] = Field(description="images, or clips of clip_length frames")
+
+
+class Stages(_Section):
+    """All stages."""
+
+    static: Stage
+    lasso: Stage
+    frames: Stage
+    temporal: Stage
+    joint: Stage
+    inflated: Stage
+    scratch: Stage
+
+
+class Training(_Section):
+    """What all stages share, and each stage."""
+
+    clip_length: Annotated[int, Field(ge=2)] = Field(description="frames of a training window")
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    gradient_clip: Positive = 1.0
+    warmup_share: Share = Field(default=0.25, description="share of the steps in which the learning rate rises")
+    mirror: bool = Field(default=True, description="random mirroring, the same for all frames of a clip")
+    loss_weights: LossWeights = LossWeights()
+    lasso_rate_factor: Positive = Field(default=250.0, description="learning rate of λ in units of the main one")
+    lasso_gradient_limit: Positive = Field(default=0.1, description="gradients of λ are clamped to this")
+    stop_at_static: bool = Field(default=False, description="end temporal training once the static level is reached")
+    reestimation_batches: Count = Field(default=16, description="batches that give BatchNorm its statistics anew")
+    stages: Stages
+
+
+class Sweep(_Section):
+    """What is varied."""
+
+    rank: list[Rank] = Field(min_length=1, description="'same', a number of components, or a multiple of 'same'")
+    lasso: list[Annotated[float, Field(ge=0)]] = Field(
+        min_length=1, description="LASSO weights; 0 is the plain network"
+    )
+
+
+class Evaluation(_Section):
+    """Intervals and controls."""
+
+    replicates: Annotated[int, Field(ge=100)] = Field(description="bootstrap replicates")
+    smoothing_windows: list[Odd] = Field(min_length=1, description="frames; the best on validation is taken")
+
+
+class Params(_Section):
+    """The whole of ``params.yaml``."""
+
+    profile: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")] = Field(description="name of the results folder")
+    seed: Seed = Field(description="root seed, from which all others are derived")
+    threads: Count = Field(default=1, description="threads of one training process")
+    datasets: Datasets
+    sweep: Sweep
+    network: Network
+    temporal: Temporal = Temporal()
+    training: Training
+    evaluation: Evaluation
+
+
+def parse_params(values: Mapping[str, Any]) -> Params:
+    """Check parameters.
+
+    Parameters
+    ----------
+    values : mapping
+        The content of ``params.yaml``, overlays merged in.
+
+    Raises
+    ------
+    ParameterError
+        For every wrong type, value out of range or unknown key: the key, the value and the nearest valid key.
+    """
+    try:
+        params = Params.model_validate(values)
+    except ValidationError as error:
+        lines = [_describe(detail) for detail in error.errors()]
+        raise ParameterError("params.yaml (or an overlay) is not valid:\n" + "\n".join(lines)) from None
+    _check_relations(params)
+    return params
+
+
+def _check_relations(params: Params) -> None:
+    for name in ("sewa", "afew_va"):
+        video = getattr(params.datasets, name)
+        strangers = sorted(set(video.seeds) - set(params.datasets.affectnet.seeds))
+        if strangers:
+            raise ParameterError(
+                f"datasets.{name}.seeds: {strangers} are not among datasets.affectnet.seeds "
+                f"{params.datasets.affectnet.seeds}; a video run starts from the static network of its seed: "
+                "add them there"
+            )
+        count = video.split.folds if isinstance(video.split, SubjectSplit) else 1
+        if max(video.folds) >= count:
+            raise ParameterError(f"datasets.{name}.folds: {max(video.folds)} is too high, folds are 0 to {count - 1}")
+    for name, dataset in ((name, getattr(params.datasets, name)) for name in Datasets.model_fields):
+        if is_rendered(dataset.root) and dataset.synthetic is None:
+            raise ParameterError(
+                f"datasets.{name}.root: {dataset.root!r} is rendered, so datasets.{name}.synthetic must give its size; "
+                "or set the root to the folder of a real copy"
+            )
+
+
+def is_rendered(root: str) -> bool:
+    """Tell whether a dataset folder is one that the suite renders itself."""
+    return root.startswith("data/synthetic/")
+
+
+def _describe(detail: ErrorDetails) -> str:
+    # pydantic puts the names of union members into the location; keys of the file are kept, tags are not.
+    parts = [str(part) for part in detail["loc"] if not str(part).startswith(("constrained-", "literal["))]
+    key = ".".join(parts)
+    if detail["type"] == "extra_forbidden":
+        valid = _keys_at(detail["loc"][:-1])
+        near = difflib.get_close_matches(str(detail["loc"][-1]), valid, n=1, cutoff=0.0)
+        hint = f"did you mean {'.'.join([*parts[:-1], near[0]])}?" if near else "remove it"
+        return f"  {key}: unknown key (value {detail['input']!r}); {hint}"
+    if detail["type"] == "missing":
+        return f"  {key}: missing; add it"
+    return f"  {key}: {detail['input']!r} is not valid; {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """List the keys that are valid at a place."""
+    model: Any = Params
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        candidates = [annotation, *get_args(annotation)]
+        model = next(item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel))
+    return list(model.model_fields)

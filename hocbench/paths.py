@@ -1,0 +1,35 @@
+"""Where everything lies; no other module builds a path of the workflow."""
+
+from pathlib import Path
+
+DATA_FILES = ("crops.json", "frames.parquet", "ledger.csv", "crops.npy")
+RUN_FILES = ("weights.safetensors", "network.json", "history.csv", "predictions.parquet", "cost.json", "manifest.json")
+EVALUATION_FILES = (
+    "scores.csv",
+    "intervals.csv",
+    "differences.csv",
+    "sparsity.csv",
+    "history.csv",
+    "costs.csv",
+    "counts.csv",
+    "windows.csv",
+    "timelines.parquet",
+    "metrics.json",
+)
+TABLES = ("affectnet", "sewa", "afew_va", "parameters", "differences")
+FIGURES = ("sparsity", "learning_curves", "score_parameters", "timelines")
+
+
+def results(profile: str) -> Path:
+    """Return the results root of a profile."""
+    return Path("results") / profile
+
+
+def prepared(profile: str, dataset: str) -> Path:
+    """Return the folder of a dataset's index and crops, which never enters the results (licences)."""
+    return Path("data") / "prepared" / profile / dataset
+
+
+def run(profile: str, dataset: str, run_id: str) -> Path:
+    """Return a run directory."""
+    return results(profile) / "runs" / dataset / run_id

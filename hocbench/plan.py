@@ -1,0 +1,223 @@
+"""The one place that turns parameters into runs: what is trained, under which id, and from what it starts."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from hocbench.params import AfewVa, Params, Sewa
+
+VIDEO_DATASETS = ("sewa", "afew_va")
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What distinguishes one run from another.
+
+    Attributes
+    ----------
+    dataset, stage, kind : str
+        kind is "cp", "dense" or "inflated".
+    order : int
+        2 for images, 3 for clips.
+    rank : "same", number or None
+        None where nothing is factorized.
+    lasso : float
+        LASSO weight.
+    fold, seed, epochs : int
+        Cross-validation fold, training seed, epochs of this stage.
+    """
+
+    dataset: str
+    stage: str
+    kind: str
+    order: int
+    rank: str | float | int | None
+    lasso: float
+    fold: int
+    seed: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run.
+
+    Attributes
+    ----------
+    id : str
+        Slug of the axes that differ from the default, and 8 digits of the hash of all that defines the run.
+    axes : Axes
+        Where it stands in the experiment.
+    spec : dict
+        The resolved parameters, plain values for JSON.
+    parent : Run or None
+        The run whose network it starts from.
+    """
+
+    id: str
+    axes: Axes
+    spec: dict[str, Any]
+    parent: "Run | None"
+
+    @property
+    def method(self) -> str:
+        """Name of the row of a table."""
+        return method_name(self.axes.stage, self.axes.kind, self.axes.epochs, self.axes.dataset)
+
+
+def method_name(stage: str, kind: str, epochs: int, dataset: str) -> str:
+    """Name the row of a table that a run belongs to."""
+    if stage == "static":
+        return f"{'CP' if kind == 'cp' else 'dense'} 2-D, static"
+    if stage == "temporal":
+        return "CP 3-D, temporal factors trained" if epochs else "CP 3-D, transducted, untrained"
+    if stage == "joint":
+        return "CP 3-D, temporal then joint" if kind == "cp" else "dense 2-D inflated to 3-D"
+    if stage == "scratch":
+        return f"{'CP' if kind == 'cp' else 'dense'} 3-D from scratch"
+    return {"lasso": "CP 2-D, LASSO", "frames": "CP 2-D, fine-tuned on frames (reference)"}[stage]
+
+
+def make_plan(params: Params) -> list[Run]:
+    """List all runs, each after the one it starts from and each once.
+
+    Parameters
+    ----------
+    params : Params
+        Checked parameters.
+
+    Returns
+    -------
+    list of Run
+        In a fixed order that depends on the parameters only.
+    """
+    runs: dict[str, Run] = {}
+    planner = _Planner(params, runs)
+    for seed in params.datasets.affectnet.seeds:
+        planner.static(seed, "dense", None)
+        for rank in params.sweep.rank:
+            for lasso in params.sweep.lasso:
+                planner.image_network(seed, rank, lasso)
+    for name in VIDEO_DATASETS:
+        for fold in getattr(params.datasets, name).folds:
+            for seed in getattr(params.datasets, name).seeds:
+                planner.video(name, fold, seed)
+    return list(runs.values())
+
+
+class _Planner:
+    def __init__(self, params: Params, runs: dict[str, Run]) -> None:
+        self.params, self.runs = params, runs
+
+    def static(self, seed: int, kind: str, rank: Any) -> Run:
+        return self._add("affectnet", "static", kind, rank, seed=seed)
+
+    def image_network(self, seed: int, rank: Any, lasso: float) -> Run:
+        network = self.static(seed, "cp", rank)
+        if lasso == 0:
+            return network
+        return self._add("affectnet", "lasso", "cp", rank, seed=seed, lasso=lasso, parent=network)
+
+    def video(self, name: str, fold: int, seed: int) -> None:
+        dataset: Sewa | AfewVa = getattr(self.params.datasets, name)
+        where: dict[str, Any] = {"fold": fold, "seed": seed}
+        for rank in self.params.sweep.rank:
+            network = self.image_network(seed, rank, 0)
+            self._add(name, "static", "cp", rank, **where, epochs=0, parent=network)
+            if "frames" in dataset.rivals:
+                self._add(name, "frames", "cp", rank, **where, parent=network)
+            if "untrained" in dataset.rivals:
+                self._add(name, "temporal", "cp", rank, **where, order=3, epochs=0, parent=network)
+            for lasso in self.params.sweep.lasso if dataset.lasso else [0]:
+                start = self.image_network(seed, rank, lasso)
+                temporal = self._add(name, "temporal", "cp", rank, **where, order=3, lasso=lasso, parent=start)
+                self._add(name, "joint", "cp", rank, **where, order=3, lasso=lasso, parent=temporal)
+            if "scratch_cp" in dataset.rivals:
+                self._add(name, "scratch", "cp", rank, **where, order=3)
+        dense = self.static(seed, "dense", None)
+        if "static_dense" in dataset.rivals:
+            self._add(name, "static", "dense", None, **where, epochs=0, parent=dense)
+        if "inflated" in dataset.rivals:
+            self._add(name, "joint", "inflated", None, **where, order=3, parent=dense)
+        if "scratch_dense" in dataset.rivals:
+            self._add(name, "scratch", "dense", None, **where, order=3)
+
+    def _add(
+        self,
+        dataset: str,
+        stage: str,
+        kind: str,
+        rank: Any,
+        *,
+        seed: int,
+        fold: int = 0,
+        lasso: float = 0.0,
+        order: int = 2,
+        epochs: int | None = None,
+        parent: Run | None = None,
+    ) -> Run:
+        settings = getattr(self.params.training.stages, "inflated" if kind == "inflated" else stage)
+        epochs = settings.epochs if epochs is None else epochs
+        axes = Axes(dataset, stage, kind, order, rank, float(lasso), fold, seed, epochs)
+        spec = self._spec(axes, settings.model_dump(), parent)
+        digest = hashlib.sha256(canonical_json(spec).encode()).hexdigest()[:8]
+        run_id = f"{_slug(axes)}-{digest}"
+        spec["run"] = run_id
+        return self.runs.setdefault(run_id, Run(run_id, axes, spec, parent))
+
+    def _spec(self, axes: Axes, settings: dict[str, Any], parent: Run | None) -> dict[str, Any]:
+        params = self.params
+        training = params.training.model_dump(exclude={"stages"}) | settings | {"epochs": axes.epochs}
+        dataset = getattr(params.datasets, axes.dataset).model_dump()
+        spec = {
+            "profile": params.profile,
+            "axes": vars(axes),
+            "network": params.network.model_dump()
+            | {"kind": "cp" if axes.kind == "cp" else "dense", "rank": axes.rank},
+            "split": dataset["split"],
+            "data": {key: dataset[key] for key in ("root", "synthetic", "crop")},
+            "training": training,
+            "root_seed": params.seed,
+            "threads": params.threads,
+            "parent": parent.id if parent else None,
+        }
+        if axes.order == 3:
+            spec["temporal"] = params.temporal.model_dump()
+        return spec
+
+
+def canonical_json(value: Any) -> str:
+    """Write plain values in the one form that is hashed and handed to jobs."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _slug(axes: Axes) -> str:
+    parts = [axes.stage]
+    if axes.kind != "cp":
+        parts.append(axes.kind)
+    if axes.stage == "temporal" and axes.epochs == 0:
+        parts.append("untrained")
+    if axes.rank not in (None, "same"):
+        # An int is a number of components and a float a multiple, so 2 and 2.0 must not look alike.
+        parts.append(f"rank{axes.rank}" if isinstance(axes.rank, int) else f"rank{axes.rank:g}x")
+    if axes.lasso:
+        parts.append(f"lasso{axes.lasso:g}")
+    if axes.fold:
+        parts.append(f"fold{axes.fold}")
+    if axes.seed:
+        parts.append(f"seed{axes.seed}")
+    return "-".join(parts)
+
+
+def expected_rows(runs: list[Run]) -> list[dict[str, Any]]:
+    """List the rows that the tables must show, present or missing, without seeds and folds."""
+    rows: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        axes = run.axes
+        row = {"dataset": axes.dataset, "method": run.method, "rank": axes.rank, "lasso": axes.lasso}
+        rows.setdefault(canonical_json(row), row)
+        if axes.stage == "static" and axes.kind == "cp" and axes.dataset in VIDEO_DATASETS:
+            smoothed = row | {"method": "CP 2-D, static + moving average"}
+            rows.setdefault(canonical_json(smoothed), smoothed)
+    return list(rows.values())
