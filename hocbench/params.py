@@ -1,9 +1,11 @@
 """Types, descriptions, ranges and defaults of every key of ``params.yaml``."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
+import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -231,6 +233,26 @@ class Params(_Section):
     evaluation: Evaluation
 
 
+def load_params(paths: Sequence[Path]) -> Params:
+    """Read ``params.yaml`` and overlays, the later ones on top, and check them (see `parse_params`)."""
+    merged: dict[str, Any] = {}
+    for path in paths:
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise ParameterError(f"{path} cannot be read as parameters: {error}; give a YAML file") from None
+        merged = _merge(merged, values or {})
+    return parse_params(merged)
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
 def parse_params(values: Mapping[str, Any]) -> Params:
     """Check parameters.
 
@@ -301,3 +323,23 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
         candidates = [annotation, *get_args(annotation)]
         model = next(item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel))
     return list(model.model_fields)
+
+
+def describe_params() -> list[tuple[str, str, str, str]]:
+    """List every key with its type, default and description."""
+    rows: list[tuple[str, str, str, str]] = []
+
+    def walk(model: type[BaseModel], prefix: str) -> None:
+        for name, field in model.model_fields.items():
+            candidates = [field.annotation, *get_args(field.annotation)]
+            nested = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
+            if nested:
+                walk(nested[0], f"{prefix}{name}.")
+                continue
+            kind = getattr(field.annotation, "__name__", str(field.annotation))
+            kind = kind if not get_args(field.annotation) else str(field.annotation).replace("typing.", "")
+            default = "required" if field.is_required() else str(field.default)
+            rows.append((prefix + name, kind, default, field.description or ""))
+
+    walk(Params, "")
+    return rows

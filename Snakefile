@@ -1,0 +1,50 @@
+# From data to tables, figures and one HTML report. Every rule calls one `hocbench` command; what runs is decided by hocbench.plan.
+import os
+import shlex
+import subprocess
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+# `.venv/bin/snakemake` without activation would otherwise find the system's python.
+shell.prefix(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; ")
+
+from hocbench import paths
+from hocbench.codehash import code_hash
+from hocbench.errors import HocbenchError
+from hocbench.params import is_rendered, parse_params
+from hocbench.plan import canonical_json, expected_rows, make_plan
+
+configfile: "params.yaml"
+
+try:
+    PARAMS = parse_params(config)
+    missing = [d.root for _, d in PARAMS.datasets if not is_rendered(d.root) and not os.path.isdir(d.root)]
+    if missing:
+        raise HocbenchError(f"dataset folder missing: {', '.join(missing)}; put your copy there or change the root in params.yaml")
+except HocbenchError as error:
+    raise WorkflowError(str(error))
+
+PROFILE = PARAMS.profile
+RUNS = {f"{run.axes.dataset}/{run.id}": run for run in make_plan(PARAMS)}
+RESULTS = str(paths.results(PROFILE))
+PREPARED = f"data/prepared/{PROFILE}"
+EVALUATION = f"{RESULTS}/evaluation"
+LOGS = f"logs/{PROFILE}"
+
+wildcard_constraints:
+    dataset="affectnet|sewa|afew_va",
+    run=r"[\w.-]+",
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/report.smk"
+
+rule all:
+    default_target: True
+    input: rules.tables.input, rules.figures.input, rules.report.output,
+
+# MLflow watches: a store that cannot be reached costs a warning, never a run.
+onstart:
+    started = subprocess.run([sys.executable, "-m", "hocbench", "mlflow", "start", PROFILE], stdout=subprocess.PIPE, text=True)
+    os.environ["HOCBENCH_MLFLOW_PARENT"] = started.stdout.strip()

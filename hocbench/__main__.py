@@ -1,0 +1,5 @@
+"""``python -m hocbench`` is the ``hocbench`` command."""
+
+from hocbench.cli import main
+
+main()

@@ -1,0 +1,176 @@
+"""The ``hocbench`` command: one sub-command per step, files in, files out.
+
+Heavy packages are imported inside the commands that need them, so that each job starts quickly.
+"""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hocbench.errors import HocbenchError, ParameterError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+mlflow_app = typer.Typer(no_args_is_help=True, help="The MLflow view of all runs.")
+app.add_typer(mlflow_app, name="mlflow")
+
+ParamsOption = Annotated[list[Path] | None, typer.Option("--params", help="params.yaml and overlays, in order")]
+
+
+def main() -> None:
+    """Run the command line; exit with 2 and one message for a user's mistake."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        app(standalone_mode=True)
+    except HocbenchError as error:
+        sys.stderr.write(f"hocbench: error: {error}\n")
+        sys.exit(2)
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ParameterError(
+            f"{what} is not JSON ({error}); `hocbench plan --spec RUN` prints what is wanted"
+        ) from None
+
+
+@app.command()
+def params() -> None:
+    """Describe every key of params.yaml."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from hocbench.params import describe_params
+
+    table = Table("key", "type", "default", "meaning")
+    for row in describe_params():
+        table.add_row(*row)
+    Console().print(table)
+
+
+@app.command()
+def plan(params: ParamsOption = None, spec: Annotated[str, typer.Option(help="print this run's slice")] = "") -> None:
+    """Show which runs the parameters ask for and what each starts from."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from hocbench.params import load_params
+    from hocbench.plan import canonical_json, make_plan
+
+    runs = make_plan(load_params(params or [Path("params.yaml")]))
+    if spec:
+        chosen = [run for run in runs if run.id == spec]
+        if not chosen:
+            raise ParameterError(f"no run {spec!r} in the plan; `hocbench plan` lists them")
+        sys.stdout.write(canonical_json(chosen[0].spec) + "\n")
+        return
+    table = Table("dataset", "run", "method", "seed", "fold", "LASSO", "starts from", title=f"{len(runs)} runs")
+    for run in runs:
+        axes = run.axes
+        parent = f"{run.parent.axes.dataset}/{run.parent.id}" if run.parent else ""
+        table.add_row(axes.dataset, run.id, run.method, str(axes.seed), str(axes.fold), f"{axes.lasso:g}", parent)
+    # A pipe has no width of its own, and ids must never be cut there.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+@app.command()
+def synthesize(dataset: str, root: Path, parameters: Annotated[str, typer.Option(help="JSON")]) -> None:
+    """Render a SYNTHETIC dataset in the layout of a real one."""
+    from hocbench.synthetic import synthesize as render
+
+    render(dataset, root, _json(parameters, "--parameters"))
+
+
+@app.command()
+def index(dataset: str, root: Path, out: Path) -> None:
+    """Read a dataset as distributed into one row per frame: OUT/index.parquet and OUT/index.json."""
+    from hocbench.datasets import read_index, write_index
+
+    write_index(read_index(dataset, root), out)
+
+
+@app.command()
+def crop(
+    prepared: Path,
+    root: Path,
+    size: Annotated[int, typer.Option(help="pixels per side")],
+    margin: Annotated[float, typer.Option(help="side in face sizes")],
+    method: Annotated[str, typer.Option(help="auto, landmarks, box or detector")] = "auto",
+) -> None:
+    """Cut and align the faces of an index into PREPARED/crops.npy, with a ledger of what was dropped or repaired."""
+    from hocbench.faces import make_crops
+
+    make_crops(prepared, root, prepared, size=size, margin=margin, method=method)
+
+
+@app.command()
+def fit(
+    out: Path,
+    spec: Annotated[str, typer.Option(help="the run's resolved parameters, JSON")],
+    crops: Annotated[Path, typer.Option(help="folder of the crop store")],
+    parent: Annotated[Path | None, typer.Option(help="run directory to start from")] = None,
+) -> None:
+    """Train one stage and write its run directory."""
+    from hocbench.training import fit as train
+
+    train(_json(spec, "--spec"), crops, parent, out)
+
+
+@app.command()
+def evaluate(
+    out: Path,
+    runs: list[Path],
+    replicates: Annotated[int, typer.Option(help="bootstrap replicates")],
+    seed: Annotated[int, typer.Option(help="root seed")],
+    windows: Annotated[str, typer.Option(help="smoothing windows in frames, JSON list")],
+) -> None:
+    """Score run directories: tidy tables with intervals and paired differences."""
+    from hocbench.evaluation import evaluate as score
+
+    score(runs, out, replicates, seed, _json(windows, "--windows"))
+
+
+@app.command()
+def tables(
+    evaluation: Path,
+    out: Path,
+    expected: Annotated[str, typer.Option(help="rows that must be shown, JSON")],
+    setting: Annotated[str, typer.Option(help="profile, width, crop size, rank; JSON")],
+) -> None:
+    """Write the paper-style tables as Markdown, HTML and CSV."""
+    from hocbench.reporting.tables import write_tables
+
+    write_tables(evaluation, out, _json(expected, "--expected"), _json(setting, "--setting"))
+
+
+@app.command()
+def figure(name: str, evaluation: Path, stem: Path) -> None:
+    """Draw one figure as STEM.pdf and STEM.png."""
+    from hocbench.reporting.figures import draw_figure
+
+    draw_figure(name, evaluation, stem)
+
+
+@mlflow_app.command()
+def start(profile: str) -> None:
+    """Prepare the store and print the id of the reproduction's parent run (nothing if the store is unreachable)."""
+    from hocbench.training.tracking import start_reproduction
+
+    sys.stdout.write(start_reproduction(profile) or "")
+
+
+@mlflow_app.command()
+def ui(port: Annotated[int, typer.Option(help="local port")] = 5000) -> None:
+    """Open the MLflow pages of all runs."""
+    from hocbench.training.tracking import experiment_page, tracking_uri
+
+    sys.stderr.write(f"open http://127.0.0.1:{port}{experiment_page()}\n")
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    arguments = ["mlflow", "ui", "--backend-store-uri", tracking_uri(), "--port", str(port), "--workers", "1"]
+    os.execv(sys.executable, [sys.executable, "-m", *arguments])

@@ -1,0 +1,70 @@
+# Run directories -> scores -> tables, figures, one HTML file.
+rule evaluate:
+    input: [f"{RESULTS}/runs/{key}/manifest.json" for key in RUNS]
+    output: [f"{EVALUATION}/{name}" for name in paths.EVALUATION_FILES]
+    params:
+        runs=[f"{RESULTS}/runs/{key}" for key in RUNS],
+        windows=canonical_json(PARAMS.evaluation.smoothing_windows),
+        replicates=PARAMS.evaluation.replicates,
+        seed=PARAMS.seed,
+        code=code_hash("hocbench.evaluation"),
+    log: f"{LOGS}/evaluate.log"
+    benchmark: f"{LOGS}/benchmark/evaluate.tsv"
+    shell:
+        "hocbench evaluate {EVALUATION} {params.runs:q} --replicates {params.replicates} --seed {params.seed} "
+        "--windows {params.windows:q} > {log} 2>&1"
+
+
+rule table:
+    input: rules.evaluate.output
+    output:
+        report(
+            expand(f"{RESULTS}/tables/{{name}}.html", name=paths.TABLES),
+            category="Tables", caption="../report/tables.rst",
+        ),
+        expand(f"{RESULTS}/tables/{{name}}.{{kind}}", name=paths.TABLES, kind=["md", "csv"]),
+    params:
+        expected=canonical_json(expected_rows(list(RUNS.values()))),
+        setting=canonical_json({
+            "profile": PROFILE,
+            "width": PARAMS.network.width,
+            "crop_size": {name: dataset.crop.size for name, dataset in PARAMS.datasets},
+            "rank": PARAMS.sweep.rank,
+        }),
+        code=code_hash("hocbench.reporting.tables"),
+    log: f"{LOGS}/tables.log"
+    benchmark: f"{LOGS}/benchmark/tables.tsv"
+    shell:
+        "hocbench tables {EVALUATION} {RESULTS}/tables --expected {params.expected:q} --setting {params.setting:q} "
+        "> {log} 2>&1"
+
+
+rule figure:
+    input: rules.evaluate.output
+    output:
+        report(f"{RESULTS}/figures/{{name}}.png", category="Figures", caption="../report/{name}.rst"),
+        f"{RESULTS}/figures/{{name}}.pdf",
+    params: code=code_hash("hocbench.reporting.figures")
+    log: f"{LOGS}/figures/{{name}}.log"
+    benchmark: f"{LOGS}/benchmark/figures/{{name}}.tsv"
+    shell: "hocbench figure {wildcards.name} {EVALUATION} {RESULTS}/figures/{wildcards.name} > {log} 2>&1"
+
+
+rule tables:
+    input: expand(f"{RESULTS}/tables/{{name}}.{{kind}}", name=paths.TABLES, kind=["md", "html", "csv"])
+
+
+rule figures:
+    input: expand(f"{RESULTS}/figures/{{name}}.{{kind}}", name=paths.FIGURES, kind=["png", "pdf"])
+
+
+# Snakemake writes reports in a call of its own; the outer call holds the lock.
+rule report:
+    input:
+        rules.tables.input,
+        rules.figures.input,
+    output: f"{RESULTS}/report.html"
+    params: configfiles=lambda w: [os.path.relpath(path) for path in workflow.configfiles]
+    log: f"{LOGS}/report.log"
+    shell:
+        "snakemake tables figures --report {output} --nolock --cores 1 --configfile {params.configfiles:q} > {log} 2>&1"

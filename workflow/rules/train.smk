@@ -1,0 +1,31 @@
+# One rule for every stage: the run's slice says what it does and which run it starts from.
+def run_of(wildcards):
+    return RUNS[f"{wildcards.dataset}/{wildcards.run}"]
+
+
+def directory_of(run):
+    return str(paths.run(PROFILE, run.axes.dataset, run.id))
+
+
+def parent_files(wildcards):
+    parent = run_of(wildcards).parent
+    return [f"{directory_of(parent)}/manifest.json"] if parent else []
+
+
+rule fit:
+    input:
+        parent=parent_files,
+        crops=[f"{PREPARED}/{{dataset}}/{name}" for name in paths.DATA_FILES],
+    output: [f"{RESULTS}/runs/{{dataset}}/{{run}}/{name}" for name in paths.RUN_FILES]
+    params:
+        spec=lambda w: canonical_json(run_of(w).spec),
+        out=f"{RESULTS}/runs/{{dataset}}/{{run}}",
+        crops=f"{PREPARED}/{{dataset}}",
+        parent=lambda w, input: f"--parent {shlex.quote(os.path.dirname(input.parent[0]))}" if input.parent else "",
+        code=code_hash("hocbench.training"),
+    threads: PARAMS.threads
+    resources:
+        gpu=1,
+    log: f"{LOGS}/fit/{{dataset}}/{{run}}.log"
+    benchmark: f"{LOGS}/benchmark/fit/{{dataset}}/{{run}}.tsv"
+    shell: "hocbench fit {params.out:q} --spec {params.spec:q} --crops {params.crops:q} {params.parent} > {log} 2>&1"
