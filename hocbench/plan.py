@@ -160,7 +160,7 @@ class _Planner:
         settings = getattr(self.params.training.stages, "inflated" if kind == "inflated" else stage)
         epochs = settings.epochs if epochs is None else epochs
         axes = Axes(dataset, stage, kind, order, rank, float(lasso), fold, seed, epochs)
-        spec = self._spec(axes, settings.model_dump(), parent)
+        spec = self._spec(axes, settings.model_dump(mode="json"), parent)
         digest = hashlib.sha256(canonical_json(spec).encode()).hexdigest()[:8]
         run_id = f"{_slug(axes)}-{digest}"
         spec["run"] = run_id
@@ -168,12 +168,12 @@ class _Planner:
 
     def _spec(self, axes: Axes, settings: dict[str, Any], parent: Run | None) -> dict[str, Any]:
         params = self.params
-        training = params.training.model_dump(exclude={"stages"}) | settings | {"epochs": axes.epochs}
-        dataset = getattr(params.datasets, axes.dataset).model_dump()
+        training = params.training.model_dump(mode="json", exclude={"stages"}) | settings | {"epochs": axes.epochs}
+        dataset = getattr(params.datasets, axes.dataset).model_dump(mode="json")
         spec = {
             "profile": params.profile,
             "axes": vars(axes),
-            "network": params.network.model_dump()
+            "network": params.network.model_dump(mode="json")
             | {"kind": "cp" if axes.kind == "cp" else "dense", "rank": axes.rank},
             "split": dataset["split"],
             "data": {key: dataset[key] for key in ("root", "synthetic", "crop")},
@@ -183,7 +183,7 @@ class _Planner:
             "parent": parent.id if parent else None,
         }
         if axes.order == 3:
-            spec["temporal"] = params.temporal.model_dump()
+            spec["temporal"] = params.temporal.model_dump(mode="json")
         return spec
 
 

@@ -1,0 +1,72 @@
+"""Every mistake in the parameters is named before anything runs."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hocbench.errors import ParameterError
+from hocbench.params import _merge, describe_params, load_params, parse_params
+
+ROOT = Path(__file__).parents[1]
+BASE = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def changed(change):
+    return _merge(copy.deepcopy(BASE), change)
+
+
+@pytest.mark.parametrize("overlay", [None, "tiny", "paper"])
+def test_shipped_profiles_are_valid(overlay):
+    paths = [ROOT / "params.yaml"] + ([ROOT / "params" / f"{overlay}.yaml"] if overlay else [])
+    assert load_params(paths).profile == (overlay or "embedded")
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"sweep": {"lasso": [-1]}}, "sweep.lasso.0: -1 is not valid; input should be greater than or equal to 0"),
+        ({"sweep": {"rnak": [1]}}, "sweep.rnak: unknown key (value [1]); did you mean sweep.rank?"),
+        ({"sweep": {"rank": ["x"]}}, "sweep.rank.0: 'x' is not valid; input should be 'same'"),
+        ({"network": {"width": "wide"}}, "network.width: 'wide' is not valid; input should be a valid integer"),
+        ({"datasets": {"sewa": {"synthetic": {"fpss": 3}}}}, "did you mean datasets.sewa.synthetic.fps?"),
+        ({"training": {"stages": {"static": {"epoch": 3}}}}, "did you mean training.stages.static.epochs?"),
+        ({"evaluation": {"smoothing_windows": [2]}}, "give an odd number"),
+        ({"datasets": {"sewa": {"seeds": [7]}}}, "datasets.sewa.seeds: [7] are not among datasets.affectnet.seeds"),
+        ({"datasets": {"afew_va": {"folds": [2]}}}, "datasets.afew_va.folds: 2 is too high, folds are 0 to 1"),
+        ({"datasets": {"sewa": {"synthetic": None}}}, "datasets.sewa.synthetic must give its size"),
+        ({"lerning": 1}, "lerning: unknown key (value 1); did you mean"),
+    ],
+)
+def test_mistakes_are_named(change, text):
+    with pytest.raises(ParameterError) as error:
+        parse_params(changed(change))
+    assert text in str(error.value)
+
+
+def test_missing_key_is_named():
+    values = copy.deepcopy(BASE)
+    del values["network"]["width"]
+    with pytest.raises(ParameterError, match=r"network\.width: missing; add it"):
+        parse_params(values)
+
+
+def test_unreadable_file_is_named(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("a: [")
+    with pytest.raises(ParameterError, match=r"bad\.yaml cannot be read as parameters"):
+        load_params([bad])
+
+
+def test_every_key_of_the_shipped_file_is_described():
+    described = {key for key, *_ in describe_params()}
+
+    def leaves(values, prefix=""):
+        for key, value in values.items():
+            if isinstance(value, dict):
+                yield from leaves(value, f"{prefix}{key}.")
+            else:
+                yield prefix + key
+
+    assert set(leaves(BASE)) <= described

@@ -1,0 +1,81 @@
+"""The plan is complete, stable and shares what can be shared."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hocbench.params import _merge, parse_params
+from hocbench.plan import canonical_json, expected_rows, make_plan
+
+BASE = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
+
+
+def plan(change=None):
+    return make_plan(parse_params(_merge(copy.deepcopy(BASE), change or {})))
+
+
+def ids(runs):
+    return {run.id for run in runs}
+
+
+def test_parents_come_first_and_ids_are_unique():
+    seen = set()
+    for run in plan():
+        assert run.parent is None or run.parent.id in seen
+        assert run.id not in seen
+        seen.add(run.id)
+
+
+def test_a_2d_network_is_shared_by_all_that_starts_from_it():
+    runs = plan()
+    static = [run for run in runs if run.axes.dataset == "affectnet" and run.axes.stage == "static"]
+    assert len(static) == 2 * len(BASE["datasets"]["affectnet"]["seeds"])
+    children = [run for run in runs if run.parent is static[1]]
+    assert {run.axes.dataset for run in children} == {"affectnet", "sewa", "afew_va"}
+
+
+def test_one_more_lasso_value_adds_only_its_runs():
+    before, after = plan(), plan({"sweep": {"lasso": [0, 0.01, 0.05, 0.1]}})
+    assert ids(before) < ids(after)
+    assert {run.axes.lasso for run in after if run.id not in ids(before)} == {0.1}
+
+
+def test_order_of_a_sweep_does_not_change_ids():
+    assert ids(plan()) == ids(plan({"sweep": {"lasso": [0.05, 0, 0.01]}}))
+
+
+@pytest.mark.parametrize(
+    ("change", "untouched"),
+    [
+        ({"training": {"stages": {"joint": {"epochs": 9}}}}, {"static", "lasso", "frames", "temporal", "scratch"}),
+        ({"training": {"stages": {"static": {"epochs": 9}}}}, {"scratch"}),
+        ({"datasets": {"sewa": {"synthetic": {"seed": 99}}}}, {"lasso"}),
+        ({"seed": 1}, set()),
+    ],
+)
+def test_a_change_renames_exactly_what_it_touches(change, untouched):
+    before, after = plan(), plan(change)
+    kept = {run.axes.stage for run in before if run.id in ids(after)}
+    renamed = {run.axes.stage for run in before if run.id not in ids(after) and run.axes.stage in untouched}
+    assert untouched <= kept
+    assert renamed == set()
+
+
+def test_spec_is_plain_json_and_names_its_run():
+    for run in plan():
+        assert json.loads(canonical_json(run.spec)) == run.spec
+        assert run.spec["run"] == run.id
+
+
+def test_tables_must_show_controls():
+    rows = [row["method"] for row in expected_rows(plan()) if row["dataset"] == "sewa"]
+    for method in (
+        "CP 2-D, static + moving average",
+        "CP 3-D, transducted, untrained",
+        "CP 2-D, fine-tuned on frames (reference)",
+        "dense 2-D inflated to 3-D",
+    ):
+        assert rows.count(method) == 1
