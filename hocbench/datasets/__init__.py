@@ -1,0 +1,43 @@
+"""Adapters that read AffectNet, SEWA and AFEW-VA as distributed into one frame index."""
+
+import json
+from pathlib import Path
+
+from hocbench.datasets.afew_va import AfewVa
+from hocbench.datasets.affectnet import AffectNet
+from hocbench.datasets.contract import Adapter, DatasetIndex, read_with, write_parquet, write_text
+from hocbench.datasets.sewa import Sewa
+from hocbench.errors import DatasetError
+
+ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in (AffectNet(), Sewa(), AfewVa())}
+
+__all__ = ["ADAPTERS", "DatasetIndex", "read_index", "write_index"]
+
+
+def read_index(name: str, root: Path) -> DatasetIndex:
+    """Read a dataset as distributed.
+
+    Parameters
+    ----------
+    name : {"affectnet", "sewa", "afew_va"}
+        Which adapter reads it.
+    root : Path
+        Its folder.
+
+    Raises
+    ------
+    DatasetError
+        If the name is unknown or the folder is not laid out as published.
+    """
+    if name not in ADAPTERS:
+        raise DatasetError(f"unknown dataset {name!r}; choose from {', '.join(ADAPTERS)}")
+    return read_with(ADAPTERS[name], root)
+
+
+def write_index(index: DatasetIndex, out: Path) -> None:
+    """Write ``index.parquet`` and then ``index.json`` into a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_parquet(index.frames, out / "index.parquet")
+    statuses = {str(key): int(count) for key, count in sorted(index.frames["status"].value_counts().items())}
+    summary = {"label": index.label, "frames": len(index.frames), "statuses": statuses, "notes": index.notes}
+    write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", out / "index.json")

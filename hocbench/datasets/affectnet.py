@@ -1,0 +1,117 @@
+"""AffectNet, original release: two CSV lists and a tree of images."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hocbench.errors import DatasetError
+
+LISTS = "Manually_Annotated_file_lists"
+IMAGES = "Manually_Annotated_Images"
+COLUMNS = (
+    "subDirectory_filePath",
+    "face_x",
+    "face_y",
+    "face_width",
+    "face_height",
+    "facial_landmarks",
+    "expression",
+    "valence",
+    "arousal",
+)
+UNCERTAIN = -2.0  # the value of both labels where annotators were uncertain or saw no face
+
+
+class AffectNet:
+    """Still images; each is a clip of one frame and a subject of its own, since no subject ids are distributed."""
+
+    name = "affectnet"
+    layout = f"[Manually_Annotated/]{IMAGES}/<folder>/<image> and {LISTS}/training.csv and validation.csv"
+
+    def read(self, root: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Read both lists; see `hocbench.datasets.contract.Adapter`."""
+        parts = [self._read_list(root, split) for split in ("training", "validation")]
+        return pd.concat(parts, ignore_index=True), {"layout": "original CSV"}
+
+    def _read_list(self, root: Path, split: str) -> pd.DataFrame:
+        path = _first(root, f"{LISTS}/{split}.csv")
+        images = _first(root, IMAGES).relative_to(root).as_posix()
+        table = _read_csv(path)
+        for target in ("valence", "arousal"):
+            _check_range(path, table[target], target)
+        uncertain = (table["valence"] == UNCERTAIN) | (table["arousal"] == UNCERTAIN)
+        clip = table["subDirectory_filePath"].str.replace(r"\.[^.]*$", "", regex=True)
+        landmarks = [_landmarks(text) for text in table["facial_landmarks"].fillna("").astype(str)]
+        status = np.where(uncertain, "uncertain_label", "ok")
+        failed = np.array([len(points) == 0 for points in landmarks])
+        status = np.where(failed & ~uncertain, "landmarks_failed", status)
+        return pd.DataFrame(
+            {
+                "subject": clip,
+                "clip": clip,
+                "frame": 0,
+                "source": f"{images}/" + table["subDirectory_filePath"],
+                "box_x": table["face_x"].astype(float),
+                "box_y": table["face_y"].astype(float),
+                "box_width": table["face_width"].astype(float),
+                "box_height": table["face_height"].astype(float),
+                "landmarks": landmarks,
+                "valence": table["valence"].where(~uncertain),
+                "arousal": table["arousal"].where(~uncertain),
+                "split": split,
+                "status": status,
+            }
+        )
+
+
+def _first(root: Path, relative: str) -> Path:
+    """Find a file of the release, which some copies keep below ``Manually_Annotated``."""
+    for path in (root / relative, root / "Manually_Annotated" / relative):
+        if path.exists():
+            return path
+    raise DatasetError(f"affectnet: {root / relative} is missing; expected layout: {AffectNet.layout}")
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path)
+    except pd.errors.EmptyDataError:
+        raise DatasetError(f"affectnet: {path} is empty; copy the list of the release again") from None
+    # Some copies of validation.csv have no header: its place is taken by the first row.
+    if "subDirectory_filePath" not in table.columns and len(table.columns) == len(COLUMNS):
+        table = pd.read_csv(path, header=None, names=list(COLUMNS))
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise DatasetError(
+            f"affectnet: {path} has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
+            "Use the list as released"
+        )
+    if table.empty:
+        raise DatasetError(f"affectnet: {path} is empty below its header; copy the list of the release again")
+    for target in ("valence", "arousal"):
+        numbers = pd.to_numeric(table[target], errors="coerce")
+        if numbers.isna().any():
+            row = int(np.flatnonzero(numbers.isna())[0])
+            raise DatasetError(
+                f"affectnet: {path}, row {row + 1}: {target} {table[target].iloc[row]!r} is not a number; mend the row"
+            )
+        table[target] = numbers
+    return table
+
+
+def _check_range(path: Path, values: pd.Series, target: str) -> None:
+    outside = (values.abs() > 1) & (values != UNCERTAIN)
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise DatasetError(
+            f"affectnet: {path}, row {row + 1}: {target} {values.iloc[row]:g} is outside [-1, 1] and not -2 "
+            "(uncertain); mend the row or copy the list again"
+        )
+
+
+def _landmarks(text: str) -> np.ndarray:
+    """Parse ``x;y;x;y;...``; anything but 68 points counts as failed."""
+    points = np.fromstring(text, dtype=np.float32, sep=";") if text else np.empty(0, np.float32)
+    return points if len(points) == 136 else np.empty(0, np.float32)

@@ -1,0 +1,120 @@
+"""What every dataset adapter promises: one row per frame, in the same columns, whatever the layout on disk."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from hocbench.errors import DatasetError
+
+Label = Literal["synthetic", "real"]
+SYNTHETIC_MARKER = "SYNTHETIC.json"
+
+FRAME_COLUMNS = {
+    "dataset": "str",
+    "subject": "str",
+    "session": "str",
+    "clip": "str",
+    "frame": "int64",
+    "source": "str",
+    "source_frame": "int64",
+    "box_x": "float64",
+    "box_y": "float64",
+    "box_width": "float64",
+    "box_height": "float64",
+    "landmarks": "object",
+    "valence": "float64",
+    "arousal": "float64",
+    "split": "str",
+    "status": "str",
+}
+
+
+@dataclass(frozen=True)
+class DatasetIndex:
+    """The frames of a dataset.
+
+    Attributes
+    ----------
+    frames : DataFrame
+        Columns of `FRAME_COLUMNS`, sorted by clip and frame. ``landmarks`` holds flat float32 arrays x, y, x, y, ...
+        of 68 or 49 points in pixels, empty where there are none; valence and arousal are in [-1, 1] or NaN;
+        ``status`` is "ok" or the reason why a frame is special.
+    label : {"synthetic", "real"}
+        Told by the marker file that the renderer leaves in its folders.
+    notes : dict
+        What the adapter decided, for example which column was taken as the value.
+    """
+
+    frames: pd.DataFrame
+    label: Label
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class Adapter(Protocol):
+    """Reads one dataset in its published layout."""
+
+    name: str
+    layout: str
+
+    def read(self, root: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Return the frames, with the columns that this dataset has, and notes.
+
+        Raises
+        ------
+        DatasetError
+            If a file is missing or not laid out as published; the message names it.
+        """
+        ...
+
+
+def read_with(adapter: Adapter, root: Path) -> DatasetIndex:
+    """Read a dataset, fill columns that it does not have, sort and check it."""
+    if not root.is_dir():
+        raise DatasetError(
+            f"{adapter.name}: folder {root} does not exist; put your copy there or change "
+            f"datasets.{adapter.name}.root. "
+            f"Expected inside: {adapter.layout}"
+        )
+    frames, notes = adapter.read(root)
+    if frames.empty:
+        raise DatasetError(f"{adapter.name}: no frame found below {root}; expected inside: {adapter.layout}")
+    defaults: dict[str, Any] = {"dataset": adapter.name, "session": "", "split": "", "source_frame": 0}
+    for column in FRAME_COLUMNS:
+        if column not in frames:
+            frames[column] = defaults.get(column, np.nan)
+    frames = frames[list(FRAME_COLUMNS)].astype({k: v for k, v in FRAME_COLUMNS.items() if v != "object"})
+    frames = frames.sort_values(["clip", "frame"], kind="stable", ignore_index=True)
+    _check(adapter.name, frames)
+    return DatasetIndex(frames, "synthetic" if (root / SYNTHETIC_MARKER).is_file() else "real", notes)
+
+
+def _check(name: str, frames: pd.DataFrame) -> None:
+    double = frames.duplicated(["clip", "frame"])
+    if double.any():
+        row = frames[double].iloc[0]
+        raise DatasetError(f"{name}: frame {row.frame} of clip {row.clip!r} is listed twice; remove one of the rows")
+    for target in ("valence", "arousal"):
+        outside = frames[target].abs() > 1
+        if outside.any():
+            row = frames[outside].iloc[0]
+            raise DatasetError(
+                f"{name}: {target} {row[target]:g} of frame {row.frame} of clip {row.clip!r} is outside [-1, 1]; "
+                "check the scale of the annotation files"
+            )
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table under a temporary name, then move it into place."""
+    temporary = path.with_name(f".{path.name}.part")
+    frame.to_parquet(temporary, index=False)
+    temporary.replace(path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file under a temporary name, then move it into place."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    temporary.replace(path)

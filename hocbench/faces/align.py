@@ -1,0 +1,65 @@
+"""Where a face lies in a picture, and the crop that is cut from there."""
+
+import cv2
+import numpy as np
+
+# Places of the eye centres and of the mouth's centre in a crop of margin 1, in shares of its side from its middle.
+# With the usual margin of 1.25 the crop reaches from the hair line to below the chin.
+TEMPLATE = np.array([[-0.215, -0.21], [0.215, -0.21], [0.0, 0.275]])
+JAW, INNER_MOUTH_CORNERS = 17, (60, 64)
+LEFT_EYE, RIGHT_EYE, MOUTH_CORNERS = range(36, 42), range(42, 48), (48, 54)
+
+
+def from_landmarks(landmarks: np.ndarray, size: int, margin: float) -> np.ndarray:
+    """Find the similarity transform that brings eyes and mouth to the template.
+
+    Parameters
+    ----------
+    landmarks : ndarray, shape (136,) or (98,)
+        x, y, x, y, ... in pixels, in the 68-point scheme or its 49 points without the jaw.
+    size : int
+        Pixels per side of the crop.
+    margin : float
+        1 is a tight crop; larger shows more around the face.
+
+    Returns
+    -------
+    ndarray, shape (2, 3)
+        Affine matrix from picture to crop.
+    """
+    points = landmarks.reshape(-1, 2).astype(np.float64)
+    if len(points) == 49:
+        numbers = [n for n in range(JAW, 68) if n not in INNER_MOUTH_CORNERS]
+        points = {n: point for n, point in zip(numbers, points, strict=True)}  # type: ignore[assignment]
+    pick = [np.mean([points[n] for n in group], axis=0) for group in (LEFT_EYE, RIGHT_EYE, MOUTH_CORNERS)]
+    target = (TEMPLATE / margin + 0.5) * size
+    return similarity(np.array(pick), target)
+
+
+def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Fit rotation, scale and shift in least squares; points ``(n, 2)`` as complex numbers make it linear."""
+    a, b = source[:, 0] + 1j * source[:, 1], target[:, 0] + 1j * target[:, 1]
+    a0, b0 = a - a.mean(), b - b.mean()
+    z = (a0.conj() @ b0) / max((a0.conj() @ a0).real, 1e-12)
+    shift = b.mean() - z * a.mean()
+    return np.array([[z.real, -z.imag, shift.real], [z.imag, z.real, shift.imag]])
+
+
+def from_box(box: tuple[float, float, float, float], size: int, margin: float) -> np.ndarray:
+    """Find the transform of a square around the box ``(x, y, width, height)`` in pixels; see `from_landmarks`."""
+    x, y, width, height = box
+    scale = size / (margin * max(width, height))
+    centre = (x + width / 2, y + height / 2)
+    return np.array([[scale, 0, size / 2 - scale * centre[0]], [0, scale, size / 2 - scale * centre[1]]])
+
+
+def cut(picture: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """Warp a picture ``(H, W, 3)`` uint8 into a crop ``(size, size, 3)``; pixels outside repeat the edge."""
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    # warpAffine looks at four pixels only, so a large picture is averaged down first.
+    if scale < 0.5:
+        small = cv2.resize(picture, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA)
+        fx, fy = small.shape[1] / picture.shape[1], small.shape[0] / picture.shape[0]
+        matrix = matrix @ np.array([[1 / fx, 0, 0], [0, 1 / fy, 0], [0, 0, 1]])
+        picture = small
+    return cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -1,0 +1,53 @@
+"""Face detection by an ensemble of OpenCV's Haar cascades, for pictures without landmarks or box."""
+
+from functools import cache
+
+import cv2
+import numpy as np
+
+CASCADES = ("haarcascade_frontalface_alt2", "haarcascade_frontalface_alt", "haarcascade_frontalface_default")
+ROTATIONS_DEGREES = (0, -15, 15, -28, 28)
+SMALLEST_SHARE = 0.2  # of the shorter side; smaller finds are mostly false
+
+Box = tuple[float, float, float, float]
+
+
+@cache
+def _cascade(name: str) -> cv2.CascadeClassifier:
+    return cv2.CascadeClassifier(f"{cv2.data.haarcascades}{name}.xml")
+
+
+def detect_face(picture: np.ndarray) -> Box | None:
+    """Find the most prominent face.
+
+    Parameters
+    ----------
+    picture : ndarray, shape (H, W, 3), uint8
+        RGB.
+
+    Returns
+    -------
+    tuple of float or None
+        x, y, width, height in pixels. Upright faces are looked for first, then tilted ones; among the finds of one
+        cascade and rotation the one with most votes counts, the larger one in a tie.
+    """
+    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (3, 3), 0)
+    height, width = grey.shape
+    smallest = max(20, int(SMALLEST_SHARE * min(height, width)))
+    for angle in ROTATIONS_DEGREES:
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+        turned = grey if angle == 0 else cv2.warpAffine(grey, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        for name in CASCADES:
+            boxes, votes = _cascade(name).detectMultiScale2(turned, 1.1, 1, minSize=(smallest, smallest))
+            if len(boxes):
+                best = max(range(len(boxes)), key=lambda i: (int(votes[i]), int(boxes[i][2])))
+                return _turn_back(boxes[best], turn)
+    return None
+
+
+def _turn_back(box: np.ndarray, turn: np.ndarray) -> Box:
+    """Bring the centre of a box from the turned picture into the original one."""
+    x, y, width, height = (float(value) for value in box)
+    back = cv2.invertAffineTransform(turn)
+    cx, cy = back @ np.array([x + width / 2, y + height / 2, 1.0])
+    return float(cx - width / 2), float(cy - height / 2), width, height
