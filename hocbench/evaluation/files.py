@@ -1,7 +1,6 @@
 """Result tables in and out of files, byte for byte the same for the same rows."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ def write_parquet(table: pd.DataFrame, path: Path) -> None:
     temporary = path.with_name(path.name + ".part")
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     pq.write_table(arrow, temporary, compression="zstd")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -80,11 +79,11 @@ def sorted_table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame
 
 
 def share(part: int, whole: int) -> float:
-    """A proportion, NaN of nothing."""
+    """Divide, giving NaN for a share of nothing."""
     return part / whole if whole else float(np.nan)
 
 
 def _replace(path: Path, content: bytes) -> None:
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(content)
-    os.replace(temporary, path)
+    temporary.replace(path)

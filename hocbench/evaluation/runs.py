@@ -11,27 +11,13 @@ from typing import Any
 import pandas as pd
 
 from hocbench.errors import RunError
+from hocbench.plan import method_name
 
 TARGETS = ("valence", "arousal")
 PREDICTION_COLUMNS = (
     *("subject", "clip", "frame", "part", "status"),
     *("truth_valence", "truth_arousal", "valence", "arousal"),
 )
-
-_METHODS = {
-    ("static", "cp"): "CP 2-D, static",
-    ("static", "dense"): "dense 2-D, static",
-    ("lasso", "cp"): "CP 2-D, LASSO",
-    ("frames", "cp"): "CP 2-D, fine-tuned on frames (reference)",
-    ("frames", "dense"): "dense 2-D, fine-tuned on frames",
-    ("temporal", "cp"): "CP 3-D, temporal factors trained",
-    ("joint", "cp"): "CP 3-D, temporal then joint",
-    ("joint", "inflated"): "dense 2-D inflated to 3-D",
-    ("scratch", "dense"): "dense 3-D from scratch",
-    ("scratch", "2plus1d"): "(2+1)-D from scratch",
-    ("scratch", "cp"): "CP 3-D from scratch",
-}
-UNTRAINED = "CP 3-D, transducted, untrained"
 
 
 @dataclass(frozen=True, order=True)
@@ -65,9 +51,7 @@ class Axes:
     @property
     def method(self) -> str:
         """The row name of the run in tables."""
-        if self.stage == "temporal" and self.kind == "cp" and self.epochs == 0:
-            return UNTRAINED
-        return _METHODS.get((self.stage, self.kind), f"{self.kind} {self.order}-D, {self.stage}")
+        return method_name(self.stage, self.kind, self.epochs, self.dataset)
 
 
 @dataclass(frozen=True)

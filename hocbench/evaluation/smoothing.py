@@ -120,7 +120,7 @@ def score_windows(validation: pd.DataFrame, windows: Sequence[int]) -> list[Wind
 
 
 def best_window(scores: Sequence[WindowScore]) -> int:
-    """The window with the largest mean CCC on validation; of equals the shortest."""
+    """Choose the window with the largest mean CCC on validation; of equals the shortest."""
     return min(scores, key=lambda score: (-score.mean_ccc, score.window)).window
 
 

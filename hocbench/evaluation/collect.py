@@ -1,0 +1,142 @@
+"""One pass over the predictions of all runs, which leaves only sums per clip behind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from hocbench.errors import EvaluationError
+from hocbench.evaluation import records
+from hocbench.evaluation.cells import ClipTable, Method, clip_table, scored_frames
+from hocbench.evaluation.runs import TARGETS, Run
+from hocbench.evaluation.smoothing import best_window, score_windows, smooth
+from hocbench.plan import VIDEO_DATASETS
+
+SMOOTHED_STAGES = ("static", "frames")
+WINDOW_COLUMNS = [
+    *("dataset", "method", "rank", "lasso", "seed", "fold", "window", "ccc_valence", "ccc_arousal", "mean_ccc"),
+    *("chosen", "label"),
+]
+
+
+@dataclass
+class Collected:
+    """What one pass over the predictions of all runs leaves behind.
+
+    Attributes
+    ----------
+    tables : dict of Method to dict of (seed, fold) to ClipTable
+        Sums per clip.
+    windows : list of dict
+        Rows of the table of smoothing windows.
+    timelines : list of (str, Run, DataFrame)
+        Methods, runs and test frames to be drawn.
+    """
+
+    tables: dict[Method, dict[tuple[int, int], ClipTable]] = field(default_factory=dict)
+    windows: list[dict[str, Any]] = field(default_factory=list)
+    timelines: list[tuple[str, Run, pd.DataFrame]] = field(default_factory=list)
+
+
+def check_runs(runs: Sequence[Run]) -> dict[str, str]:
+    """Find the label of each dataset, refusing runs that cannot stand in one table.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Finished runs.
+
+    Returns
+    -------
+    dict of str to str
+        ``"synthetic"`` or ``"real"`` for each dataset.
+
+    Raises
+    ------
+    EvaluationError
+        If there are no runs, a dataset has both labels, or two runs share method, seed and fold.
+    """
+    if not runs:
+        raise EvaluationError("There are no run directories to evaluate. Train first, or check the folder of runs.")
+    labels: dict[str, Run] = {}
+    seen: dict[tuple[Method, int, int], Run] = {}
+    for run in runs:
+        first = labels.setdefault(run.axes.dataset, run)
+        if first.label != run.label:
+            raise EvaluationError(
+                f"{first.path} is of {first.label} data and {run.path} of {run.label} data, both called "
+                f"{run.axes.dataset}. Evaluate synthetic and real runs apart."
+            )
+        other = seen.setdefault((Method.of(run), run.axes.seed, run.axes.fold), run)
+        if other is not run:
+            raise EvaluationError(
+                f"{other.path} and {run.path} are the same method, seed and fold. Give only the runs of one plan."
+            )
+    return {dataset: run.label for dataset, run in sorted(labels.items())}
+
+
+def collect(runs: Sequence[Run], windows: Sequence[int]) -> Collected:
+    """Read the predictions of each run once and reduce them to sums, adding the smoothed methods.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Finished runs, sorted.
+    windows : sequence of int
+        Odd lengths in frames.
+
+    Returns
+    -------
+    Collected
+        Sums per clip of every method, window choices, and what is to be drawn.
+    """
+    result = Collected()
+    centres: dict[str, list[float]] = {}
+    drawn = records.timeline_runs(runs) or ()
+    for run in runs:
+        frames = scored_frames(run, "test")
+        means = [float(frames[f"truth_{target}"].mean()) for target in TARGETS]
+        centre = centres.setdefault(run.axes.dataset, means)
+        method, axes = Method.of(run), run.axes
+        _add(result, method, run, clip_table(frames, centre, str(run.path)))
+        if run in drawn:
+            result.timelines.append((method.method, run, frames))
+        if axes.dataset in VIDEO_DATASETS and axes.stage in SMOOTHED_STAGES and axes.kind == "cp" and axes.lasso == 0:
+            derived = smoothed_method(method)
+            smoothed = smooth(frames, _choose_window(result, derived, run, windows))
+            _add(result, derived, run, clip_table(smoothed, centre, f"{run.path} (smoothed)"))
+            if run in drawn:
+                result.timelines.append((derived.method, run, smoothed))
+    return result
+
+
+def smoothed_method(method: Method) -> Method:
+    """Name the method that averages the outputs of another over time."""
+    return Method(
+        dataset=method.dataset,
+        method=f"{method.method.removesuffix(' (reference)')} + moving average",
+        kind=method.kind,
+        stage=f"{method.stage}_smoothed",
+        rank=method.rank,
+        lasso=method.lasso,
+    )
+
+
+def _add(result: Collected, method: Method, run: Run, table: ClipTable) -> None:
+    result.tables.setdefault(method, {})[run.axes.seed, run.axes.fold] = table
+
+
+def _choose_window(result: Collected, method: Method, run: Run, windows: Sequence[int]) -> int:
+    try:
+        scores = score_windows(scored_frames(run, "validation"), windows)
+    except EvaluationError as error:
+        raise EvaluationError(f"{run.path}: {error}") from error
+    chosen = best_window(scores)
+    shared = {"dataset": method.dataset, "method": method.method, "rank": method.rank, "lasso": method.lasso}
+    shared |= {"seed": run.axes.seed, "fold": run.axes.fold, "label": run.label}
+    for score in scores:
+        values = {f"ccc_{target}": value for target, value in zip(TARGETS, score.ccc, strict=True)}
+        values |= {"window": score.window, "mean_ccc": score.mean_ccc, "chosen": int(score.window == chosen)}
+        result.windows.append(shared | values)
+    return chosen

@@ -1,0 +1,203 @@
+"""From run directories to tidy tables of scores, intervals, differences and records."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hocbench.evaluation import files, records
+from hocbench.evaluation.cells import Cell, Method, Tables, complete_seeds, pool
+from hocbench.evaluation.collect import WINDOW_COLUMNS, check_runs, collect
+from hocbench.evaluation.differences import paired_differences
+from hocbench.evaluation.runs import TARGETS, read_runs
+from hocbench.evaluation.smoothing import check_windows
+from hocbench.evaluation.statistics import (
+    METRICS,
+    Floats,
+    bootstrap_weights,
+    clip_mean_replicates,
+    percentile_interval,
+    pooled_replicates,
+    scores_from_sums,
+)
+from hocbench.seeds import generator
+
+logger = logging.getLogger(__name__)
+
+SCORE_COLUMNS = [
+    *("dataset", "method", "kind", "stage", "rank", "lasso", "seed", "fold", "target", "metric", "pooling"),
+    *("value", "n_frames", "n_clusters", "label"),
+]
+INTERVAL_COLUMNS = [
+    *("dataset", "method", "kind", "stage", "rank", "lasso", "target", "metric", "pooling", "mean", "low", "high"),
+    *("seed_sd", "n_seeds", "n_folds", "n_clusters", "label"),
+]
+
+
+def evaluate(run_dirs: Sequence[Path], out: Path, replicates: int, seed: int, windows: Sequence[int]) -> None:
+    """Score finished runs and write all result tables.
+
+    Parameters
+    ----------
+    run_dirs : sequence of Path
+        Run directories, in any order.
+    out : Path
+        Folder of the tables; made if need be.
+    replicates : int
+        Bootstrap replicates.
+    seed : int
+        Root seed of the resampling.
+    windows : sequence of int
+        Odd lengths in frames, from which the smoothing window is chosen on the validation part.
+
+    Raises
+    ------
+    RunError
+        If a run directory is unfinished or was changed.
+    EvaluationError
+        If there are no runs, two runs are the same, synthetic and real data are mixed, or predictions are not finite.
+    """
+    check_windows(windows)
+    runs = read_runs(run_dirs)
+    labels = check_runs(runs)
+    collected = collect(runs, windows)
+    scores = score_table(collected.tables, labels)
+    intervals = interval_table(collected.tables, labels, replicates, seed)
+    tables = {
+        "scores": scores,
+        "intervals": intervals,
+        "differences": paired_differences(collected.tables, labels, replicates, seed),
+        "sparsity": records.sparsity(runs),
+        "history": records.histories(runs),
+        "costs": records.costs(runs),
+        "counts": records.frame_counts(runs),
+        "windows": files.sorted_table(collected.windows, WINDOW_COLUMNS),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        files.write_csv(table, out / f"{name}.csv")
+    files.write_parquet(records.timelines(collected.timelines), out / "timelines.parquet")
+    files.write_json(flat_metrics(intervals), out / "metrics.json")
+    logger.info("Scored %d runs of %d methods into %s", len(runs), len(collected.tables), out)
+
+
+def score_table(tables: Mapping[Method, Tables], labels: Mapping[str, str]) -> pd.DataFrame:
+    """Score each run by itself.
+
+    Parameters
+    ----------
+    tables : mapping of Method to mapping of (seed, fold) to ClipTable
+        All runs.
+    labels : mapping of str to str
+        Label of each dataset.
+
+    Returns
+    -------
+    DataFrame
+        `SCORE_COLUMNS`; pooling is "pooled" (all frames together) or "per_video" (mean of the clips' own scores,
+        absent for still images).
+    """
+    rows = []
+    for method, entries in tables.items():
+        for (seed, fold), table in entries.items():
+            shared = vars(method) | {"seed": seed, "fold": fold, "n_frames": table.frames}
+            shared |= {"n_clusters": len(set(table.subjects)), "label": labels[method.dataset]}
+            values = {"pooled": scores_from_sums(table.sums.sum(axis=1))}
+            if table.has_clips:
+                values["per_video"] = table.clip_scores.mean(axis=1)
+            rows += [shared | cell for cell in _cells(values)]
+    return files.sorted_table(rows, SCORE_COLUMNS)
+
+
+def interval_table(
+    tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int
+) -> pd.DataFrame:
+    """Score each method with its folds pooled, with 95 % cluster-bootstrap intervals.
+
+    Parameters
+    ----------
+    tables : mapping of Method to mapping of (seed, fold) to ClipTable
+        All runs.
+    labels : mapping of str to str
+        Label of each dataset.
+    replicates : int
+        Bootstrap replicates.
+    seed : int
+        Root seed.
+
+    Returns
+    -------
+    DataFrame
+        `INTERVAL_COLUMNS`. The interval is over clusters, conditional on the seeds; it is NaN with one cluster, and
+        `seed_sd` (n - 1 in the denominator) is NaN with one seed.
+    """
+    rows: list[dict[str, Any]] = []
+    for method, entries in tables.items():
+        seeds, folds = complete_seeds(entries, method)
+        if not seeds:
+            continue
+        cell = pool(method, entries, seeds, folds)
+        shared = vars(method) | {"n_seeds": len(seeds), "n_folds": len(folds), "n_clusters": len(cell.clusters)}
+        shared |= {"label": labels[method.dataset]}
+        draws = generator(seed, use="bootstrap", dataset=method.dataset)
+        weights = bootstrap_weights(len(cell.clusters), replicates, draws)
+        rows += [shared | row for row in _interval_rows(cell, weights)]
+    return files.sorted_table(rows, INTERVAL_COLUMNS)
+
+
+def flat_metrics(intervals: pd.DataFrame) -> dict[str, float]:
+    """Pick the pooled CCC of every method as ``dataset.method.target.ccc``, for ``dvc metrics``.
+
+    Parameters
+    ----------
+    intervals : DataFrame
+        From `interval_table`.
+
+    Returns
+    -------
+    dict of str to float
+        The method is spelled as kind, stage and the axes that differ from the default, joined by underscores.
+    """
+    chosen = intervals[(intervals["metric"] == "ccc") & (intervals["pooling"] == "pooled")]
+    return {f"{row['dataset']}.{_slug(row)}.{row['target']}.ccc": row["mean"] for _, row in chosen.iterrows()}
+
+
+def _slug(row: "pd.Series[Any]") -> str:
+    stage = "untrained" if row["method"].endswith("untrained") else row["stage"]
+    rank = f"_rank{row['rank']}" if row["rank"] not in ("", "same") else ""
+    lasso = f"_lasso{row['lasso']:g}" if row["lasso"] else ""
+    return f"{row['kind']}_{stage}{rank}{lasso}"
+
+
+def _cells(values: Mapping[str, Floats]) -> list[dict[str, Any]]:
+    """Spread (targets, metrics) over rows."""
+    return [
+        {"pooling": pooling, "target": target, "metric": metric, "value": table[i, j]}
+        for pooling, table in values.items()
+        for i, target in enumerate(TARGETS)
+        for j, metric in enumerate(METRICS)
+    ]
+
+
+def _interval_rows(cell: Cell, weights: np.ndarray) -> list[dict[str, Any]]:
+    rows = []
+    for i, target in enumerate(TARGETS):
+        by_seed = {"pooled": scores_from_sums(cell.sums[i].sum(axis=1))}
+        draws = {"pooled": pooled_replicates(cell.sums[i], weights)}
+        if cell.has_clips:
+            by_seed["per_video"] = cell.clip_totals[i].sum(axis=1) / cell.clips.sum()
+            draws["per_video"] = clip_mean_replicates(cell.clip_totals[i], cell.clips, weights)
+        for pooling, values in by_seed.items():
+            low, high = percentile_interval(draws[pooling])
+            if len(cell.clusters) < 2:
+                # A single cluster has no spread; an interval of no width would look certain.
+                low = high = np.full(len(METRICS), np.nan)
+            spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(len(METRICS), np.nan)
+            means = values.mean(axis=0)
+            for j, metric in enumerate(METRICS):
+                numbers = {"mean": means[j], "low": low[j], "high": high[j], "seed_sd": spread[j]}
+                rows.append({"target": target, "metric": metric, "pooling": pooling} | numbers)
+    return rows
