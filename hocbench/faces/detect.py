@@ -1,6 +1,7 @@
 """Face detection by an ensemble of OpenCV's Haar cascades, for pictures without landmarks or box."""
 
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ Box = tuple[float, float, float, float]
 
 @cache
 def _cascade(name: str) -> cv2.CascadeClassifier:
-    return cv2.CascadeClassifier(f"{cv2.data.haarcascades}{name}.xml")
+    return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / f"{name}.xml"))
 
 
 def detect_face(picture: np.ndarray) -> Box | None:
@@ -41,7 +42,7 @@ def detect_face(picture: np.ndarray) -> Box | None:
             boxes, votes = _cascade(name).detectMultiScale2(turned, 1.1, 1, minSize=(smallest, smallest))
             if len(boxes):
                 best = max(range(len(boxes)), key=lambda i: (int(votes[i]), int(boxes[i][2])))
-                return _turn_back(boxes[best], turn)
+                return _turn_back(np.asarray(boxes[best]), turn)
     return None
 
 

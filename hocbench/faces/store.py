@@ -136,7 +136,7 @@ def _crop_clip(clip: pd.DataFrame, root: Path, size: int, margin: float, method:
     good = [i for i, (matrix, face) in enumerate(own) if matrix is not None and face != "box"]
     for i, (picture, row) in enumerate(zip(_pictures(clip, root), clip.itertuples(), strict=True)):
         if picture is None:
-            yield _Crop(None, row.status if row.status == "frame_missing" else "image_unreadable", "none")
+            yield _Crop(None, "frame_missing" if row.status == "frame_missing" else "image_unreadable", "none")
             continue
         matrix, face = own[i]
         if matrix is None and good:
@@ -148,7 +148,7 @@ def _crop_clip(clip: pd.DataFrame, root: Path, size: int, margin: float, method:
         if matrix is None:
             yield _Crop(None, "no_face", "none")
         else:
-            yield _Crop(cut(picture, matrix, size), row.status, face)
+            yield _Crop(cut(picture, matrix, size), str(row.status), face)
 
 
 def _matrix(row: object, size: int, margin: float, method: str) -> tuple[np.ndarray | None, str]:

@@ -109,9 +109,8 @@ class FactorizedConv(nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.path = tuple(kernel_size), stride, path
         self.padding_mode = padding_mode
-        self.factor_names: tuple[str, ...] = ("out", "in", "time", "height", "width")
-        if self.order == 2:
-            self.factor_names: tuple[str, ...] = ("out", "in", "height", "width")
+        modes = ("time", "height", "width")[-self.order :]
+        self.factor_names: tuple[str, ...] = ("out", "in", *modes)
         sizes = dict(zip(self.factor_names, (out_channels, in_channels, *self.kernel_size), strict=True))
         components = resolve_rank(rank, out_channels, in_channels, self.kernel_size[-2:])
         self.factors = nn.ParameterDict({name: unit_columns(size, components) for name, size in sizes.items()})

@@ -170,11 +170,10 @@ def resnet18(order: int = 2, kind: str = "cp", width: int = 64, rank: Rank = "sa
     return ResNet(config)
 
 
-def convolutions(network: nn.Module) -> list[tuple[str, nn.Module]]:
+def convolutions(network: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Conv3d | FactorizedConv]]:
     """Name every convolution that has spatial extent, in the order of the forward pass."""
-    found = []
+    found: list[tuple[str, nn.Conv2d | nn.Conv3d | FactorizedConv]] = []
     for name, module in network.named_modules():
-        dense = isinstance(module, nn.Conv2d | nn.Conv3d) and max(module.kernel_size) > 1
-        if dense or isinstance(module, FactorizedConv):
+        if isinstance(module, nn.Conv2d | nn.Conv3d | FactorizedConv) and max(module.kernel_size) > 1:
             found.append((name, module))
     return found

@@ -1,0 +1,5 @@
+"""Training: one stage is one run directory."""
+
+from hocbench.training.stages import fit
+
+__all__ = ["fit"]

@@ -1,0 +1,204 @@
+"""The training loop, the same for every stage."""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from hocbench.errors import RunError
+from hocbench.nn.lasso import ProximalStep
+from hocbench.nn.resnet import ResNet
+from hocbench.training.data import Samples, training_batches
+from hocbench.training.losses import affect_loss
+from hocbench.training.predict import mean_ccc, predict, score
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the loop needs to know.
+
+    Attributes
+    ----------
+    run : str
+        Run id, for messages.
+    options : dict
+        The ``training`` part of a run's slice.
+    order : int
+        2 for images, 3 for clips.
+    root_seed, seed : int
+        Axes of the random numbers.
+    lasso : float
+        LASSO weight; above 0 the λ are taken out of the main optimiser.
+    static_level : float or None
+        Validation score of the 2-D network; recorded beside the epochs.
+    log : callable
+        Receives each row of the history.
+    """
+
+    run: str
+    options: dict[str, Any]
+    order: int
+    root_seed: int
+    seed: int
+    lasso: float = 0.0
+    static_level: float | None = None
+    log: Callable[[dict[str, Any]], None] = lambda row: None
+
+
+@dataclass
+class Outcome:
+    """What training returns beside the network, which keeps its best epoch's state."""
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    samples: int = 0
+    recovered_epoch: int | None = None
+    wall_s: float = 0.0
+
+
+def train(
+    network: ResNet, training: Samples, validation: Samples, setting: Setting, accelerator: Accelerator
+) -> Outcome:
+    """Train a network in place and leave it in the state of its best epoch on validation.
+
+    Parameters
+    ----------
+    network : ResNet
+        Parameters that must not move have ``requires_grad`` off.
+    training, validation : Samples
+        Parts of one fold.
+    setting : Setting
+        Stage, seeds, options.
+    accelerator : Accelerator
+        Device and precision.
+
+    Raises
+    ------
+    RunError
+        If the loss is not finite.
+    """
+    options, started = setting.options, time.monotonic()
+    outcome = Outcome()
+    model = accelerator.prepare(network)
+    best, best_state = _validate(outcome, network, validation, setting, accelerator, epoch=0), _state(network)
+    epochs = options["epochs"]
+    if epochs:
+        optimizer, schedule, proximal = _optimizers(network, training, setting)
+        optimizer = accelerator.prepare(optimizer)
+    for epoch in range(1, epochs + 1):
+        if _stops(outcome, setting):
+            break
+        network.train()
+        losses = []
+        for images, labels in _batches(training, setting, epoch):
+            images, labels = images.to(accelerator.device), labels.to(accelerator.device)
+            loss = affect_loss(model(images), labels, options["loss_weights"])
+            if not torch.isfinite(loss):
+                raise RunError(
+                    f"run {setting.run}: the loss is {loss.item()} in epoch {epoch}; lower learning_rate or gradient_clip"
+                )
+            accelerator.backward(loss)
+            rate = schedule.get_last_lr()[0]
+            if proximal is not None:
+                proximal.step(rate * options["lasso_rate_factor"])
+            accelerator.clip_grad_norm_(network.parameters(), options["gradient_clip"])
+            optimizer.step()
+            schedule.step()
+            network.zero_grad(set_to_none=True)
+            losses.append(loss.item())
+            outcome.samples += len(images)
+        level = _validate(
+            outcome, network, validation, setting, accelerator, epoch, rate=rate, loss=math.fsum(losses) / len(losses)
+        )
+        # A penalised network must keep its last state: its zeros grow from epoch to epoch.
+        if level > best or setting.lasso:
+            best, best_state = level, _state(network)
+            for row in outcome.history:
+                row["kept"] = int(row["epoch"] == epoch)
+    network.load_state_dict(best_state)
+    outcome.wall_s = time.monotonic() - started
+    return outcome
+
+
+def _batches(training: Samples, setting: Setting, epoch: int) -> Any:
+    options = setting.options
+    return training_batches(
+        training,
+        setting.order,
+        options["batch_size"],
+        options["clip_length"],
+        options["mirror"],
+        setting.root_seed,
+        setting.seed,
+        epoch,
+    )
+
+
+def _optimizers(network: ResNet, training: Samples, setting: Setting) -> tuple[Any, Any, ProximalStep | None]:
+    """Make AdamW without decay on vectors (BatchNorm, biases, λ), one cycle, and the proximal step of LASSO."""
+    options = setting.options
+    named = [(name, value) for name, value in network.named_parameters() if value.requires_grad]
+    if setting.lasso:
+        named = [(name, value) for name, value in named if not name.endswith(".weights")]
+    groups = [
+        {"params": [value for _, value in named if value.ndim > 1], "weight_decay": options["weight_decay"]},
+        {"params": [value for _, value in named if value.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    optimizer = torch.optim.AdamW(groups, lr=options["learning_rate"], fused=True)
+    steps = options["epochs"] * len(_batches(training, setting, epoch=1))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, options["learning_rate"], total_steps=steps + 1, pct_start=options["warmup_share"]
+    )
+    proximal = ProximalStep(network, setting.lasso, options["lasso_gradient_limit"]) if setting.lasso else None
+    return optimizer, schedule, proximal
+
+
+def _validate(
+    outcome: Outcome,
+    network: ResNet,
+    validation: Samples,
+    setting: Setting,
+    accelerator: Accelerator,
+    epoch: int,
+    rate: float = 0.0,
+    loss: float = float("nan"),
+) -> float:
+    prediction = predict(network, validation, setting.order, setting.options["clip_length"], accelerator.device)
+    scores = score(prediction, validation)
+    level = mean_ccc(scores)
+    row = {"epoch": epoch, "train_loss": loss, "validation_loss": _loss(prediction, validation, setting)} | scores
+    row |= {"learning_rate": rate, "kept": int(epoch == 0), "static_level": setting.static_level}
+    outcome.history.append(row)
+    if setting.static_level is not None and outcome.recovered_epoch is None and level >= setting.static_level:
+        outcome.recovered_epoch = epoch
+    LOGGER.info(
+        "epoch %d: loss %.4f, validation CCC valence %.3f arousal %.3f",
+        epoch,
+        loss,
+        scores["validation_ccc_valence"],
+        scores["validation_ccc_arousal"],
+    )
+    setting.log(row)
+    return level
+
+
+def _loss(prediction: Any, validation: Samples, setting: Setting) -> float:
+    truth = validation.store.frames[["valence", "arousal"]].to_numpy()[validation.rows]
+    pair = torch.from_numpy(prediction).double(), torch.from_numpy(truth)
+    return float(affect_loss(*pair, setting.options["loss_weights"]))
+
+
+def _stops(outcome: Outcome, setting: Setting) -> bool:
+    return bool(setting.options["stop_at_static"]) and outcome.recovered_epoch is not None
+
+
+def _state(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}

@@ -1,0 +1,106 @@
+"""The files of a run: written one by one under temporary names, the manifest last."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from hocbench.datasets.contract import write_parquet, write_text
+from hocbench.errors import RunError
+from hocbench.manifest import file_hash
+from hocbench.nn import FactorizedConv, NetworkConfig, ResNet, convolutions
+
+Layers = list[dict[str, Any]]
+
+
+def describe_layers(network: ResNet, parent: Layers | None = None) -> Layers:
+    """List the convolutions with their ranks and zero components.
+
+    Parameters
+    ----------
+    network : ResNet
+        As trained.
+    parent : list, optional
+        Layers of the run that it started from: components that were removed since then still count as zeros.
+    """
+    before = {layer["name"]: layer["rank"] for layer in parent or [] if layer["kind"] == "cp"}
+    layers = []
+    for name, module in convolutions(network):
+        layer = {"name": name, "block": name.rsplit(".", 1)[0] if "." in name else name, "kind": "dense"}
+        layer |= {"in_channels": module.in_channels, "out_channels": module.out_channels}
+        layer |= {"kernel_size": list(module.kernel_size), "rank": None, "zeros": 0}  # type: ignore[call-overload]
+        if isinstance(module, FactorizedConv):
+            rank = before.get(name, module.rank)
+            zeros = rank - module.rank + int((module.weights == 0).sum())
+            layer |= {"kind": "cp", "rank": rank, "zeros": zeros}
+        layers.append(layer)
+    return layers
+
+
+def write_run(
+    out: Path,
+    network: ResNet,
+    layers: Layers,
+    tables: dict[str, pd.DataFrame],
+    cost: dict[str, Any],
+    manifest: dict[str, Any],
+) -> None:
+    """Write a run directory.
+
+    Parameters
+    ----------
+    out : Path
+        The directory.
+    network : ResNet
+        Trained weights.
+    layers : list
+        See `describe_layers`.
+    tables : dict
+        "history" and "predictions".
+    cost, manifest : dict
+        Plain values; the manifest gets the hashes of the other files.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "manifest.json").unlink(missing_ok=True)
+    temporary = out / ".weights.part"
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, temporary)
+    temporary.replace(out / "weights.safetensors")
+    description = {"config": network.config.as_dict(), "layers": layers, "label": manifest["label"]}
+    write_text(_json(description), out / "network.json")
+    write_text(tables["history"].to_csv(index=False, float_format="%.9g", lineterminator="\n"), out / "history.csv")
+    write_parquet(tables["predictions"], out / "predictions.parquet")
+    write_text(_json(cost), out / "cost.json")
+    names = ("weights.safetensors", "network.json", "history.csv", "predictions.parquet", "cost.json")
+    manifest["files"] = {name: file_hash(out / name) for name in names}
+    write_text(_json(manifest), out / "manifest.json")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def load_network(run: Path) -> tuple[ResNet, Layers]:
+    """Load the network of a finished run.
+
+    Raises
+    ------
+    RunError
+        If the run is unfinished, or its weights are damaged or do not fit its network.
+    """
+    if not (run / "manifest.json").is_file():
+        raise RunError(f"{run} is not a finished run (no manifest.json); run it first")
+    try:
+        description = json.loads((run / "network.json").read_text(encoding="utf-8"))
+        files = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["files"]
+        if file_hash(run / "weights.safetensors") != files["weights.safetensors"]:
+            raise RunError(
+                f"{run / 'weights.safetensors'} is damaged (its hash differs from the manifest); delete {run}"
+            )
+        network = ResNet(NetworkConfig(**description["config"]))
+        network.load_state_dict(load_file(run / "weights.safetensors"))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise RunError(f"{run} cannot be loaded ({error}); delete the folder and run it again") from None
+    return network, description["layers"]

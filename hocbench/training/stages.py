@@ -1,0 +1,168 @@
+"""The stages: static, lasso, frames, temporal, joint, scratch. One call of `fit` is one run directory."""
+
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+
+from hocbench.codehash import code_hash
+from hocbench.datasets.splits import make_splits
+from hocbench.errors import RunError
+from hocbench.faces import CropStore
+from hocbench.manifest import environment, file_hash
+from hocbench.nn import ResNet, compact, multiply_adds, parameter_count, reestimate_batchnorm, resnet18, transduct
+from hocbench.nn.lasso import normalize_factors
+from hocbench.seeds import derive_seed
+from hocbench.training.data import Samples, select, training_batches
+from hocbench.training.loop import Outcome, Setting, train
+from hocbench.training.predict import mean_ccc, predict, prediction_table, score
+from hocbench.training.rundir import Layers, describe_layers, load_network, write_run
+from hocbench.training.tracking import Tracker
+
+
+def fit(spec: dict[str, Any], crops: Path, parent: Path | None, out: Path) -> None:
+    """Train one run and write its directory.
+
+    Parameters
+    ----------
+    spec : dict
+        Resolved slice of the parameters, as `hocbench.plan.make_plan` makes it.
+    crops : Path
+        Folder of the dataset's crop store.
+    parent : Path or None
+        Run directory of the network to start from.
+    out : Path
+        Run directory to write.
+
+    Raises
+    ------
+    RunError
+        If the parent is missing or does not fit, or training diverges.
+    """
+    torch.set_num_threads(spec["threads"])
+    torch.use_deterministic_algorithms(True)
+    started = time.process_time()
+    accelerator = Accelerator()
+    axes, options = spec["axes"], spec["training"]
+    store = CropStore(crops)
+    splits = make_splits(store.frames, spec["split"], spec["root_seed"])
+    parts = {part: select(store, splits, axes["fold"], part) for part in ("train", "validation", "test")}
+    network, level, ancestors = _start(spec, parent, parts["validation"], accelerator)
+    network.to(accelerator.device)
+    if axes["stage"] in ("temporal", "joint") and axes["order"] == 3 and not _continues(axes):
+        reestimate_batchnorm(network, _clips(parts["train"], spec, accelerator))
+    tracker = Tracker(spec, store.label)
+    setting = Setting(
+        spec["run"], options, axes["order"], spec["root_seed"], axes["seed"], _penalty(axes), level, tracker.log_epoch
+    )
+    outcome = train(network, parts["train"], parts["validation"], setting, accelerator)
+    if axes["stage"] == "temporal" and axes["epochs"]:
+        reestimate_batchnorm(network, _clips(parts["train"], spec, accelerator))
+    length = options["clip_length"]
+    predictions = prediction_table(
+        {
+            p: (parts[p], predict(network, parts[p], axes["order"], length, accelerator.device))
+            for p in ("validation", "test")
+        }
+    )
+    network.to("cpu")
+    cost = _cost(network, spec, store.size, outcome, started)
+    manifest = {
+        "run": spec["run"],
+        "spec": spec,
+        "axes": axes,
+        "label": store.label,
+        "recovered_epoch": outcome.recovered_epoch,
+        "inputs": {"crops.json": file_hash(crops / "crops.json"), "parent": spec["parent"]},
+        "code": code_hash("hocbench.training"),
+        "environment": environment(),
+        "device": str(accelerator.device),
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "frames": {part: len(samples.rows) for part, samples in parts.items()},
+    }
+    tables = {"history": pd.DataFrame(outcome.history), "predictions": predictions}
+    write_run(out, network, describe_layers(network, ancestors), tables, cost, manifest)
+    tracker.finish(out, predictions)
+
+
+def _penalty(axes: dict[str, Any]) -> float:
+    return float(axes["lasso"]) if axes["stage"] == "lasso" else 0.0
+
+
+def _continues(axes: dict[str, Any]) -> bool:
+    """Tell whether a joint stage goes on from a temporal one, whose BatchNorm statistics are good already."""
+    return bool(axes["stage"] == "joint" and axes["kind"] == "cp")
+
+
+def _start(
+    spec: dict[str, Any], parent: Path | None, validation: Samples, accelerator: Accelerator
+) -> tuple[ResNet, float | None, Layers | None]:
+    """Build the network that a stage starts from; a temporal stage also gets the score of its 2-D network."""
+    axes, stage = spec["axes"], spec["axes"]["stage"]
+    if parent is None:
+        if stage not in ("static", "scratch"):
+            raise RunError(f"run {spec['run']}: the {stage} stage needs a network to start from; give --parent")
+        return _fresh(spec), None, None
+    if parent.name != spec["parent"]:
+        raise RunError(
+            f"run {spec['run']} starts from {spec['parent']}, not from {parent.name}; give the right --parent"
+        )
+    network, layers = load_network(parent)
+    if stage == "lasso":
+        normalize_factors(network)
+    if stage == "temporal":
+        images = predict(network.to(accelerator.device), validation, 2, 1, accelerator.device)
+        level = mean_ccc(score(images, validation))
+        network = transduct(compact(network), **spec["temporal"])
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad = name.endswith("factors.time")
+        return network, level, layers
+    if stage == "joint" and axes["kind"] == "inflated":
+        # The standard inflation keeps the response to a still clip: one over the kernel size.
+        network = transduct(network, kernel_size=spec["temporal"]["kernel_size"], init="average")
+    return network, None, layers
+
+
+def _fresh(spec: dict[str, Any]) -> ResNet:
+    axes, options = spec["axes"], dict(spec["network"])
+    if options["rank"] is None:
+        del options["rank"]
+    if axes["order"] == 3:
+        options |= {"temporal_kernel": spec["temporal"]["kernel_size"]}
+        if options["kind"] == "cp":
+            options |= {"temporal_padding": spec["temporal"]["padding"]}
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(spec["root_seed"], use="weights", seed=axes["seed"], order=axes["order"]))
+        return resnet18(order=axes["order"], **options)
+
+
+def _clips(samples: Samples, spec: dict[str, Any], accelerator: Accelerator) -> list[torch.Tensor]:
+    """Draw the training clips that BatchNorm statistics are estimated from."""
+    options, axes = spec["training"], spec["axes"]
+    batches = training_batches(
+        samples, 3, options["batch_size"], options["clip_length"], False, spec["root_seed"], axes["seed"], -1
+    )
+    chosen = zip(range(options["reestimation_batches"]), batches, strict=False)
+    return [clips.to(accelerator.device) for _, (clips, _) in chosen]
+
+
+def _cost(network: ResNet, spec: dict[str, Any], size: int, outcome: Outcome, started: float) -> dict[str, Any]:
+    length = spec["training"]["clip_length"]
+    shape = (1, 3, size, size) if network.config.order == 2 else (1, 3, length, size, size)
+    frames = 1 if network.config.order == 2 else length
+    cuda = torch.cuda.is_available()
+    return {
+        "parameters": parameter_count(network),
+        "multiply_adds": multiply_adds(network, shape) // frames,
+        "training_cpu_s": time.process_time() - started,
+        "gpu_s": outcome.wall_s if cuda else 0.0,
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_gpu_memory_mib": torch.cuda.max_memory_allocated() / 2**20 if cuda else 0.0,
+        "samples_per_s": outcome.samples / outcome.wall_s if outcome.wall_s else 0.0,
+        "epochs": spec["axes"]["epochs"],
+    }
