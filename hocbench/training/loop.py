@@ -102,7 +102,8 @@ def train(
             loss = affect_loss(model(images), labels, options["loss_weights"])
             if not torch.isfinite(loss):
                 raise RunError(
-                    f"run {setting.run}: the loss is {loss.item()} in epoch {epoch}; lower learning_rate or gradient_clip"
+                    f"run {setting.run}: the loss is {loss.item()} in epoch {epoch}; "
+                    "lower learning_rate or gradient_clip"
                 )
             accelerator.backward(loss)
             rate = schedule.get_last_lr()[0]
@@ -153,7 +154,8 @@ def _optimizers(network: ResNet, training: Samples, setting: Setting) -> tuple[A
     ]
     groups = [group for group in groups if group["params"]]
     optimizer = torch.optim.AdamW(groups, lr=options["learning_rate"], fused=True)
-    steps = options["epochs"] * len(_batches(training, setting, epoch=1))
+    # torch divides by zero when the rise has a single step.
+    steps = max(options["epochs"] * len(_batches(training, setting, epoch=1)), math.ceil(2 / options["warmup_share"]))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, options["learning_rate"], total_steps=steps + 1, pct_start=options["warmup_share"]
     )
@@ -174,7 +176,11 @@ def _validate(
     prediction = predict(network, validation, setting.order, setting.options["clip_length"], accelerator.device)
     scores = score(prediction, validation)
     level = mean_ccc(scores)
-    row = {"epoch": epoch, "train_loss": loss, "validation_loss": _loss(prediction, validation, setting)} | scores
+    row: dict[str, Any] = {
+        "epoch": epoch,
+        "train_loss": loss,
+        "validation_loss": _loss(prediction, validation, setting),
+    } | scores
     row |= {"learning_rate": rate, "kept": int(epoch == 0), "static_level": setting.static_level}
     outcome.history.append(row)
     if setting.static_level is not None and outcome.recovered_epoch is None and level >= setting.static_level:

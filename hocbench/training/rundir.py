@@ -29,9 +29,13 @@ def describe_layers(network: ResNet, parent: Layers | None = None) -> Layers:
     before = {layer["name"]: layer["rank"] for layer in parent or [] if layer["kind"] == "cp"}
     layers = []
     for name, module in convolutions(network):
-        layer = {"name": name, "block": name.rsplit(".", 1)[0] if "." in name else name, "kind": "dense"}
+        layer: dict[str, Any] = {
+            "name": name,
+            "block": name.rsplit(".", 1)[0] if "." in name else name,
+            "kind": "dense",
+        }
         layer |= {"in_channels": module.in_channels, "out_channels": module.out_channels}
-        layer |= {"kernel_size": list(module.kernel_size), "rank": None, "zeros": 0}  # type: ignore[call-overload]
+        layer |= {"kernel_size": [*module.kernel_size], "rank": None, "zeros": 0}
         if isinstance(module, FactorizedConv):
             rank = before.get(name, module.rank)
             zeros = rank - module.rank + int((module.weights == 0).sum())
