@@ -77,7 +77,7 @@ class _Crops(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, samples: Samples, items: np.ndarray, flips: np.ndarray | None) -> None:
         self.samples, self.items, self.flips = samples, items, flips
         labels = samples.store.frames[["valence", "arousal"]].to_numpy(dtype=np.float32)
-        self.labels = torch.from_numpy(labels)
+        self.labels = torch.from_numpy(labels.copy())
 
     def __len__(self) -> int:
         return len(self.items)

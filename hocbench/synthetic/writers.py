@@ -1,0 +1,239 @@
+"""Rendered datasets on disk, in the layouts of the real ones and with their nasty rows.
+
+Frame numbers of the SEWA-like segments count from 0 in labels and landmark files. What was damaged on purpose is
+listed in ``SYNTHETIC.json``, which is written last and marks a folder as complete and as synthetic.
+"""
+
+import json
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pandas as pd
+from rich.progress import track
+
+from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS, UNCERTAIN
+from hocbench.datasets.contract import SYNTHETIC_MARKER, write_text
+from hocbench.errors import DatasetError
+from hocbench.seeds import generator
+from hocbench.synthetic.face import sample_identities
+from hocbench.synthetic.scenes import Pictures, render_clip, render_stills
+
+CHUNK = 100  # stills that share a generator, so that an image does not depend on how many there are
+NOTICE = "SYNTHETIC data: faces drawn by a program, no real person. In the layout of {name}; none of its files.\n"
+SEWA_POINTS = [n for n in range(17, 68) if n not in (60, 64)]
+VIDEO_QUALITY = 3  # quantiser scale of MPEG-4, 1 (best) to 31
+
+Defects = list[dict[str, Any]]
+
+
+def synthesize(name: str, root: Path, parameters: dict[str, Any]) -> None:
+    """Render a dataset.
+
+    Parameters
+    ----------
+    name : {"affectnet", "sewa", "afew_va"}
+        Whose layout to write.
+    root : Path
+        Folder to fill.
+    parameters : dict
+        Section ``datasets.<name>.synthetic`` of the parameters.
+
+    Raises
+    ------
+    DatasetError
+        If the name is unknown, or the folder holds something that is not synthetic.
+    """
+    writers = {"affectnet": _write_affectnet, "sewa": _write_sewa, "afew_va": _write_afew_va}
+    if name not in writers:
+        raise DatasetError(f"no synthetic dataset {name!r}; choose from {', '.join(writers)}")
+    if root.is_dir() and any(root.iterdir()) and not (root / "SYNTHETIC.txt").is_file():
+        raise DatasetError(f"{root} holds files that are not synthetic; nothing was written. Choose an empty folder")
+    root.mkdir(parents=True, exist_ok=True)
+    (root / SYNTHETIC_MARKER).unlink(missing_ok=True)
+    _notice(root, name)
+    defects = writers[name](root, parameters)
+    summary = {"dataset": name, "synthetic": True, "parameters": parameters, "defects": defects}
+    write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", root / SYNTHETIC_MARKER)
+
+
+def _notice(folder: Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(NOTICE.format(name=name), folder / "SYNTHETIC.txt")
+
+
+def _write_image(path: Path, picture: np.ndarray, *options: int) -> None:
+    if not cv2.imwrite(str(path), picture, list(options)):
+        raise DatasetError(f"{path} cannot be written; is the disk full?")
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:20])
+
+
+def _write_affectnet(root: Path, parameters: dict[str, Any]) -> Defects:
+    images, lists = root / "Manually_Annotated" / IMAGES, root / "Manually_Annotated" / LISTS
+    for folder in (images, lists):
+        _notice(folder, "affectnet")
+    counts = {"training": parameters["images"], "validation": parameters["validation_images"]}
+    defects: Defects = []
+    for split, count in counts.items():
+        rng = generator(parameters["seed"], dataset="affectnet", split=split, use="defects")
+        rows: list[dict[str, Any]] = []
+        chunks = range(0, count, CHUNK)
+        for start in track(chunks, description=f"Rendering SYNTHETIC affectnet, {split}"):
+            own = generator(parameters["seed"], dataset="affectnet", split=split, chunk=start // CHUNK)
+            pictures = render_stills(own, CHUNK, parameters["size"])
+            for i in range(min(CHUNK, count - start)):
+                rows.append(_write_still(images, split, start + i, pictures, i))
+        _damage_rows(rows, rng, split, defects)
+        broken = int(rng.integers(count))
+        if split == "training":
+            _truncate(images / rows[broken]["subDirectory_filePath"])
+            defects.append({"file": rows[broken]["subDirectory_filePath"], "what": "unreadable image"})
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        write_text(table.to_csv(index=False, lineterminator="\n", float_format="%.6f"), lists / f"{split}.csv")
+    return defects
+
+
+def _write_still(images: Path, split: str, number: int, pictures: Pictures, i: int) -> dict[str, Any]:
+    path = Path(f"{'1' if split == 'training' else '2'}{number // 1000:03d}") / f"{split}{number:06d}.jpg"
+    (images / path.parent).mkdir(exist_ok=True)
+    _write_image(images / path, pictures.frames[i], cv2.IMWRITE_JPEG_QUALITY, 95)
+    points = pictures.landmarks[i]
+    low, high = points.min(0), points.max(0)
+    box = {"face_x": low[0], "face_y": low[1], "face_width": high[0] - low[0], "face_height": high[1] - low[1]}
+    return {
+        "subDirectory_filePath": path.as_posix(),
+        **{key: round(float(value)) for key, value in box.items()},
+        "facial_landmarks": ";".join(f"{value:.2f}" for value in points.ravel()),
+        "expression": _expression(float(pictures.valence[i]), float(pictures.arousal[i])),
+        "valence": float(pictures.valence[i]),
+        "arousal": float(pictures.arousal[i]),
+    }
+
+
+def _expression(valence: float, arousal: float) -> int:
+    """Name the nearest of neutral, happy, sad, surprise and anger by their ids in AffectNet."""
+    if np.hypot(valence, arousal) < 0.2:
+        return 0
+    if valence > 0:
+        return 3 if arousal > 2 * valence else 1
+    return 6 if arousal > 0 else 2
+
+
+def _damage_rows(rows: list[dict[str, Any]], rng: np.random.Generator, split: str, defects: Defects) -> None:
+    """Mark one row in a hundred as uncertain or without face, and take the landmarks of one in two hundred."""
+    chosen = rng.permutation(len(rows))
+    uncertain, lost = max(1, len(rows) // 100), max(1, len(rows) // 200)
+    for place in sorted(chosen[:uncertain].tolist()):
+        rows[place] |= {"expression": int(rng.choice([9, 10])), "valence": UNCERTAIN, "arousal": UNCERTAIN}
+    for place in sorted(chosen[uncertain : uncertain + lost].tolist()):
+        rows[place]["facial_landmarks"] = ""
+    defects += [{"list": split, "what": "labels of -2", "rows": uncertain}]
+    defects += [{"list": split, "what": "landmarks missing", "rows": lost}]
+
+
+def _write_sewa(root: Path, parameters: dict[str, Any]) -> Defects:
+    defects: Defects = []
+    length, fps = parameters["frames"], parameters["fps"]
+    for subject in track(range(1, parameters["subjects"] + 1), description="Rendering SYNTHETIC sewa"):
+        rng = generator(parameters["seed"], dataset="sewa", subject=subject)
+        person = sample_identities(rng, 1)
+        size = (parameters["height"], parameters["width"])
+        pictures = render_clip(rng, person, length, *size, fps, parameters["motion_cues"])
+        mood = ("V" if abs(pictures.valence.mean()) > abs(pictures.arousal.mean()) else "A") + (
+            "H" if pictures.arousal.mean() > 0 else "L"
+        )
+        first = int(rng.integers(0, 3000))
+        session = (subject + 1) // 2
+        culture = (session - 1) % 6 + 1
+        segment = f"S{mood}_C{culture}_S{session:03d}_P{subject:03d}_VC1_{first:06d}_{first + length - 1:06d}"
+        folder = root / segment
+        (folder / f"{segment}-Landmarks").mkdir(parents=True, exist_ok=True)
+        _write_video(folder / f"{segment}.avi", pictures.frames, fps)
+        lost = _write_landmarks(folder / f"{segment}-Landmarks", segment, pictures.landmarks, rng)
+        if lost:
+            defects.append({"segment": segment, "what": "landmarks failed", "frames": lost})
+        _write_annotations(folder, segment, pictures, rng)
+        metadata = {"Session": session, "Subject": subject, "Category": mood, "Culture": culture, "Note": "SYNTHETIC"}
+        write_text("".join(f"{key} = {value}\n" for key, value in metadata.items()), folder / "metadata.ini")
+    return defects
+
+
+def _write_video(path: Path, frames: Iterable[np.ndarray], fps: int) -> None:
+    """Encode BGR frames as MPEG-4 on one thread, without dates, so that equal frames give equal bytes."""
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+        stream: Any = container.add_stream("mpeg4", rate=Fraction(fps), options={"flags": "+bitexact+qscale"})
+        stream.codec_context.thread_count = 1
+        stream.codec_context.global_quality = VIDEO_QUALITY * 118  # the codec counts in units of lambda
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = frame.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
+        container.mux(stream.encode(None))
+
+
+def _write_landmarks(folder: Path, segment: str, landmarks: np.ndarray, rng: np.random.Generator) -> list[int]:
+    """Write one file a frame; in one clip of ten, tracking fails for up to three frames."""
+    lost: set[int] = set()
+    if rng.random() < 0.1:
+        start = int(rng.integers(0, len(landmarks)))
+        lost = set(range(start, min(len(landmarks), start + int(rng.integers(1, 4)))))
+    for frame, points in enumerate(landmarks):
+        chosen = points[SEWA_POINTS]
+        lines = [np.zeros(3), points[36:46:1].ravel()[:20], chosen.ravel()]
+        if frame in lost:
+            lines = [np.full_like(line, -1) for line in lines]
+        text = "".join(" ".join(f"{value:.3f}" for value in line) + "\n" for line in lines)
+        write_text(text, folder / f"{segment}_{frame:06d}.txt")
+    return sorted(lost)
+
+
+def _write_annotations(folder: Path, segment: str, pictures: Pictures, rng: np.random.Generator) -> None:
+    """Write what annotators gave who could hear, see, or both; the latter is the truth of the rendering."""
+    for target in ("valence", "arousal"):
+        truth = getattr(pictures, target)
+        for kind, sd in (("AV", 0.0), ("V", 0.05), ("A", 0.15)):
+            values = np.clip(truth + sd * rng.normal(), -1, 1)
+            table = pd.DataFrame({"frame_idx": np.arange(len(truth)), target: values})
+            text = table.to_csv(index=False, lineterminator="\n", float_format="%.6f")
+            write_text(text, folder / f"{segment}_{target.capitalize()}_{kind}_Aligned.csv")
+
+
+def _write_afew_va(root: Path, parameters: dict[str, Any]) -> Defects:
+    defects: Defects = []
+    size, count = parameters["size"], parameters["clips"]
+    chooser = generator(parameters["seed"], dataset="afew_va", use="defects")
+    broken, lost = (int(value) for value in chooser.choice(np.arange(1, count + 1), 2, replace=False))
+    for clip in track(range(1, count + 1), description="Rendering SYNTHETIC afew_va"):
+        rng = generator(parameters["seed"], dataset="afew_va", clip=clip)
+        # The first clips go round all actors once, so that each has at least one.
+        actor = (clip - 1) % parameters["actors"]
+        person = sample_identities(generator(parameters["seed"], dataset="afew_va", actor=actor), 1)
+        length = int(rng.integers(parameters["frames_min"], parameters["frames_max"] + 1))
+        pictures = render_clip(rng, person, length, size, size, fps=25)
+        folder = root / f"{clip:03d}"
+        folder.mkdir(exist_ok=True)
+        frames: dict[str, dict[str, Any]] = {}
+        for t in range(length):
+            _write_image(folder / f"{t:05d}.png", pictures.frames[t], cv2.IMWRITE_PNG_COMPRESSION, 1)
+            frames[f"{t:05d}"] = {
+                "landmarks": np.round(pictures.landmarks[t], 2).tolist(),
+                "valence": round(10 * float(pictures.valence[t])),
+                "arousal": round(10 * float(pictures.arousal[t])),
+            }
+        if clip == broken:
+            _truncate(folder / "00001.png")
+            defects.append({"file": f"{clip:03d}/00001.png", "what": "unreadable image"})
+        if clip == lost:
+            frames["00002"]["landmarks"] = []
+            defects.append({"file": f"{clip:03d}/{clip:03d}.json", "what": "landmarks missing", "frames": [2]})
+        description = {"actor": f"synthetic actor {actor:03d}", "video_id": f"{clip:03d}", "frames": frames}
+        write_text(json.dumps(description, sort_keys=True) + "\n", folder / f"{clip:03d}.json")
+    return defects
