@@ -13,6 +13,7 @@ import pandas as pd
 from hocbench.errors import RunError
 from hocbench.plan import method_name
 
+STAGES = ("static", "lasso", "frames", "temporal", "joint", "scratch")
 TARGETS = ("valence", "arousal")
 PREDICTION_COLUMNS = (
     *("subject", "clip", "frame", "part", "status"),
@@ -158,6 +159,8 @@ def _read_run(path: Path) -> Run:
         raise RunError(
             f"{manifest_path} lacks or garbles the key {error}. Delete the run directory and fit again."
         ) from error
+    if axes.stage not in STAGES:
+        raise RunError(f"{manifest_path} names the stage '{axes.stage}', known are {', '.join(STAGES)}. Fit it again.")
     for name in sorted({*files, "predictions.parquet", "history.csv", "cost.json", "network.json"}):
         _check_hash(path / name, files.get(name))
     return run

@@ -1,0 +1,82 @@
+import pytest
+
+from hocbench.errors import RunError
+from hocbench.evaluation import read_runs
+
+
+def test_a_run_is_read_with_its_axes_and_files(write_run):
+    path = write_run("sewa", "joint", "cp", seed=4, lasso=0.05)
+    (run,) = read_runs([path])
+    assert (run.axes.dataset, run.axes.method, run.axes.rank) == ("sewa", "CP 3-D, temporal then joint", "same")
+    assert (run.axes.seed, run.axes.lasso, run.label) == (4, 0.05, "synthetic")
+    assert run.parts == ("test", "validation")
+    assert len(run.predictions()) == 2 * 12 * 40
+    assert run.history["epoch"].tolist() == [0, 1, 2]
+    assert run.cost["parameters"] == 1234
+    assert run.network["layers"][0]["block"] == "stem"
+
+
+def test_runs_come_sorted_whatever_the_order_of_the_paths(write_run):
+    paths = [write_run(seed=seed, rank=rank) for seed in (1, 0) for rank in ("same", 8, None)]
+    found = read_runs(paths)
+    assert found == read_runs(paths[::-1])
+    assert [(run.axes.rank, run.axes.seed) for run in found] == [
+        *(("", 0), ("", 1), ("8", 0), ("8", 1), ("same", 0), ("same", 1))
+    ]
+
+
+def test_a_half_written_run_is_refused_by_path(write_run):
+    path = write_run()
+    (path / "manifest.json").unlink()
+    with pytest.raises(RunError, match=rf"No manifest.json in {path}.*not finished"):
+        read_runs([path])
+
+
+def test_a_changed_file_is_refused_by_path(write_run):
+    path = write_run()
+    with (path / "history.csv").open("a") as stream:
+        stream.write("9,0,0\n")
+    with pytest.raises(RunError, match=rf"{path}/history.csv has SHA-256 .* changed after the run"):
+        read_runs([path])
+
+
+def test_an_absent_file_is_refused_by_path(write_run):
+    path = write_run()
+    (path / "cost.json").unlink()
+    with pytest.raises(RunError, match=rf"{path}/cost.json is listed in its manifest but absent"):
+        read_runs([path])
+
+
+def test_an_unlisted_file_is_refused(write_run):
+    path = write_run()
+    write_run.relabel(path, files={})
+    with pytest.raises(RunError, match=r"does not list it"):
+        read_runs([path])
+
+
+def test_a_manifest_without_axes_is_refused_by_key(write_run):
+    path = write_run()
+    write_run.relabel(path, axes={"dataset": "sewa"})
+    with pytest.raises(RunError, match=r"manifest.json lacks or garbles the key 'stage'"):
+        read_runs([path])
+    (path / "manifest.json").write_text("{")
+    with pytest.raises(RunError, match="not valid JSON"):
+        read_runs([path])
+
+
+def test_an_unknown_stage_is_refused(write_run):
+    path = write_run(stage="dreaming")
+    with pytest.raises(RunError, match="'dreaming'"):
+        read_runs([path])
+
+
+def test_a_frame_predicted_twice_is_refused(write_run):
+    path = write_run(edit=lambda table: table.assign(frame=table["frame"].replace(7, 6)))
+    with pytest.raises(RunError, match=r"has frame 6 of clip \S+ twice in part test"):
+        read_runs([path])[0].predictions()
+
+
+def test_a_missing_column_is_named(write_run):
+    path = write_run(edit=lambda table: table.drop(columns="arousal"))
+    with pytest.raises(RunError, match="has no column arousal"):
+        read_runs([path])[0].predictions()

@@ -1,0 +1,66 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from hocbench.errors import EvaluationError
+from hocbench.evaluation.smoothing import best_window, moving_average, score_windows, smooth
+
+
+def make_table(noise=0.5, clips=("a", "b"), length=120):
+    generator = np.random.default_rng(0)
+    parts = []
+    for clip in clips:
+        truth = np.sin(np.arange(length) / 15)
+        output = truth + generator.normal(0, noise, length) if noise else truth
+        values = {"truth_valence": truth, "truth_arousal": -truth, "valence": output, "arousal": -output}
+        parts.append(pd.DataFrame({"clip": clip, "frame": np.arange(length)} | values))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_moving_average_is_centred_and_shortened_at_the_edges():
+    values = np.array([[0.0], [3.0], [6.0], [0.0], [3.0]])
+    found = moving_average(values, np.arange(5), 3)
+    np.testing.assert_allclose(found[:, 0], [1.5, 3, 3, 3, 1.5])
+    np.testing.assert_allclose(moving_average(values, np.arange(5), 1), values)
+
+
+def test_moving_average_agrees_with_a_plain_loop_over_frame_numbers_with_gaps():
+    generator = np.random.default_rng(1)
+    frames = np.sort(generator.choice(60, 40, replace=False))
+    values = generator.normal(5, 1, (40, 2))
+    found = moving_average(values, frames, 7)
+    expected = [values[np.abs(frames - frame) <= 3].mean(axis=0) for frame in frames]
+    np.testing.assert_allclose(found, expected)
+
+
+def test_smoothing_never_mixes_clips_and_leaves_labels_alone():
+    table = make_table(noise=0, length=10)
+    table.loc[table["clip"] == "a", "valence"] = 0.0
+    table.loc[table["clip"] == "b", "valence"] = 1.0
+    result = smooth(table, 9)
+    assert set(result.loc[result["clip"] == "a", "valence"]) == {0.0}
+    assert set(result.loc[result["clip"] == "b", "valence"]) == {1.0}
+    pd.testing.assert_series_equal(result["truth_valence"], table["truth_valence"])
+
+
+def test_noisy_outputs_choose_a_long_window_and_exact_ones_none():
+    windows = [25, 1, 9]
+    assert [score.window for score in score_windows(make_table(), windows)] == [1, 9, 25]
+    assert best_window(score_windows(make_table(), windows)) > 1
+    assert best_window(score_windows(make_table(noise=0), windows)) == 1
+
+
+def test_of_equal_windows_the_shortest_is_chosen():
+    table = make_table(length=3)
+    assert best_window(score_windows(table, [7, 5, 9])) == 5  # all cover the whole clip
+
+
+@pytest.mark.parametrize("windows, message", [([], "empty"), ([3, 4], "window of 4 frames"), ([-1], "window of -1")])
+def test_windows_without_a_centre_are_refused(windows, message):
+    with pytest.raises(EvaluationError, match=message):
+        score_windows(make_table(), windows)
+
+
+def test_without_validation_frames_no_window_is_chosen():
+    with pytest.raises(EvaluationError, match="validation part"):
+        score_windows(make_table().iloc[:0], [1])

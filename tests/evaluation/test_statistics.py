@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from hocbench import metrics
+from hocbench.evaluation import statistics
+from hocbench.evaluation.statistics import METRICS
+
+FUNCTIONS = [getattr(metrics, name) for name in METRICS]
+
+
+def make_frames(clusters=6, seeds=2, seed=0):
+    generator = np.random.default_rng(seed)
+    cluster = np.repeat(np.arange(clusters), generator.integers(5, 20, clusters))
+    truth = generator.normal(0.3, 0.3, cluster.size) + 0.1 * cluster
+    predictions = [0.7 * truth + generator.normal(0, 0.2, cluster.size) for _ in range(seeds)]
+    return cluster, truth, predictions
+
+
+def sums_of(cluster, truth, predictions, centre=0.4):
+    count = cluster.max() + 1
+    return np.stack([statistics.cluster_sums(truth, one, cluster, count, centre) for one in predictions])
+
+
+def slow_scores(truth, prediction):
+    return np.array([function(truth, prediction) for function in FUNCTIONS])
+
+
+def test_scores_from_sums_are_the_scores_of_the_frames():
+    cluster, truth, (prediction, _) = make_frames()
+    for centre in (0.0, 0.4, -3.0):
+        sums = sums_of(cluster, truth, [prediction], centre)
+        found = statistics.scores_from_sums(sums[0].sum(axis=0))
+        np.testing.assert_allclose(found, slow_scores(truth, prediction), atol=1e-11)
+
+
+def test_scores_survive_a_large_offset_when_centred():
+    cluster, truth, (prediction, _) = make_frames()
+    sums = sums_of(cluster, truth + 1e5, [prediction + 1e5], centre=1e5)
+    expected = slow_scores(truth, prediction)[[0, 2, 3]]
+    np.testing.assert_allclose(statistics.scores_from_sums(sums[0].sum(axis=0))[[0, 2, 3]], expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 0.7])
+def test_constant_outputs_score_zero_correlation(value):
+    cluster, truth, _ = make_frames()
+    sums = sums_of(cluster, truth, [np.full(truth.size, value)])
+    assert statistics.scores_from_sums(sums[0].sum(axis=0))[2:].tolist() == [0, 0]
+
+
+def test_bootstrap_weights_draw_clusters_with_replacement():
+    weights = statistics.bootstrap_weights(7, 4000, np.random.default_rng(0))
+    assert (weights.sum(axis=1) == 7).all()
+    np.testing.assert_allclose(weights.mean(axis=0), 1, atol=0.06)
+    np.testing.assert_allclose(weights.var(axis=0), 6 / 7, atol=0.08)
+    again = statistics.bootstrap_weights(7, 4000, np.random.default_rng(0))
+    np.testing.assert_array_equal(weights, again)
+
+
+def test_pooled_replicates_are_explicit_resampling_of_whole_clusters():
+    cluster, truth, predictions = make_frames()
+    weights = statistics.bootstrap_weights(6, 40, np.random.default_rng(1))
+    found = statistics.pooled_replicates(sums_of(cluster, truth, predictions), weights)
+    for replicate, row in zip(found, weights, strict=True):
+        frames = np.concatenate([np.flatnonzero(cluster == c) for c in range(6) for _ in range(row[c])])
+        expected = np.mean([slow_scores(truth[frames], one[frames]) for one in predictions], axis=0)
+        np.testing.assert_allclose(replicate, expected, atol=1e-11)
+
+
+def test_clip_mean_replicates_are_explicit_resampling():
+    generator = np.random.default_rng(2)
+    owners = np.array([0, 0, 0, 1, 2, 2])
+    scores = generator.normal(size=(2, 6, 4))
+    totals = np.stack([scores[:, owners == c].sum(axis=1) for c in range(3)], axis=1)
+    weights = statistics.bootstrap_weights(3, 30, generator)
+    found = statistics.clip_mean_replicates(totals, np.bincount(owners).astype(float), weights)
+    for replicate, row in zip(found, weights, strict=True):
+        clips = np.concatenate([np.flatnonzero(owners == c) for c in range(3) for _ in range(row[c])])
+        np.testing.assert_allclose(replicate, scores[:, clips].mean(axis=(0, 1)), atol=1e-12)
+
+
+def test_interval_agrees_with_scipys_bootstrap_of_single_frame_clusters():
+    generator = np.random.default_rng(5)
+    truth = generator.normal(size=80)
+    prediction = truth + generator.normal(size=80)
+    sums = sums_of(np.arange(80), truth, [prediction], 0.0)
+    low, high = statistics.percentile_interval(
+        statistics.pooled_replicates(sums, statistics.bootstrap_weights(80, 4000, generator))
+    )
+    theirs = stats.bootstrap(
+        (truth, prediction), metrics.rmse, paired=True, vectorized=False, n_resamples=2000,
+        method="percentile", rng=generator,
+    ).confidence_interval  # fmt: skip
+    np.testing.assert_allclose([low[0], high[0]], theirs, atol=0.02)
+
+
+def test_percentile_interval_takes_the_tails():
+    low, high = statistics.percentile_interval(np.arange(1001.0)[:, None])
+    assert (low[0], high[0]) == pytest.approx((25, 975))
+
+
+def test_exact_swap_test_enumerates_all_assignments():
+    cluster, truth, predictions = make_frames()
+    others = [one + np.random.default_rng(8).normal(0.05, 0.2, one.size) for one in predictions]
+    first, second = sums_of(cluster, truth, predictions), sums_of(cluster, truth, others)
+    found = statistics.swap_p_values(first, second, 64, np.random.default_rng(0))
+    differences = []
+    for code in range(64):
+        swapped = ((code >> cluster) & 1).astype(bool)
+        pairs = [(np.where(swapped, b, a), np.where(swapped, a, b)) for a, b in zip(predictions, others, strict=True)]
+        differences.append(np.mean([slow_scores(truth, a) - slow_scores(truth, b) for a, b in pairs], axis=0))
+    differences = np.abs(differences)
+    np.testing.assert_allclose(found, (differences >= differences[0] - 1e-12).mean(axis=0))
+
+
+def test_sampled_swap_test_agrees_with_scipys_permutation_test():
+    cluster, truth, (prediction,) = make_frames(clusters=12, seeds=1, seed=4)
+    other = prediction + np.random.default_rng(9).normal(0.0, 0.25, prediction.size)
+    first, second = sums_of(cluster, truth, [prediction]), sums_of(cluster, truth, [other])
+    sampled = statistics.swap_p_values(first, second, 3000, np.random.default_rng(0))
+    exact = statistics.swap_p_values(first, second, 4096, np.random.default_rng(0))
+    np.testing.assert_allclose(sampled, exact, atol=0.03)
+
+    def mean_square_difference(a, b, axis):
+        return a.mean(axis=axis) - b.mean(axis=axis)
+
+    # For one frame per cluster the swap test of an additive score is scipy's paired permutation test.
+    y, p, q = truth[:10], prediction[:10], other[:10]
+    theirs = stats.permutation_test(
+        ((y > 0) == (p > 0), (y > 0) == (q > 0)), lambda a, b, axis: mean_square_difference(1.0 * a, 1.0 * b, axis),
+        permutation_type="samples", n_resamples=np.inf, vectorized=True,
+    ).pvalue  # fmt: skip
+    ours = statistics.swap_p_values(sums_of(np.arange(10), y, [p]), sums_of(np.arange(10), y, [q]), 1024, None)
+    assert ours[1] == pytest.approx(theirs)
+
+
+def test_swap_test_is_level_under_the_null_hypothesis():
+    generator = np.random.default_rng(11)
+    p_values = []
+    for _ in range(200):
+        cluster = np.repeat(np.arange(8), 5)
+        truth = generator.normal(size=40)
+        both = sums_of(cluster, truth, [truth + generator.normal(size=40), truth + generator.normal(size=40)])
+        p_values.append(statistics.swap_p_values(both[:1], both[1:], 256, generator))
+    rejected = (np.array(p_values) <= 0.05).mean(axis=0)
+    assert (rejected < 0.1).all()
+
+
+def test_equal_methods_have_p_one():
+    cluster, truth, predictions = make_frames()
+    sums = sums_of(cluster, truth, predictions)
+    for replicates in (10, 64):
+        assert statistics.swap_p_values(sums, sums, replicates, np.random.default_rng(0)).tolist() == [1, 1, 1, 1]
+
+
+def test_holm_on_a_worked_example():
+    # Sorted 0.01, 0.02, 0.03, 0.5 times 4, 3, 2, 1 is 0.04, 0.06, 0.06, 0.5.
+    found = statistics.holm(np.array([0.02, 0.5, 0.01, 0.03]))
+    np.testing.assert_allclose(found, [0.06, 0.5, 0.04, 0.06])
+    assert statistics.holm(np.array([0.6, 0.9])).tolist() == [1, 1]
+    assert statistics.holm(np.array([])).size == 0
