@@ -1,0 +1,207 @@
+"""Paper-style tables from the result tables of an evaluation, as Markdown, HTML and CSV."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markdown_it import MarkdownIt
+
+from hocbench.datasets.contract import write_text
+from hocbench.evaluation import METRICS, TARGETS, read_table
+from hocbench.reporting.parameters import parameter_table
+
+TITLES = {"affectnet": "AffectNet (still images)", "sewa": "SEWA (video chats)", "afew_va": "AFEW-VA (film clips)"}
+POOLINGS = {"pooled": "Pooled over all test frames", "per_video": "Mean of the scores of each video"}
+STATUS_NOTE = "Status: P stated by the authors, S from a secondary source, U unverified recollection."
+
+
+def write_tables(evaluation: Path, out: Path, expected: list[dict[str, Any]], setting: dict[str, Any]) -> None:
+    """Write all tables.
+
+    Parameters
+    ----------
+    evaluation : Path
+        Folder written by `hocbench.evaluation.evaluate`.
+    out : Path
+        Receives ``<name>.md``, ``.html`` and ``.csv``.
+    expected : list of dict
+        Rows that must be shown, with dataset, method, rank and lasso; one that has no score is printed as missing.
+    setting : dict
+        profile, width, crop_size (by dataset) and rank, for the captions.
+    """
+    intervals = read_table(evaluation / "intervals.csv")
+    counts = read_table(evaluation / "counts.csv")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in TITLES:
+        rows = [row for row in expected if row["dataset"] == name]
+        own = intervals[intervals["dataset"] == name]
+        _write(out / name, score_page(name, rows, own, counts[counts["dataset"] == name], setting), own)
+    differences = read_table(evaluation / "differences.csv")
+    _write(out / "differences", difference_page(differences, setting), differences)
+    parameters = parameter_table(read_table(evaluation / "sparsity.csv"))
+    _write(out / "parameters", parameter_page(parameters, setting), parameters)
+
+
+def score_page(
+    name: str,
+    expected: Sequence[dict[str, Any]],
+    intervals: pd.DataFrame,
+    counts: pd.DataFrame,
+    setting: dict[str, Any],
+) -> str:
+    """Write one dataset's table of scores in Markdown; the published numbers stand apart."""
+    parts = [f"# {TITLES[name]}", _caption(name, intervals, counts, setting)]
+    for pooling, title in POOLINGS.items():
+        chosen = intervals[intervals["pooling"] == pooling]
+        if chosen.empty and pooling != "pooled":
+            continue
+        parts += [f"**{title}.**", _score_rows(expected, chosen)]
+    parts += [
+        "## Published scores",
+        "Not comparable with the rows above unless those are from the real data.",
+        _published(name),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _caption(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, setting: dict[str, Any]) -> str:
+    if intervals.empty:
+        return "No run of this dataset is finished."
+    synthetic = (intervals["label"] == "synthetic").any()
+    test = counts[counts["part"] == "test"]
+    repaired = test[test["status"] != "ok"].groupby("run")["frames"].sum()
+    first = intervals.iloc[0]
+    label = "**SYNTHETIC data: these scores say nothing about real faces.** " if synthetic else ""
+    return (
+        f"{label}Profile {setting['profile']}: ResNet-18 of width {setting['width']}, crops of "
+        f"{setting['crop_size'][name]} pixels. {int(test.groupby('run')['scored'].sum().max())} test frames per run, "
+        f"{int(first['n_clusters'])} {'images' if name == 'affectnet' else 'subjects'} as clusters, "
+        f"{int(intervals['n_seeds'].max())} training seed(s), {int(intervals['n_folds'].max())} fold(s); "
+        f"up to {int(repaired.max()) if len(repaired) else 0} frames of a run have a repaired crop and are scored. "
+        "Cells: mean over seeds [95 % cluster-bootstrap interval, conditional on the seeds] ± standard deviation over "
+        "seeds. Rank is a multiple of the rank that matches a dense layer's parameters. RMSE: small is good; "
+        "SAGR, PCC, CCC: large is good."
+    )
+
+
+def _score_rows(expected: Sequence[dict[str, Any]], intervals: pd.DataFrame) -> str:
+    header = ["method", "rank", "LASSO", *(f"{target} {metric.upper()}" for target in TARGETS for metric in METRICS)]
+    lines = []
+    for row in expected:
+        rank = "" if row["rank"] is None else str(row["rank"])
+        mine = intervals[
+            (intervals["method"] == row["method"]) & (intervals["rank"] == rank) & (intervals["lasso"] == row["lasso"])
+        ]
+        cells = []
+        for target in TARGETS:
+            for metric in METRICS:
+                found = mine[(mine["target"] == target) & (mine["metric"] == metric)]
+                cells.append(_cell(found.iloc[0]) if len(found) else "missing")
+        lines.append([row["method"], rank or "-", f"{row['lasso']:g}", *cells])
+    return _markdown(header, lines)
+
+
+def _cell(row: Any) -> str:
+    spread = "" if pd.isna(row["seed_sd"]) else f" ± {row['seed_sd']:.3f}"
+    limits = "" if pd.isna(row["low"]) else f" [{row['low']:.3f}, {row['high']:.3f}]"
+    return f"{row['mean']:.3f}{limits}{spread}"
+
+
+def _published(name: str) -> str:
+    with (files("hocbench.published") / "results.csv").open(encoding="utf-8") as file:
+        table = pd.read_csv(file)
+    table = table[table["dataset"] == name]
+    header = ["method", *(f"{target} {metric.upper()}" for target in TARGETS for metric in METRICS)]
+    lines = []
+    for method, rows in table.groupby("method", sort=False):
+        cells = []
+        for target in TARGETS:
+            for metric in METRICS:
+                found = rows[(rows["target"] == target) & (rows["metric"] == metric)]
+                cells.append(f"{found['value'].iloc[0]:.2f} {found['status'].iloc[0]}" if len(found) else "-")
+        lines.append([str(method), *cells])
+    return _markdown(header, lines) + "\n\n" + STATUS_NOTE
+
+
+def difference_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
+    """Write the paired differences in Markdown."""
+    synthetic = (table["label"] == "synthetic").any()
+    caption = (
+        f"{'**SYNTHETIC data.** ' if synthetic else ''}Profile {setting['profile']}. Difference = method minus "
+        "reference on the same test frames and seeds, pooled; 95 % interval from resampling subjects (images on "
+        "AffectNet), conditional on the seeds; p values two-sided, Holm-corrected over this table."
+    )
+    header = ["dataset", "method", "rank", "LASSO", "reference", "target", "metric", "difference [95 %]", "p (Holm)"]
+    lines = [
+        [
+            row["dataset"],
+            row["method"],
+            row["rank"] or "-",
+            f"{row['lasso']:g}",
+            row["reference"],
+            row["target"],
+            row["metric"].upper(),
+            f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]",
+            f"{row['p_holm']:.3f}",
+        ]
+        for row in records(table[table["metric"] == "ccc"])
+    ]
+    note = "Shown: CCC. The CSV beside this page holds all metrics."
+    return "\n\n".join(["# Paired differences", caption, _markdown(header, lines), note]) + "\n"
+
+
+def parameter_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
+    """Write the parameter counts in Markdown."""
+    caption = (
+        "Counts at width 64 and rank `same` with two outputs, whatever the profile trains: factors, λ, BatchNorm and "
+        "head; 1×1 shortcuts dense; temporal kernel 3. Rows with a LASSO value are **projections**: the share of zero "
+        f"λ measured per residual block in profile {setting['profile']} (width {setting['width']}"
+        + (", SYNTHETIC data" if (table["label"] == "synthetic").any() else "")
+        + ") applied to the ranks of the large network. LASSO weights of different implementations are not "
+        "commensurate."
+    )
+    header = [
+        "network", "LASSO", "ours, millions", "published, millions", "removed, % of all parameters",
+        "removed, % of factorized", "zero λ, %",
+    ]  # fmt: skip
+    lines = [
+        [
+            row["network"],
+            "-" if pd.isna(row["lasso"]) else f"{row['lasso']:g}",
+            "-" if pd.isna(row["parameters"]) else f"{row['parameters'] / 1e6:.3f}",
+            "-" if pd.isna(row["published_millions"]) else f"{row['published_millions']:g} {row['status']}",
+            *(
+                "-" if pd.isna(v) else f"{100 * v:.1f}"
+                for v in (row["removed_share"], row["removed_factorized"], row["zero_share"])
+            ),
+        ]
+        for row in records(table)
+    ]
+    return "\n\n".join(["# Parameters", caption, _markdown(header, lines), STATUS_NOTE]) + "\n"
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as plain dictionaries."""
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _write(stem: Path, page: str, table: pd.DataFrame) -> None:
+    write_text(page, stem.with_suffix(".md"))
+    body = MarkdownIt("commonmark").enable("table").render(page)
+    style = (
+        "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse;font-size:12px}"
+        "td,th{border-bottom:1px solid #ccc;padding:3px 8px;text-align:left;white-space:nowrap}"
+    )
+    write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{stem.name}</title>'
+        f"<style>{style}</style>{body}</html>\n",
+        stem.with_suffix(".html"),
+    )
+    write_text(table.to_csv(index=False, float_format="%.10g", lineterminator="\n"), stem.with_suffix(".csv"))
