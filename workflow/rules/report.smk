@@ -42,7 +42,7 @@ rule table:
 rule figure:
     input: rules.evaluate.output
     output:
-        report(f"{RESULTS}/figures/{{name}}.png", category="Figures", caption="../report/{name}.rst"),
+        report(f"{RESULTS}/figures/{{name}}.png", category="Figures", caption="../report/figures.rst"),
         f"{RESULTS}/figures/{{name}}.pdf",
     params: code=code_hash("hocbench.reporting.figures")
     log: f"{LOGS}/figures/{{name}}.log"
@@ -64,7 +64,9 @@ rule report:
         rules.tables.input,
         rules.figures.input,
     output: f"{RESULTS}/report.html"
-    params: configfiles=lambda w: [os.path.relpath(path) for path in workflow.configfiles]
+    # The inner call gets the merged parameters: overlays and --config values included.
+    params: config=canonical_json(config)
     log: f"{LOGS}/report.log"
     shell:
-        "snakemake tables figures --report {output} --nolock --cores 1 --configfile {params.configfiles:q} > {log} 2>&1"
+        "printf %s {params.config:q} > {log}.json && "
+        "snakemake tables figures --report {output} --nolock --cores 1 --configfile {log}.json > {log} 2>&1"
