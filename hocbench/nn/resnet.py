@@ -81,9 +81,8 @@ class _Layers:
 
     def shortcut(self, inputs: int, outputs: int, stride: int) -> nn.Module:
         # 1×1 shortcuts stay dense and see one frame at a time.
-        if self.clip:
-            return nn.Conv3d(inputs, outputs, 1, stride=(1, stride, stride), bias=False)
-        return nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+        conv = nn.Conv3d if self.clip else nn.Conv2d
+        return nn.Sequential(Subsample(stride), conv(inputs, outputs, 1, bias=False), self.norm(outputs))
 
     def norm(self, channels: int) -> nn.Module:
         return nn.BatchNorm3d(channels) if self.clip else nn.BatchNorm2d(channels)
@@ -92,6 +91,22 @@ class _Layers:
         if self.clip:
             return nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
         return nn.MaxPool2d(3, stride=2, padding=1)
+
+
+class Subsample(nn.Module):
+    """Every ``stride``-th row and column.
+
+    With a 1×1 convolution behind it, this is the strided 1×1 convolution. oneDNN's own one writes past its buffers
+    on processors with AVX2 only when there are fewer than 8 input channels (torch 2.13, backward pass).
+    """
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(..., H, W)`` to ``(..., H/stride, W/stride)``, rounded up."""
+        return x[..., :: self.stride, :: self.stride]
 
 
 class BasicBlock(nn.Module):
@@ -105,7 +120,7 @@ class BasicBlock(nn.Module):
         self.norm2 = layers.norm(outputs)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(layers.shortcut(inputs, outputs, stride), layers.norm(outputs))
+            self.shortcut = layers.shortcut(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, ..., H, W)`` to ``(N, C', ..., H/stride, W/stride)``."""
