@@ -1,6 +1,7 @@
 """The CP-factorized convolution (section 3 of the paper)."""
 
 import math
+from numbers import Integral
 from typing import Literal
 
 import torch
@@ -20,6 +21,7 @@ from hocbench.nn.contraction import (
 )
 
 PATHS = ("rule", "factorized", "reconstructed")
+PADDING_MODES = ("zeros", "replicate")
 Rank = Literal["same"] | int | float
 
 
@@ -46,10 +48,10 @@ def resolve_rank(rank: Rank, out_channels: int, in_channels: int, kernel_size: t
     NetworkError
         If the rank is not positive.
     """
-    if isinstance(rank, int) and not isinstance(rank, bool):
+    if isinstance(rank, Integral) and not isinstance(rank, bool):
         if rank < 1:
             raise NetworkError(f"rank {rank} of a factorized convolution: give at least 1, a multiple or 'same'")
-        return rank
+        return int(rank)
     multiple = 1.0 if rank == "same" else float(rank)
     if not multiple > 0:
         raise NetworkError(f"rank {rank!r} of a factorized convolution: a multiple of 'same' must be above 0")
@@ -106,6 +108,8 @@ class FactorizedConv(nn.Module):
             raise NetworkError(f"kernel size {kernel_size}: give 2 or 3 odd numbers, (time,) height, width")
         if path not in PATHS:
             raise NetworkError(f"path {path!r} of a factorized convolution: choose from {', '.join(PATHS)}")
+        if padding_mode not in PADDING_MODES:
+            raise NetworkError(f"padding_mode {padding_mode!r} at the ends of time: choose from zeros, replicate")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.path = tuple(kernel_size), stride, path
         self.padding_mode = padding_mode

@@ -35,8 +35,8 @@ def normalize_factors(network: nn.Module) -> None:
     """
     for layer in factorized_layers(network).values():
         for factor in layer.factors.values():
-            norm = factor.norm(dim=0).clamp_min(torch.finfo(factor.dtype).tiny)
-            factor.div_(norm)
+            norm = factor.norm(dim=0)
+            factor.div_(norm.clamp_min(torch.finfo(factor.dtype).tiny))
             layer.weights.mul_(norm)
         _rescale(layer.weights)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hocbench.errors import NetworkError
-from hocbench.nn.factorized import FactorizedConv, Rank
+from hocbench.nn.factorized import PADDING_MODES, FactorizedConv, Rank
 
 BLOCKS_PER_STAGE = 2
 STAGE_MULTIPLES = (1, 2, 4, 8)
@@ -175,13 +175,18 @@ def resnet18(order: int = 2, kind: str = "cp", width: int = 64, rank: Rank = "sa
     Raises
     ------
     NetworkError
-        For an unknown kind, order or stem, or a width below 1.
+        For an unknown kind, order or stem, a width below 1, an even temporal kernel, or a temporal padding that the
+        kind does not offer.
     """
     config = NetworkConfig(order=order, kind=kind, width=width, rank=rank, **options)
     if kind not in ("cp", "dense"):
         raise NetworkError(f"kind {kind!r} of a network: choose 'cp' or 'dense'")
     if order not in (2, 3) or config.stem not in ("imagenet", "small") or width < 1:
         raise NetworkError(f"order {order} (2 or 3), stem {config.stem!r} (imagenet or small), width {width} (≥ 1)")
+    kernel, padding = config.temporal_kernel, config.temporal_padding
+    offered = ("zeros",) if kind == "dense" else PADDING_MODES
+    if kernel < 1 or kernel % 2 == 0 or padding not in offered:
+        raise NetworkError(f"temporal kernel {kernel} (odd), padding {padding!r} ({' or '.join(offered)} if {kind})")
     return ResNet(config)
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from hocbench.errors import NetworkError
+from hocbench.nn.factorized import PADDING_MODES
 from hocbench.nn.resnet import ResNet
 
 Init = Literal["ones", "average", "centre"]
@@ -15,7 +17,7 @@ INITS = ("ones", "average", "centre")
 
 
 def temporal_taps(size: int, init: Init) -> Tensor:
-    """Return the start of one temporal filter, shape ``(size,)``.
+    """Return the start of one temporal filter, shape ``(size,)``, in float64.
 
     Parameters
     ----------
@@ -25,10 +27,10 @@ def temporal_taps(size: int, init: Init) -> Tensor:
         A constant of one, as published; one over the size; or each frame as before.
     """
     if init == "ones":
-        return torch.ones(size)
+        return torch.ones(size, dtype=torch.float64)
     if init == "average":
-        return torch.full((size,), 1.0 / size)
-    taps = torch.zeros(size)
+        return torch.full((size,), 1.0 / size, dtype=torch.float64)
+    taps = torch.zeros(size, dtype=torch.float64)
     taps[size // 2] = 1.0
     return taps
 
@@ -69,6 +71,8 @@ def transduct(
         raise NetworkError(f"transduct wants a network of order 2, this one has order {network.config.order}")
     if kernel_size < 1 or kernel_size % 2 == 0 or init not in INITS:
         raise NetworkError(f"transduct: kernel size {kernel_size} must be odd and init {init!r} one of {INITS}")
+    if padding not in PADDING_MODES:
+        raise NetworkError(f"transduct: padding {padding!r} must be one of {PADDING_MODES}")
     if padding == "replicate" and network.config.kind == "dense":
         raise NetworkError("transduct: replicate padding is offered for factorized networks only")
     config = replace(network.config, order=3, temporal_kernel=kernel_size, temporal_padding=padding)
@@ -103,7 +107,16 @@ def reestimate_batchnorm(network: nn.Module, batches: Iterable[Tensor]) -> None:
         Changed in place; parameters stay as they are, and so does each module's training mode.
     batches : iterable of Tensor
         Network inputs, of equal size if the average is to weigh all samples equally.
+
+    Raises
+    ------
+    NetworkError
+        If there are no batches.
     """
+    remaining = iter(batches)
+    first = next(remaining, None)
+    if first is None:
+        raise NetworkError("re-estimating BatchNorm needs at least one batch: give some training clips")
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     before = [(norm, norm.momentum) for norm in norms]
     modes = [(module, module.training) for module in network.modules()]
@@ -112,10 +125,12 @@ def reestimate_batchnorm(network: nn.Module, batches: Iterable[Tensor]) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # torch's word for a cumulative average
         norm.train()
-    with torch.no_grad():
-        for batch in batches:
-            network(batch)
-    for norm, momentum in before:
-        norm.momentum = momentum
-    for module, mode in modes:
-        module.training = mode
+    try:
+        with torch.no_grad():
+            for batch in chain([first], remaining):
+                network(batch)
+    finally:
+        for norm, momentum in before:
+            norm.momentum = momentum
+        for module, mode in modes:
+            module.training = mode

@@ -1,0 +1,171 @@
+import math
+
+import pytest
+import torch
+
+from hocbench.errors import NetworkError
+from hocbench.nn import FactorizedConv, reestimate_batchnorm, resnet18
+from hocbench.nn.lasso import ProximalStep, count_zeros, factorized_layers, normalize_factors
+from tests.nn.oracles import aged, assert_same, images
+
+
+@pytest.fixture
+def network():
+    made = aged(resnet18(2, "cp", 4, stem="small"))
+    with torch.no_grad():
+        for layer in factorized_layers(made).values():
+            for factor in layer.factors.values():
+                factor.mul_(torch.rand(layer.rank) + 0.5)
+    return made
+
+
+def stepped(start, gradient, rate=0.1, penalty=0.0, limit=10.0):
+    """Take one step with a lone layer and return its λ."""
+    layer = FactorizedConv(2, 2, (3, 3), rank=len(start)).double()
+    layer.weights.data = torch.tensor(start, dtype=torch.float64)
+    layer.weights.grad = torch.tensor(gradient, dtype=torch.float64)
+    ProximalStep(layer, penalty, limit).step(rate)
+    assert layer.weights.grad is None
+    return layer.weights.tolist()
+
+
+def at_unit_mean_square(values):
+    return [value / math.sqrt(sum(v * v for v in values) / len(values)) for value in values]
+
+
+def test_normalized_columns_have_length_one_and_lambda_mean_square_one(network):
+    normalize_factors(network)
+    for layer in factorized_layers(network).values():
+        assert_same(layer.weights.square().mean(), torch.tensor(1.0, dtype=torch.float64))
+        for factor in layer.factors.values():
+            assert_same(factor.norm(dim=0), torch.ones(layer.rank, dtype=torch.float64))
+
+
+def test_normalizing_multiplies_each_kernel_by_one_constant(network):
+    layers = factorized_layers(network)
+    before = {name: layer.dense_kernel().detach() for name, layer in layers.items()}
+    sizes = {name: layer.weights.detach().clone() for name, layer in layers.items()}
+    for name, layer in layers.items():
+        for factor in layer.factors.values():
+            sizes[name] *= factor.detach().norm(dim=0)
+    normalize_factors(network)
+    for name, layer in layers.items():
+        assert_same(layer.dense_kernel() * sizes[name].square().mean().sqrt(), before[name])
+
+
+def test_normalizing_keeps_the_function_of_the_network_once_batchnorm_is_re_estimated(network):
+    for module in network.modules():
+        if hasattr(module, "eps"):
+            module.eps = 1e-30
+    batches = images(2, 3, 3, 20, 20)
+    reestimate_batchnorm(network, batches)
+    before = network(batches[0])
+    normalize_factors(network)
+    assert (network(batches[0]) - before).abs().max() > 1e-3
+    reestimate_batchnorm(network, batches)
+    assert_same(network(batches[0]), before, 1e-9)
+
+
+def test_normalizing_twice_changes_nothing_more(network):
+    normalize_factors(network)
+    once = {name: value.clone() for name, value in network.state_dict().items()}
+    normalize_factors(network)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, once[name], rtol=1e-14, atol=1e-14)
+
+
+def test_a_component_with_an_empty_column_gets_lambda_zero(network):
+    network.stem.factors["in"].data[:, 1] = 0
+    normalize_factors(network)
+    assert count_zeros(network)["stem"] == (1, network.stem.rank)
+    assert all(parameter.isfinite().all() for parameter in network.parameters())
+
+
+def test_a_step_is_a_soft_threshold_of_a_gradient_step():
+    start, gradient, rate, penalty = [1.2, -0.9, 0.8, -0.3], [0.5, 0.4, -3.0, -1.0], 0.1, 0.5
+    moved = [weight - rate * slope for weight, slope in zip(start, gradient, strict=True)]
+    shrunk = [math.copysign(max(abs(weight) - rate * penalty, 0), weight) for weight in moved]
+    assert stepped(start, gradient, rate, penalty) == pytest.approx(at_unit_mean_square(shrunk), abs=1e-14)
+
+
+def test_without_penalty_a_step_is_a_gradient_step_at_unit_mean_square():
+    expected = at_unit_mean_square([1.2 - 0.1 * 2, -0.9 - 0.1 * -1, 0.02 - 0.1 * 0.1])
+    assert stepped([1.2, -0.9, 0.02], [2.0, -1.0, 0.1]) == pytest.approx(expected, abs=1e-14)
+
+
+def test_gradients_are_clamped_on_both_sides():
+    start = [1.0, -0.5, 0.5]
+    steep, clamped = [1e6, -1e6, 0.1], [2.0, -2.0, 0.1]
+    assert stepped(start, steep, penalty=0.5, limit=2.0) == stepped(start, clamped, penalty=0.5, limit=2.0)
+    assert stepped(start, steep, limit=2.0) != pytest.approx(stepped(start, steep, limit=3.0))
+
+
+def test_small_lambdas_become_exactly_zero_from_either_side():
+    first, above, below, last = stepped([1.5, 0.04, -0.04, -1.0], [0.0] * 4, rate=0.1, penalty=0.5)
+    assert above == below == 0
+    assert first > 0 > last
+
+
+def test_a_zero_stays_until_its_gradient_exceeds_the_penalty():
+    assert stepped([1.0, 0.0, 0.0], [0.0, 0.49, -0.49], penalty=0.5)[1:] == [0, 0]
+    left, right = stepped([1.0, 0.0, 0.0], [0.0, 0.6, -0.6], penalty=0.5)[1:]
+    assert left < 0 < right
+    assert left == -right
+
+
+def test_steps_on_a_loss_remove_the_components_that_it_does_not_need():
+    layer = FactorizedConv(2, 2, (3, 3), rank=6).double()
+    goal = torch.tensor([1.7, -1.2, 1.1, 0.05, -0.05, 0.02], dtype=torch.float64)
+    layer.weights.data = torch.tensor(at_unit_mean_square([1.0, -1, 1, 1, -1, 1]), dtype=torch.float64)
+    proximal = ProximalStep(layer, 0.2, 10.0)
+    for _ in range(200):
+        (layer.weights - goal).square().sum().div(2).backward()
+        proximal.step(0.1)
+    assert (layer.weights == 0).tolist() == [False, False, False, True, True, True]
+    assert layer.weights.sign()[:3].tolist() == [1, -1, 1]
+    assert layer.weights.square().mean().item() == pytest.approx(1)
+
+
+def test_a_layer_whose_lambdas_all_vanish_holds_zeros_and_no_nans():
+    assert stepped([0.01, -0.01], [0.0, 0.0], rate=1.0, penalty=1.0) == [0, 0]
+    assert stepped([0.0, 0.0], [0.0, 0.0]) == [0, 0]
+    layer = FactorizedConv(2, 2, (3, 3), rank=3).double()
+    layer.weights.data.zero_()
+    normalize_factors(layer)
+    assert layer.weights.tolist() == [0, 0, 0]
+
+
+def test_layers_without_a_gradient_are_left_alone(network):
+    normalize_factors(network)
+    frozen = network.layer1[0].conv1.weights
+    frozen.requires_grad = False
+    before = {name: layer.weights.detach().clone() for name, layer in factorized_layers(network).items()}
+    network(images(2, 3, 20, 20)).square().sum().backward()
+    ProximalStep(network, 0.1, 1.0).step(0.01)
+    changed = {n for n, layer in factorized_layers(network).items() if not torch.equal(layer.weights, before[n])}
+    assert changed == before.keys() - {"layer1.0.conv1"}
+
+
+def test_only_lambdas_move(network):
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network(images(2, 3, 20, 20)).square().sum().backward()
+    ProximalStep(network, 0.1, 1.0).step(0.01)
+    moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {name for name in before if name.endswith(".weights")}
+
+
+def test_zeros_are_counted_layer_by_layer(network):
+    network.stem.weights.data[:3] = 0
+    network.layer4[1].conv2.weights.data.zero_()
+    counts = count_zeros(network)
+    assert len(counts) == 17
+    assert counts["stem"] == (3, network.stem.rank)
+    assert counts["layer4.1.conv2"] == (network.layer4[1].conv2.rank,) * 2
+    assert counts["layer2.0.conv1"] == (0, network.layer2[0].conv1.rank)
+
+
+def test_a_dense_network_is_refused():
+    dense = resnet18(2, "dense", 4)
+    for use in (normalize_factors, count_zeros, lambda network: ProximalStep(network, 0.1, 1.0)):
+        with pytest.raises(NetworkError, match=r"LASSO acts on the weights of CP-factorized layers.* has none"):
+            use(dense)
