@@ -35,3 +35,7 @@ class NetworkError(HocbenchError, ValueError):
 
 class EvaluationError(HocbenchError):
     """Scores cannot be computed from the tables that are there."""
+
+
+class TrackingError(HocbenchError):
+    """The MLflow store cannot be shown."""

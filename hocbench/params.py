@@ -28,7 +28,7 @@ Rank = Literal["same"] | Annotated[int, Field(ge=1, strict=True)] | Positive
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AffectNetSynthetic(_Section):

@@ -29,6 +29,7 @@ def test_shipped_profiles_are_valid(overlay):
         ({"sweep": {"lasso": [-1]}}, "sweep.lasso.0: -1 is not valid; input should be greater than or equal to 0"),
         ({"sweep": {"rnak": [1]}}, "sweep.rnak: unknown key (value [1]); did you mean sweep.rank?"),
         ({"sweep": {"rank": ["x"]}}, "sweep.rank.0: 'x' is not valid; input should be 'same'"),
+        ({"sweep": {"rank": [float("inf")]}}, "sweep.rank.0: inf is not valid; input should be"),
         ({"network": {"width": "wide"}}, "network.width: 'wide' is not valid; input should be a valid integer"),
         ({"datasets": {"sewa": {"synthetic": {"fpss": 3}}}}, "did you mean datasets.sewa.synthetic.fps?"),
         ({"training": {"stages": {"static": {"epoch": 3}}}}, "did you mean training.stages.static.epochs?"),

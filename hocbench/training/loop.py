@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -82,7 +83,7 @@ def train(
     Raises
     ------
     RunError
-        If the loss is not finite.
+        If the loss or a prediction is not finite.
     """
     options, started = setting.options, time.monotonic()
     outcome = Outcome()
@@ -174,6 +175,11 @@ def _validate(
     loss: float = float("nan"),
 ) -> float:
     prediction = predict(network, validation, setting.order, setting.options["clip_length"], accelerator.device)
+    if not np.isfinite(prediction).all():
+        # The last step of an epoch has no loss after it that would tell.
+        raise RunError(
+            f"run {setting.run}: predictions are not finite after epoch {epoch}; lower learning_rate or gradient_clip"
+        )
     scores = score(prediction, validation)
     level = mean_ccc(scores)
     row: dict[str, Any] = {

@@ -99,12 +99,14 @@ def load_network(run: Path) -> tuple[ResNet, Layers]:
     try:
         description = json.loads((run / "network.json").read_text(encoding="utf-8"))
         files = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["files"]
-        if file_hash(run / "weights.safetensors") != files["weights.safetensors"]:
-            raise RunError(
-                f"{run / 'weights.safetensors'} is damaged (its hash differs from the manifest); delete {run}"
-            )
+        for name in ("weights.safetensors", "network.json"):
+            if file_hash(run / name) != files[name]:
+                raise RunError(f"{run / name} is damaged (its hash differs from the manifest); delete {run}")
         network = ResNet(NetworkConfig(**description["config"]))
         network.load_state_dict(load_file(run / "weights.safetensors"))
+        layers: Layers = description["layers"]
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise RunError(f"{run} cannot be loaded ({error}); delete the folder and run it again") from None
-    return network, description["layers"]
+        # torch lists every layer that does not fit; the first one says enough.
+        what = " ".join(str(error).split()[:40])
+        raise RunError(f"{run} cannot be loaded ({what}); delete the folder and run it again") from None
+    return network, layers

@@ -1,5 +1,6 @@
 """The stages: static, lasso, frames, temporal, joint, scratch. One call of `fit` is one run directory."""
 
+import os
 import resource
 import time
 from pathlib import Path
@@ -44,38 +45,55 @@ def fit(spec: dict[str, Any], crops: Path, parent: Path | None, out: Path) -> No
         If the parent is missing or does not fit, or training diverges.
     """
     torch.set_num_threads(spec["threads"])
-    torch.use_deterministic_algorithms(True)
+    # cuBLAS is deterministic with a workspace of this size only; what has no deterministic form on a GPU warns.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     started = time.process_time()
     accelerator = Accelerator()
-    axes, options = spec["axes"], spec["training"]
+    axes = spec["axes"]
     store = CropStore(crops)
     splits = make_splits(store.frames, spec["split"], spec["root_seed"])
     parts = {part: select(store, splits, axes["fold"], part) for part in ("train", "validation", "test")}
     network, level, ancestors = _start(spec, parent, parts["validation"], accelerator)
     network.to(accelerator.device)
-    if axes["stage"] in ("temporal", "joint") and axes["order"] == 3 and not _continues(axes):
-        reestimate_batchnorm(network, _clips(parts["train"], spec, accelerator))
-    tracker = Tracker(spec, store.label)
-    setting = Setting(
-        spec["run"], options, axes["order"], spec["root_seed"], axes["seed"], _penalty(axes), level, tracker.log_epoch
+    if _rescales(axes):
+        reestimate_batchnorm(network, _batches(parts["train"], spec, accelerator))
+    with Tracker(spec, store.label) as tracker:
+        setting = _setting(spec, level, tracker)
+        outcome = train(network, parts["train"], parts["validation"], setting, accelerator)
+        if axes["stage"] == "temporal" and axes["epochs"]:
+            reestimate_batchnorm(network, _batches(parts["train"], spec, accelerator))
+        predictions = _predictions(network, parts, spec, accelerator)
+        network.to("cpu")
+        cost = _cost(network, spec, store.size, outcome, started)
+        manifest = _manifest(spec, store.label, crops, parts, outcome, accelerator)
+        tables = {"history": pd.DataFrame(outcome.history), "predictions": predictions}
+        write_run(out, network, describe_layers(network, ancestors), tables, cost, manifest)
+        tracker.finish(out, predictions)
+
+
+def _predictions(
+    network: ResNet, parts: dict[str, Samples], spec: dict[str, Any], accelerator: Accelerator
+) -> pd.DataFrame:
+    order, length = spec["axes"]["order"], spec["training"]["clip_length"]
+    return prediction_table(
+        {p: (parts[p], predict(network, parts[p], order, length, accelerator.device)) for p in ("validation", "test")}
     )
-    outcome = train(network, parts["train"], parts["validation"], setting, accelerator)
-    if axes["stage"] == "temporal" and axes["epochs"]:
-        reestimate_batchnorm(network, _clips(parts["train"], spec, accelerator))
-    length = options["clip_length"]
-    predictions = prediction_table(
-        {
-            p: (parts[p], predict(network, parts[p], axes["order"], length, accelerator.device))
-            for p in ("validation", "test")
-        }
-    )
-    network.to("cpu")
-    cost = _cost(network, spec, store.size, outcome, started)
-    manifest = {
+
+
+def _manifest(
+    spec: dict[str, Any],
+    label: str,
+    crops: Path,
+    parts: dict[str, Samples],
+    outcome: Outcome,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    return {
         "run": spec["run"],
         "spec": spec,
-        "axes": axes,
-        "label": store.label,
+        "axes": spec["axes"],
+        "label": label,
         "recovered_epoch": outcome.recovered_epoch,
         "inputs": {"crops.json": file_hash(crops / "crops.json"), "parent": spec["parent"]},
         "code": code_hash("hocbench.training"),
@@ -85,18 +103,19 @@ def fit(spec: dict[str, Any], crops: Path, parent: Path | None, out: Path) -> No
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "frames": {part: len(samples.rows) for part, samples in parts.items()},
     }
-    tables = {"history": pd.DataFrame(outcome.history), "predictions": predictions}
-    write_run(out, network, describe_layers(network, ancestors), tables, cost, manifest)
-    tracker.finish(out, predictions)
 
 
-def _penalty(axes: dict[str, Any]) -> float:
-    return float(axes["lasso"]) if axes["stage"] == "lasso" else 0.0
+def _setting(spec: dict[str, Any], level: float | None, tracker: Tracker) -> Setting:
+    axes = spec["axes"]
+    # The axis tells later stages apart too, but only the lasso stage is penalised.
+    penalty = float(axes["lasso"]) if axes["stage"] == "lasso" else 0.0
+    where = (axes["order"], spec["root_seed"], axes["seed"])
+    return Setting(spec["run"], spec["training"], *where, penalty, level, tracker.log_epoch)
 
 
-def _continues(axes: dict[str, Any]) -> bool:
-    """Tell whether a joint stage goes on from a temporal one, whose BatchNorm statistics are good already."""
-    return bool(axes["stage"] == "joint" and axes["kind"] == "cp")
+def _rescales(axes: dict[str, Any]) -> bool:
+    """Tell whether a stage begins with another scale of activations than BatchNorm knows: λ or kernels were changed."""
+    return axes["stage"] in ("lasso", "temporal") or axes["kind"] == "inflated"
 
 
 def _start(
@@ -105,9 +124,11 @@ def _start(
     """Build the network that a stage starts from; a temporal stage also gets the score of its 2-D network."""
     axes, stage = spec["axes"], spec["axes"]["stage"]
     if parent is None:
-        if stage not in ("static", "scratch"):
+        if spec["parent"] is not None or stage not in ("static", "scratch"):
             raise RunError(f"run {spec['run']}: the {stage} stage needs a network to start from; give --parent")
         return _fresh(spec), None, None
+    if spec["parent"] is None:
+        raise RunError(f"run {spec['run']} starts from no other run; leave out --parent")
     if parent.name != spec["parent"]:
         raise RunError(
             f"run {spec['run']} starts from {spec['parent']}, not from {parent.name}; give the right --parent"
@@ -141,14 +162,21 @@ def _fresh(spec: dict[str, Any]) -> ResNet:
         return resnet18(order=axes["order"], **options)
 
 
-def _clips(samples: Samples, spec: dict[str, Any], accelerator: Accelerator) -> list[torch.Tensor]:
-    """Draw the training clips that BatchNorm statistics are estimated from."""
+def _batches(samples: Samples, spec: dict[str, Any], accelerator: Accelerator) -> list[torch.Tensor]:
+    """Draw the training images or clips that BatchNorm statistics are estimated from."""
     options, axes = spec["training"], spec["axes"]
     batches = training_batches(
-        samples, 3, options["batch_size"], options["clip_length"], False, spec["root_seed"], axes["seed"], -1
+        samples,
+        axes["order"],
+        options["batch_size"],
+        options["clip_length"],
+        False,
+        spec["root_seed"],
+        axes["seed"],
+        -1,
     )
     chosen = zip(range(options["reestimation_batches"]), batches, strict=False)
-    return [clips.to(accelerator.device) for _, (clips, _) in chosen]
+    return [inputs.to(accelerator.device) for _, (inputs, _) in chosen]
 
 
 def _cost(network: ResNet, spec: dict[str, Any], size: int, outcome: Outcome, started: float) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 from filelock import FileLock
 
+from hocbench.errors import TrackingError
 from hocbench.metrics import ccc, pcc, rmse, sagr
 
 LOGGER = logging.getLogger(__name__)
@@ -43,6 +45,16 @@ def _experiment(client: Any) -> str:
     return str(client.create_experiment(EXPERIMENT, artifact_location=location))
 
 
+def _exists(client: Any, run: str) -> bool:
+    """Tell whether a remembered run is still in a store that answers; the user may have deleted the store."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(run).info.lifecycle_stage == "active")
+    except MlflowException:
+        return False
+
+
 def start_reproduction(profile: str) -> str | None:
     """Make the store, the experiment and the parent run of a profile, once.
 
@@ -55,14 +67,14 @@ def start_reproduction(profile: str) -> str | None:
     """
     if os.environ.get("HOCBENCH_TRACKING") == "off":
         return None
-    FOLDER.mkdir(exist_ok=True)
     remembered = FOLDER / f"parent-{profile}.json"
     try:
+        FOLDER.mkdir(exist_ok=True)
         with FileLock(FOLDER / "lock", timeout=60):
             client = _client()
             experiment = _experiment(client)
             known = json.loads(remembered.read_text()) if remembered.is_file() else {}
-            if known.get("store") == tracking_uri():
+            if known.get("store") == tracking_uri() and _exists(client, known["run"]):
                 return str(known["run"])
             tags = {"mlflow.runName": f"reproduction {profile}", "hocbench.profile": profile}
             run = client.create_run(experiment, tags=tags)
@@ -75,12 +87,26 @@ def start_reproduction(profile: str) -> str | None:
 
 
 def experiment_page() -> str:
-    """Return the path of the page that lists all runs."""
-    return f"/#/experiments/{_experiment(_client())}/runs"
+    """Return the path of the page that lists all runs.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be reached.
+    """
+    try:
+        return f"/#/experiments/{_experiment(_client())}/runs"
+    except Exception as error:  # MLflow raises many kinds
+        raise TrackingError(
+            f"the MLflow store {_without_password(tracking_uri())} cannot be reached ({_first_line(error)}); "
+            "start its server or unset MLFLOW_TRACKING_URI"
+        ) from None
 
 
 class Tracker:
     """Sends one run to MLflow until the first failure, then stays silent.
+
+    As a context manager it marks a run that an exception ends as failed, or as killed if the user stopped it.
 
     Parameters
     ----------
@@ -107,6 +133,14 @@ class Tracker:
         self._run = client.create_run(_experiment(client), tags=tags).info.run_id
         client.log_batch(self._run, params=[Param(key, str(value)) for key, value in _flat(spec)])
         self._client = client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        if kind is not None and self._client is not None:
+            status = "FAILED" if issubclass(kind, Exception) else "KILLED"
+            self._attempt(lambda: self._client.set_terminated(self._run, status))
 
     def log_epoch(self, row: dict[str, Any]) -> None:
         """Send one row of the history."""
@@ -147,7 +181,12 @@ class Tracker:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return _without_password(str(error).splitlines()[0] if str(error) else type(error).__name__)
+
+
+def _without_password(text: str) -> str:
+    """Cut out user and password, which the address of a server may carry."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -1,0 +1,244 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hocbench import paths
+from hocbench.codehash import code_hash
+from hocbench.datasets.splits import make_splits
+from hocbench.errors import RunError
+from hocbench.faces import CropStore
+from hocbench.manifest import file_hash
+from hocbench.nn import compact, transduct
+from hocbench.training import fit
+from hocbench.training.data import select
+from hocbench.training.predict import mean_ccc, predict, score
+from hocbench.training.rundir import load_network
+from tests.training.conftest import LASSO, UNUSABLE, make_runs
+
+SAME_BYTES = ("weights.safetensors", "history.csv", "predictions.parquet", "network.json")
+RUNS = {
+    "static": ("static", {"dataset": "affectnet"}),
+    "static dense": ("static", {"dataset": "affectnet", "kind": "dense"}),
+    "lasso": ("lasso", {"dataset": "affectnet", "lasso": LASSO}),
+    "static on video": ("static", {}),
+    "frames": ("frames", {}),
+    "untrained": ("temporal", {"epochs": 0}),
+    "temporal": ("temporal", {}),
+    "temporal lasso": ("temporal", {"lasso": LASSO}),
+    "joint": ("joint", {}),
+    "joint lasso": ("joint", {"lasso": LASSO}),
+    "inflated": ("joint", {"kind": "inflated"}),
+    "scratch": ("scratch", {}),
+    "scratch dense": ("scratch", {"kind": "dense"}),
+}
+
+
+def planned(laboratory, name):
+    stage, axes = RUNS[name]
+    return laboratory.plan(stage, **axes)
+
+
+def fitted(laboratory, name):
+    return laboratory.fit(planned(laboratory, name))
+
+
+def read(path, name):
+    return json.loads((path / name).read_text())
+
+
+def parts_of(laboratory, run):
+    store = CropStore(laboratory.crops[run.axes.dataset])
+    splits = make_splits(store.frames, run.spec["split"], run.spec["root_seed"])
+    return {part: select(store, splits, run.axes.fold, part) for part in ("train", "validation", "test")}
+
+
+def sparsity(path):
+    return {layer["name"]: (layer["rank"], layer["zeros"]) for layer in read(path, "network.json")["layers"]}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_stage_leaves_a_whole_run_directory(laboratory, name):
+    run, path = planned(laboratory, name), fitted(laboratory, name)
+    assert sorted(file.name for file in path.iterdir()) == sorted(paths.RUN_FILES)
+    manifest = read(path, "manifest.json")
+    assert manifest["files"] == {file: file_hash(path / file) for file in paths.RUN_FILES if file != "manifest.json"}
+    crops = laboratory.crops[run.axes.dataset]
+    assert manifest["inputs"] == {
+        "crops.json": file_hash(crops / "crops.json"),
+        "parent": run.parent.id if run.parent else None,
+    }
+    assert (manifest["run"], manifest["spec"], manifest["axes"]) == (run.id, run.spec, vars(run.axes))
+    assert (manifest["label"], manifest["device"], manifest["threads"]) == ("synthetic", "cpu", 1)
+    assert manifest["deterministic"] is True
+    assert manifest["code"] == code_hash("hocbench.training")
+    assert manifest["frames"] == {part: len(samples.rows) for part, samples in parts_of(laboratory, run).items()}
+    assert str(path) not in json.dumps(manifest)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_stage_predicts_each_frame_to_choose_and_test_on_once(laboratory, name):
+    run, path = planned(laboratory, name), fitted(laboratory, name)
+    table = pd.read_parquet(path / "predictions.parquet")
+    frames = pd.read_parquet(laboratory.crops[run.axes.dataset] / "frames.parquet").set_index(["clip", "frame"])
+    parts = parts_of(laboratory, run)
+    expected = [
+        (part, *parts[part].store.frames.loc[row, ["clip", "frame"]])
+        for part in ("test", "validation")
+        for row in parts[part].rows
+    ]
+    assert list(table[["part", "clip", "frame"]].itertuples(index=False, name=None)) == sorted(expected)
+    truth = frames.loc[list(zip(table["clip"], table["frame"], strict=True))]
+    for target in ("valence", "arousal"):
+        np.testing.assert_allclose(table[f"truth_{target}"], truth[target], rtol=1e-6)
+        assert np.isfinite(table[target]).all()
+    assert table["subject"].tolist() == truth["subject"].tolist()
+    # The stored network is the one that predicted.
+    network = load_network(path)[0]
+    again = predict(network, parts["test"], run.axes.order, 4, torch.device("cpu"))
+    np.testing.assert_allclose(table.query("part == 'test'")[["valence", "arousal"]], again, atol=1e-5)
+
+
+def test_unusable_frames_are_left_out_of_a_part_but_not_their_clip(laboratory):
+    parts = parts_of(laboratory, planned(laboratory, "temporal"))
+    rows = np.concatenate([samples.rows for samples in parts.values()])
+    assert sorted(rows) == [row for row in range(120) if row not in UNUSABLE]
+    assert sum(len(samples.clips) for samples in parts.values()) == 12
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_history_and_cost_tell_what_was_trained(laboratory, name):
+    run, path = planned(laboratory, name), fitted(laboratory, name)
+    history, cost = pd.read_csv(path / "history.csv"), read(path, "cost.json")
+    assert history["epoch"].tolist() == list(range(run.axes.epochs + 1))
+    level = (history["validation_ccc_valence"] + history["validation_ccc_arousal"]) / 2
+    best = run.axes.epochs if run.axes.stage == "lasso" else int(level.argmax())
+    assert history["kept"].tolist() == [int(epoch == best) for epoch in history["epoch"]]
+    network = load_network(path)[0]
+    assert cost["parameters"] == sum(value.numel() for value in network.parameters())
+    assert network.config.order == run.axes.order
+    assert cost["epochs"] == run.axes.epochs
+    assert (cost["samples_per_s"] > 0) == (run.axes.epochs > 0)
+    assert cost["multiply_adds"] > 10**5
+
+
+@pytest.mark.parametrize("name", ["temporal", "temporal lasso", "untrained"])
+def test_a_temporal_stage_changes_only_temporal_factors_and_running_statistics(laboratory, name):
+    run, path = planned(laboratory, name), fitted(laboratory, name)
+    start = transduct(compact(load_network(laboratory.path(run.parent))[0]), **run.spec["temporal"]).state_dict()
+    end = load_file(path / "weights.safetensors")
+    assert end.keys() == start.keys()
+    changed = {key for key, value in end.items() if not torch.equal(value, start[key])}
+    time = {key for key in end if key.endswith("factors.time")}
+    statistics = {key for key in end if key.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+    assert len(time) == 17
+    assert changed <= time | statistics
+    assert changed & statistics
+    assert changed & time == (set() if name == "untrained" else time)
+
+
+@pytest.mark.parametrize("name", ["temporal", "temporal lasso", "untrained"])
+def test_a_temporal_stage_records_the_static_level_and_when_it_is_recovered(laboratory, name):
+    run, path = planned(laboratory, name), fitted(laboratory, name)
+    validation = parts_of(laboratory, run)["validation"]
+    images = predict(load_network(laboratory.path(run.parent))[0], validation, 2, 1, torch.device("cpu"))
+    history = pd.read_csv(path / "history.csv")
+    np.testing.assert_allclose(history["static_level"], mean_ccc(score(images, validation)), atol=1e-6)
+    level = (history["validation_ccc_valence"] + history["validation_ccc_arousal"]) / 2
+    reached = history["epoch"][level >= history["static_level"]].tolist()
+    assert read(path, "manifest.json")["recovered_epoch"] == (reached[0] if reached else None)
+
+
+def test_joint_training_starts_where_the_temporal_stage_ended(laboratory):
+    temporal, joint = fitted(laboratory, "temporal"), fitted(laboratory, "joint")
+    kept = pd.read_parquet(temporal / "predictions.parquet").query("part == 'validation'")
+    first = pd.read_csv(joint / "history.csv").iloc[0]
+    error = np.sqrt(((kept["valence"] - kept["truth_valence"]) ** 2).mean())
+    assert first["validation_rmse_valence"] == pytest.approx(error, rel=1e-5)
+
+
+def test_zeros_of_the_lasso_stage_stay_removed(laboratory):
+    lasso = sparsity(fitted(laboratory, "lasso"))
+    assert any(0 < zeros < rank for rank, zeros in lasso.values())
+    for name in ("temporal lasso", "joint lasso"):
+        path = fitted(laboratory, name)
+        assert sparsity(path) == lasso
+        weights = load_file(path / "weights.safetensors")
+        assert {key: len(weights[f"{key}.weights"]) for key in lasso} == {key: r - z for key, (r, z) in lasso.items()}
+    plain = sparsity(fitted(laboratory, "joint"))
+    assert {zeros for _, zeros in plain.values()} == {0}
+    assert read(path, "cost.json")["parameters"] < read(fitted(laboratory, "joint"), "cost.json")["parameters"]
+
+
+def test_an_inflated_network_starts_from_the_dense_one_averaged_over_time(laboratory, tmp_path):
+    plan = make_runs(tmp_path, {"training": {"stages": {"inflated": {"epochs": 0}}}})
+    (run,) = [run for run in plan if run.axes.kind == "inflated" and run.axes.dataset == "sewa"]
+    parent = fitted(laboratory, "static dense")
+    assert run.parent.id == parent.name
+    fit(run.spec, laboratory.crops["sewa"], parent, tmp_path / "inflated")
+    images, clips = load_file(parent / "weights.safetensors"), load_file(tmp_path / "inflated/weights.safetensors")
+    torch.testing.assert_close(clips["stem.weight"].sum(2), images["stem.weight"])
+    assert torch.equal(clips["head.weight"], images["head.weight"])
+
+
+@pytest.mark.parametrize("name", ["static", "lasso", "frames", "temporal lasso", "joint", "inflated", "scratch"])
+def test_a_second_run_writes_the_same_bytes(laboratory, name, tmp_path):
+    first = fitted(laboratory, name)
+    torch.manual_seed(99)  # what the process drew before must not matter
+    again = laboratory.fit(planned(laboratory, name), tmp_path / "again")
+    for file in SAME_BYTES:
+        assert (again / file).read_bytes() == (first / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("name", ["lasso", "frames", "temporal", "untrained", "joint", "inflated", "static on video"])
+def test_a_stage_that_starts_from_another_run_is_refused_without_it(laboratory, name, tmp_path):
+    run = planned(laboratory, name)
+    with pytest.raises(RunError, match=rf"run {run.id}: the {run.axes.stage} stage needs a network to start from"):
+        fit(run.spec, laboratory.crops[run.axes.dataset], None, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_stage_that_starts_afresh_is_refused_with_a_parent(laboratory, tmp_path):
+    run, parent = planned(laboratory, "scratch"), fitted(laboratory, "static")
+    with pytest.raises(RunError, match=rf"run {run.id} starts from no other run; leave out --parent"):
+        fit(run.spec, laboratory.crops["sewa"], parent, tmp_path / "out")
+
+
+def test_another_parent_than_planned_is_refused_by_name(laboratory, tmp_path):
+    run, parent = planned(laboratory, "temporal"), fitted(laboratory, "static dense")
+    message = rf"run {run.id} starts from {run.parent.id}, not from {parent.name}; give the right --parent"
+    with pytest.raises(RunError, match=message):
+        fit(run.spec, laboratory.crops["sewa"], parent, tmp_path / "out")
+
+
+def test_an_unfinished_parent_is_refused(laboratory, copied_run, tmp_path):
+    (copied_run / "manifest.json").unlink()
+    with pytest.raises(RunError, match=rf"{copied_run} is not a finished run"):
+        fit(planned(laboratory, "temporal").spec, laboratory.crops["sewa"], copied_run, tmp_path / "out")
+
+
+def test_a_parent_with_damaged_weights_is_refused(laboratory, copied_run, tmp_path):
+    with (copied_run / "weights.safetensors").open("r+b") as stream:
+        stream.seek(-1, 2)
+        stream.write(b"\x7f")
+    with pytest.raises(RunError, match=rf"{copied_run}/weights\.safetensors is damaged .* delete {copied_run}"):
+        fit(planned(laboratory, "temporal").spec, laboratory.crops["sewa"], copied_run, tmp_path / "out")
+
+
+def test_an_absent_parent_is_refused(laboratory, tmp_path):
+    run = planned(laboratory, "frames")
+    with pytest.raises(RunError, match="is not a finished run"):
+        fit(run.spec, laboratory.crops["sewa"], tmp_path / run.parent.id, tmp_path / "out")
+
+
+def test_a_failing_rerun_leaves_the_finished_run_alone(laboratory, copied_run, tmp_path):
+    run = planned(laboratory, "static")
+    spec = run.spec | {"training": run.spec["training"] | {"learning_rate": 1e38}}
+    before = shutil.copytree(copied_run, tmp_path / "before")
+    with pytest.raises(RunError, match="lower learning_rate"):
+        fit(spec, laboratory.crops["affectnet"], None, copied_run)
+    assert all((copied_run / name).read_bytes() == (before / name).read_bytes() for name in paths.RUN_FILES)
