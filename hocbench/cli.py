@@ -8,11 +8,14 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hocbench.errors import HocbenchError, ParameterError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 mlflow_app = typer.Typer(no_args_is_help=True, help="The MLflow view of all runs.")
@@ -31,19 +34,23 @@ def main() -> None:
         sys.exit(2)
 
 
-def _json(text: str, what: str) -> Any:
+def _json(text: str, what: str, hint: str = "give what the workflow prints with `snakemake -n -p`") -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ParameterError(
-            f"{what} is not JSON ({error}); `hocbench plan --spec RUN` prints what is wanted"
-        ) from None
+        raise ParameterError(f"{what} is not JSON ({error}); {hint}") from None
+
+
+def _print(table: "Table") -> None:
+    from rich.console import Console
+
+    # A pipe has no width of its own, and ids and keys must never be cut there.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 @app.command()
 def params() -> None:
     """Describe every key of params.yaml."""
-    from rich.console import Console
     from rich.table import Table
 
     from hocbench.params import describe_params
@@ -51,13 +58,12 @@ def params() -> None:
     table = Table("key", "type", "default", "meaning")
     for row in describe_params():
         table.add_row(*row)
-    Console().print(table)
+    _print(table)
 
 
 @app.command()
 def plan(params: ParamsOption = None, spec: Annotated[str, typer.Option(help="print this run's slice")] = "") -> None:
     """Show which runs the parameters ask for and what each starts from."""
-    from rich.console import Console
     from rich.table import Table
 
     from hocbench.params import load_params
@@ -75,8 +81,7 @@ def plan(params: ParamsOption = None, spec: Annotated[str, typer.Option(help="pr
         axes = run.axes
         parent = f"{run.parent.axes.dataset}/{run.parent.id}" if run.parent else ""
         table.add_row(axes.dataset, run.id, run.method, str(axes.seed), str(axes.fold), f"{axes.lasso:g}", parent)
-    # A pipe has no width of its own, and ids must never be cut there.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    _print(table)
 
 
 @app.command()
@@ -84,7 +89,7 @@ def synthesize(dataset: str, root: Path, parameters: Annotated[str, typer.Option
     """Render a SYNTHETIC dataset in the layout of a real one."""
     from hocbench.synthetic import synthesize as render
 
-    render(dataset, root, _json(parameters, "--parameters"))
+    render(dataset, root, _json(parameters, "--parameters", "`hocbench params` describes the keys"))
 
 
 @app.command()
@@ -119,7 +124,7 @@ def fit(
     """Train one stage and write its run directory."""
     from hocbench.training import fit as train
 
-    train(_json(spec, "--spec"), crops, parent, out)
+    train(_json(spec, "--spec", "`hocbench plan --spec RUN` prints it"), crops, parent, out)
 
 
 @app.command()

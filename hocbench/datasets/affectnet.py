@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets.contract import read_csv, to_numbers
 from hocbench.errors import DatasetError
 
 LISTS = "Manually_Annotated_file_lists"
@@ -21,6 +22,7 @@ COLUMNS = (
     "valence",
     "arousal",
 )
+TEXT = {"subDirectory_filePath": str, "facial_landmarks": str}
 UNCERTAIN = -2.0  # the value of both labels where annotators were uncertain or saw no face
 
 
@@ -43,7 +45,7 @@ class AffectNet:
             _check_range(path, table[target], target)
         uncertain = (table["valence"] == UNCERTAIN) | (table["arousal"] == UNCERTAIN)
         clip = table["subDirectory_filePath"].str.replace(r"\.[^.]*$", "", regex=True)
-        landmarks = [_landmarks(text) for text in table["facial_landmarks"].fillna("").astype(str)]
+        landmarks = [_landmarks(text) for text in table["facial_landmarks"].fillna("")]
         status = np.where(uncertain, "uncertain_label", "ok")
         failed = np.array([len(points) == 0 for points in landmarks])
         status = np.where(failed & ~uncertain, "landmarks_failed", status)
@@ -53,10 +55,10 @@ class AffectNet:
                 "clip": clip,
                 "frame": 0,
                 "source": f"{images}/" + table["subDirectory_filePath"],
-                "box_x": table["face_x"].astype(float),
-                "box_y": table["face_y"].astype(float),
-                "box_width": table["face_width"].astype(float),
-                "box_height": table["face_height"].astype(float),
+                "box_x": table["face_x"],
+                "box_y": table["face_y"],
+                "box_width": table["face_width"],
+                "box_height": table["face_height"],
                 "landmarks": landmarks,
                 "valence": table["valence"].where(~uncertain),
                 "arousal": table["arousal"].where(~uncertain),
@@ -75,13 +77,10 @@ def _first(root: Path, relative: str) -> Path:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path)
-    except pd.errors.EmptyDataError:
-        raise DatasetError(f"affectnet: {path} is empty; copy the list of the release again") from None
-    # Some copies of validation.csv have no header: its place is taken by the first row.
-    if "subDirectory_filePath" not in table.columns and len(table.columns) == len(COLUMNS):
-        table = pd.read_csv(path, header=None, names=list(COLUMNS))
+    table = read_csv("affectnet", path, dtype=TEXT)
+    # Some copies of validation.csv have no header: the first row stands in its place, with numbers.
+    if len(table.columns) == len(COLUMNS) and _is_number(table.columns[-1]):
+        table = read_csv("affectnet", path, dtype=TEXT, header=None, names=list(COLUMNS))
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
         raise DatasetError(
@@ -89,16 +88,23 @@ def _read_csv(path: Path) -> pd.DataFrame:
             "Use the list as released"
         )
     if table.empty:
-        raise DatasetError(f"affectnet: {path} is empty below its header; copy the list of the release again")
-    for target in ("valence", "arousal"):
-        numbers = pd.to_numeric(table[target], errors="coerce")
-        if numbers.isna().any():
-            row = int(np.flatnonzero(numbers.isna())[0])
-            raise DatasetError(
-                f"affectnet: {path}, row {row + 1}: {target} {table[target].iloc[row]!r} is not a number; mend the row"
-            )
-        table[target] = numbers
+        raise DatasetError(f"affectnet: {path} is empty below its header; copy it from the release again")
+    nameless = table["subDirectory_filePath"].isna()
+    if nameless.any():
+        row = int(np.flatnonzero(nameless)[0])
+        raise DatasetError(f"affectnet: {path}, row {row + 1}: subDirectory_filePath is empty; mend the row")
+    for column in ("face_x", "face_y", "face_width", "face_height", "valence", "arousal"):
+        blank = column.startswith("face_")
+        table[column] = to_numbers("affectnet", path, table, column, blank=blank)
     return table
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_range(path: Path, values: pd.Series, target: str) -> None:
@@ -113,5 +119,8 @@ def _check_range(path: Path, values: pd.Series, target: str) -> None:
 
 def _landmarks(text: str) -> np.ndarray:
     """Parse ``x;y;x;y;...``; anything but 68 points counts as failed."""
-    points = np.fromstring(text, dtype=np.float32, sep=";") if text else np.empty(0, np.float32)
-    return points if len(points) == 136 else np.empty(0, np.float32)
+    try:
+        points = np.array([float(number) for number in text.rstrip("; ").split(";")], dtype=np.float32)
+    except ValueError:
+        return np.empty(0, np.float32)
+    return points if len(points) == 136 and np.isfinite(points).all() else np.empty(0, np.float32)

@@ -10,7 +10,8 @@ import pandas as pd
 from hocbench.errors import DatasetError
 
 Label = Literal["synthetic", "real"]
-SYNTHETIC_MARKER = "SYNTHETIC.json"
+SYNTHETIC_MARKER = "SYNTHETIC.json"  # written last: the folder is complete
+SYNTHETIC_NOTICE = "SYNTHETIC.txt"  # written first
 
 FRAME_COLUMNS = {
     "dataset": "str",
@@ -78,6 +79,12 @@ def read_with(adapter: Adapter, root: Path) -> DatasetIndex:
             f"datasets.{adapter.name}.root. "
             f"Expected inside: {adapter.layout}"
         )
+    synthetic = (root / SYNTHETIC_MARKER).is_file()
+    if not synthetic and (root / SYNTHETIC_NOTICE).is_file():
+        raise DatasetError(
+            f"{adapter.name}: {root} holds {SYNTHETIC_NOTICE} but no {SYNTHETIC_MARKER}: "
+            "its rendering was interrupted; render it again"
+        )
     frames, notes = adapter.read(root)
     if frames.empty:
         raise DatasetError(f"{adapter.name}: no frame found below {root}; expected inside: {adapter.layout}")
@@ -88,22 +95,58 @@ def read_with(adapter: Adapter, root: Path) -> DatasetIndex:
     frames = frames[list(FRAME_COLUMNS)].astype({k: v for k, v in FRAME_COLUMNS.items() if v != "object"})
     frames = frames.sort_values(["clip", "frame"], kind="stable", ignore_index=True)
     _check(adapter.name, frames)
-    return DatasetIndex(frames, "synthetic" if (root / SYNTHETIC_MARKER).is_file() else "real", notes)
+    return DatasetIndex(frames, "synthetic" if synthetic else "real", notes)
 
 
 def _check(name: str, frames: pd.DataFrame) -> None:
     double = frames.duplicated(["clip", "frame"])
     if double.any():
         row = frames[double].iloc[0]
-        raise DatasetError(f"{name}: frame {row.frame} of clip {row.clip!r} is listed twice; remove one of the rows")
+        raise DatasetError(
+            f"{name}: frame {row['frame']} of clip {row['clip']!r} is listed twice; remove one of the rows"
+        )
     for target in ("valence", "arousal"):
         outside = frames[target].abs() > 1
         if outside.any():
             row = frames[outside].iloc[0]
             raise DatasetError(
-                f"{name}: {target} {row[target]:g} of frame {row.frame} of clip {row.clip!r} is outside [-1, 1]; "
+                f"{name}: {target} {row[target]:g} of frame {row['frame']} of clip {row['clip']!r} is outside [-1, 1]; "
                 "check the scale of the annotation files"
             )
+
+
+def read_csv(name: str, path: Path, **options: Any) -> pd.DataFrame:
+    """Read a CSV list of a dataset.
+
+    Raises
+    ------
+    DatasetError
+        If the file holds nothing, or is not CSV in UTF-8.
+    """
+    try:
+        return pd.read_csv(path, encoding="utf-8", **options)
+    except pd.errors.EmptyDataError:
+        raise DatasetError(f"{name}: {path} is empty; copy it from the release again") from None
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{name}: {path} cannot be read as CSV ({error}); copy it from the release again") from None
+
+
+def to_numbers(name: str, path: Path, table: pd.DataFrame, column: str, *, blank: bool) -> pd.Series:
+    """Return a column as float64; ``blank`` says whether cells may be empty.
+
+    Raises
+    ------
+    DatasetError
+        Naming the file, the row (counted from 1 below the header) and the cell that is not a number.
+    """
+    numbers = pd.to_numeric(table[column], errors="coerce").astype("float64")
+    wrong = numbers.isna() & (table[column].notna() if blank else True)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        cell = table[column].iloc[row]
+        fault = "is empty" if pd.isna(cell) else f"{cell!r} is not a number"
+        raise DatasetError(f"{name}: {path}, row {row + 1}: {column} {fault}; mend the row")
+    return numbers
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:

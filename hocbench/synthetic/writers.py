@@ -5,6 +5,7 @@ listed in ``SYNTHETIC.json``, which is written last and marks a folder as comple
 """
 
 import json
+import shutil
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -14,11 +15,14 @@ import av
 import cv2
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ValidationError
 from rich.progress import track
 
 from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS, UNCERTAIN
-from hocbench.datasets.contract import SYNTHETIC_MARKER, write_text
-from hocbench.errors import DatasetError
+from hocbench.datasets.contract import SYNTHETIC_MARKER, SYNTHETIC_NOTICE, write_text
+from hocbench.datasets.sewa import SEGMENT
+from hocbench.errors import DatasetError, ParameterError
+from hocbench.params import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
 from hocbench.seeds import generator
 from hocbench.synthetic.face import sample_identities
 from hocbench.synthetic.scenes import Pictures, render_clip, render_stills
@@ -47,23 +51,59 @@ def synthesize(name: str, root: Path, parameters: dict[str, Any]) -> None:
     ------
     DatasetError
         If the name is unknown, or the folder holds something that is not synthetic.
+    ParameterError
+        If a parameter is missing, unknown or out of range.
     """
     writers = {"affectnet": _write_affectnet, "sewa": _write_sewa, "afew_va": _write_afew_va}
     if name not in writers:
         raise DatasetError(f"no synthetic dataset {name!r}; choose from {', '.join(writers)}")
-    if root.is_dir() and any(root.iterdir()) and not (root / "SYNTHETIC.txt").is_file():
+    parameters = _checked(name, parameters)
+    if root.exists() and not root.is_dir():
+        raise DatasetError(f"{root} is a file; nothing was written. Choose an empty folder")
+    if root.is_dir() and any(root.iterdir()) and not (root / SYNTHETIC_NOTICE).is_file():
         raise DatasetError(f"{root} holds files that are not synthetic; nothing was written. Choose an empty folder")
     root.mkdir(parents=True, exist_ok=True)
     (root / SYNTHETIC_MARKER).unlink(missing_ok=True)
+    _clear(root)
     _notice(root, name)
     defects = writers[name](root, parameters)
     summary = {"dataset": name, "synthetic": True, "parameters": parameters, "defects": defects}
     write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", root / SYNTHETIC_MARKER)
 
 
+def _checked(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    models: dict[str, type[BaseModel]] = {
+        "affectnet": AffectNetSynthetic,
+        "sewa": SewaSynthetic,
+        "afew_va": AfewVaSynthetic,
+    }
+    where = f"datasets.{name}.synthetic"
+    try:
+        checked = models[name].model_validate(parameters).model_dump()
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, (where, *fault['loc'])))}: {fault['msg']}" for fault in error.errors()]
+        raise ParameterError("; ".join(faults) + "; `hocbench params` describes the keys") from None
+    if name == "afew_va" and checked["clips"] < 2:
+        raise ParameterError(
+            f"{where}.clips: {checked['clips']} is too few, two clips are damaged on purpose; give at least 2"
+        )
+    if name == "afew_va" and checked["frames_min"] > checked["frames_max"]:
+        raise ParameterError(
+            f"{where}.frames_min: {checked['frames_min']} is more than frames_max, {checked['frames_max']}; swap them"
+        )
+    return checked
+
+
+def _clear(root: Path) -> None:
+    """Remove what an earlier rendering wrote, since readers take every clip folder that they find."""
+    for path in root.iterdir():
+        if path.is_dir() and (path.name == "Manually_Annotated" or SEGMENT.match(path.name) or path.name.isdigit()):
+            shutil.rmtree(path)
+
+
 def _notice(folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(NOTICE.format(name=name), folder / "SYNTHETIC.txt")
+    write_text(NOTICE.format(name=name), folder / SYNTHETIC_NOTICE)
 
 
 def _write_image(path: Path, picture: np.ndarray, *options: int) -> None:
@@ -102,7 +142,8 @@ def _write_affectnet(root: Path, parameters: dict[str, Any]) -> Defects:
 
 def _write_still(images: Path, split: str, number: int, pictures: Pictures, i: int) -> dict[str, Any]:
     path = Path(f"{'1' if split == 'training' else '2'}{number // 1000:03d}") / f"{split}{number:06d}.jpg"
-    (images / path.parent).mkdir(exist_ok=True)
+    if not (images / path.parent).is_dir():
+        _notice(images / path.parent, "affectnet")
     _write_image(images / path, pictures.frames[i], cv2.IMWRITE_JPEG_QUALITY, 95)
     points = pictures.landmarks[i]
     low, high = points.min(0), points.max(0)
@@ -128,14 +169,15 @@ def _expression(valence: float, arousal: float) -> int:
 
 def _damage_rows(rows: list[dict[str, Any]], rng: np.random.Generator, split: str, defects: Defects) -> None:
     """Mark one row in a hundred as uncertain or without face, and take the landmarks of one in two hundred."""
-    chosen = rng.permutation(len(rows))
+    chosen = rng.permutation(len(rows)).tolist()
     uncertain, lost = max(1, len(rows) // 100), max(1, len(rows) // 200)
-    for place in sorted(chosen[:uncertain].tolist()):
+    nameless, pointless = sorted(chosen[:uncertain]), sorted(chosen[uncertain : uncertain + lost])
+    for place in nameless:
         rows[place] |= {"expression": int(rng.choice([9, 10])), "valence": UNCERTAIN, "arousal": UNCERTAIN}
-    for place in sorted(chosen[uncertain : uncertain + lost].tolist()):
+    for place in pointless:
         rows[place]["facial_landmarks"] = ""
-    defects += [{"list": split, "what": "labels of -2", "rows": uncertain}]
-    defects += [{"list": split, "what": "landmarks missing", "rows": lost}]
+    defects += [{"list": split, "what": "labels of -2", "rows": len(nameless)}]
+    defects += [{"list": split, "what": "landmarks missing", "rows": len(pointless)}]
 
 
 def _write_sewa(root: Path, parameters: dict[str, Any]) -> Defects:
@@ -154,7 +196,8 @@ def _write_sewa(root: Path, parameters: dict[str, Any]) -> Defects:
         culture = (session - 1) % 6 + 1
         segment = f"S{mood}_C{culture}_S{session:03d}_P{subject:03d}_VC1_{first:06d}_{first + length - 1:06d}"
         folder = root / segment
-        (folder / f"{segment}-Landmarks").mkdir(parents=True, exist_ok=True)
+        _notice(folder, "sewa")
+        (folder / f"{segment}-Landmarks").mkdir()
         _write_video(folder / f"{segment}.avi", pictures.frames, fps)
         lost = _write_landmarks(folder / f"{segment}-Landmarks", segment, pictures.landmarks, rng)
         if lost:
@@ -219,7 +262,7 @@ def _write_afew_va(root: Path, parameters: dict[str, Any]) -> Defects:
         length = int(rng.integers(parameters["frames_min"], parameters["frames_max"] + 1))
         pictures = render_clip(rng, person, length, size, size, fps=25)
         folder = root / f"{clip:03d}"
-        folder.mkdir(exist_ok=True)
+        _notice(folder, "afew_va")
         frames: dict[str, dict[str, Any]] = {}
         for t in range(length):
             _write_image(folder / f"{t:05d}.png", pictures.frames[t], cv2.IMWRITE_PNG_COMPRESSION, 1)
