@@ -9,6 +9,7 @@ import numpy as np
 CASCADES = ("haarcascade_frontalface_alt2", "haarcascade_frontalface_alt", "haarcascade_frontalface_default")
 ROTATIONS_DEGREES = (0, -15, 15, -28, 28)
 SMALLEST_SHARE = 0.2  # of the shorter side; smaller finds are mostly false
+LEAST_VOTES = 3  # fewer are given to noise and foliage as well
 
 Box = tuple[float, float, float, float]
 
@@ -30,7 +31,8 @@ def detect_face(picture: np.ndarray) -> Box | None:
     -------
     tuple of float or None
         x, y, width, height in pixels. Upright faces are looked for first, then tilted ones; among the finds of one
-        cascade and rotation the one with most votes counts, the larger one in a tie.
+        cascade and rotation the one with most votes counts, the larger one in a tie; finds of fewer than
+        `LEAST_VOTES` votes are passed over.
     """
     grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (3, 3), 0)
     height, width = grey.shape
@@ -42,7 +44,8 @@ def detect_face(picture: np.ndarray) -> Box | None:
             boxes, votes = _cascade(name).detectMultiScale2(turned, 1.1, 1, minSize=(smallest, smallest))
             if len(boxes):
                 best = max(range(len(boxes)), key=lambda i: (int(votes[i]), int(boxes[i][2])))
-                return _turn_back(np.asarray(boxes[best]), turn)
+                if votes[best] >= LEAST_VOTES:
+                    return _turn_back(np.asarray(boxes[best]), turn)
     return None
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -19,6 +20,7 @@ from hocbench.faces.detect import detect_face
 
 STORE_COLUMNS = ["dataset", "subject", "session", "clip", "frame", "valence", "arousal", "split"]
 NO_LABEL = ("uncertain_label", "label_missing")
+METHODS = ("auto", "landmarks", "box", "detector")
 
 
 @dataclass
@@ -55,12 +57,12 @@ class CropStore:
             summary = json.loads((folder / "crops.json").read_text(encoding="utf-8"))
             self.frames = pd.read_parquet(folder / "frames.parquet")
             self.crops = np.load(folder / "crops.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+            self.label: str = summary["label"]
+            self.size: int = summary["size"]
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise FaceError(f"{folder} is not a complete crop store ({error}); run `hocbench crop` again") from None
         if len(self.frames) != len(self.crops):
             raise FaceError(f"{folder}: {len(self.crops)} crops but {len(self.frames)} rows; run `hocbench crop` again")
-        self.label: str = summary["label"]
-        self.size: int = summary["size"]
 
 
 def make_crops(prepared: Path, root: Path, out: Path, *, size: int, margin: float, method: str = "auto") -> None:
@@ -84,16 +86,49 @@ def make_crops(prepared: Path, root: Path, out: Path, *, size: int, margin: floa
     Raises
     ------
     FaceError
-        If the index is missing or no face is found in the whole dataset.
+        If the method is unknown, the index is missing, or no face is found in the whole dataset.
     """
+    if method not in METHODS:
+        raise FaceError(f"no way {method!r} to find faces; choose from {', '.join(METHODS)}")
     try:
         index = pd.read_parquet(prepared / "index.parquet")
         label = json.loads((prepared / "index.json").read_text(encoding="utf-8"))["label"]
-    except OSError as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise FaceError(f"{prepared} has no index ({error}); run `hocbench index` first") from None
     out.mkdir(parents=True, exist_ok=True)
+    # The summary marks a store as complete, so an older one goes before anything of it is replaced.
+    (out / "crops.json").unlink(missing_ok=True)
     temporary = out / ".crops.npy.part"
-    crops = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(index), size, size, 3))
+    statuses, faces = _fill(temporary, index, root, size, margin, method)
+    if all(face == "none" for face in faces):
+        temporary.unlink()
+        raise FaceError(f"no face found in any of the {len(index)} frames below {root}; is it the right folder?")
+    temporary.replace(out / "crops.npy")
+    frames = index[STORE_COLUMNS].assign(status=statuses, face=faces)
+    frames["usable"] = (frames["face"] != "none") & frames[["valence", "arousal"]].notna().all(axis=1)
+    write_parquet(frames, out / "frames.parquet")
+    ledger = _ledger(frames, method)
+    write_text(ledger.to_csv(index=False, lineterminator="\n"), out / "ledger.csv")
+    summary = {"dataset": str(index["dataset"].iloc[0]), "label": label, "size": size, "margin": margin}
+    summary |= {"method": method, "sha256": _sha256(out / "crops.npy")}
+    write_text(json.dumps(summary | _counts(frames, ledger), indent=1, sort_keys=True) + "\n", out / "crops.json")
+
+
+def _counts(frames: pd.DataFrame, ledger: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "frames": len(frames),
+        "usable": int(frames["usable"].sum()),
+        "faces": {str(k): int(v) for k, v in sorted(frames["face"].value_counts().items())},
+        "dropped": int((ledger["action"] == "dropped").sum()),
+        "repaired": int((ledger["action"] == "repaired").sum()),
+    }
+
+
+def _fill(
+    path: Path, index: pd.DataFrame, root: Path, size: int, margin: float, method: str
+) -> tuple[list[str], list[str]]:
+    """Write the crops of all frames into an array file; return the status and the source of the face of each."""
+    crops = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(index), size, size, 3))
     statuses, faces = [], []
     clips = index.groupby("clip", sort=False)
     place = 0
@@ -104,30 +139,8 @@ def make_crops(prepared: Path, root: Path, out: Path, *, size: int, margin: floa
             statuses.append(crop.status)
             faces.append(crop.face)
             place += 1
-    if all(face == "none" for face in faces):
-        raise FaceError(f"no face found in any of the {len(index)} frames below {root}; is it the right folder?")
     crops.flush()
-    del crops
-    temporary.replace(out / "crops.npy")
-    frames = index[STORE_COLUMNS].assign(status=statuses, face=faces)
-    frames["usable"] = (frames["face"] != "none") & frames[["valence", "arousal"]].notna().all(axis=1)
-    write_parquet(frames, out / "frames.parquet")
-    ledger = _ledger(frames)
-    write_text(ledger.to_csv(index=False, lineterminator="\n"), out / "ledger.csv")
-    summary = {
-        "dataset": str(index["dataset"].iloc[0]),
-        "label": label,
-        "size": size,
-        "margin": margin,
-        "method": method,
-        "frames": len(frames),
-        "usable": int(frames["usable"].sum()),
-        "faces": {str(k): int(v) for k, v in sorted(frames["face"].value_counts().items())},
-        "dropped": int((ledger["action"] == "dropped").sum()),
-        "repaired": int((ledger["action"] == "repaired").sum()),
-        "sha256": _sha256(out / "crops.npy"),
-    }
-    write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", out / "crops.json")
+    return statuses, faces
 
 
 def _crop_clip(clip: pd.DataFrame, root: Path, size: int, margin: float, method: str) -> Iterator[_Crop]:
@@ -184,23 +197,32 @@ def _pictures(clip: pd.DataFrame, root: Path) -> Iterator[np.ndarray | None]:
 
 def _video_frames(path: Path, wanted: list[int]) -> Iterator[np.ndarray | None]:
     found: dict[int, np.ndarray] = {}
-    needed = set(wanted)
+    damaged: list[int] = []
+    needed, decoded, stated = set(wanted), 0, 0
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stream.thread_count = 1
+            stated = stream.frames
             for number, frame in enumerate(container.decode(stream)):
-                if number in needed:
+                decoded = number + 1
+                if frame.is_corrupt:
+                    damaged.append(number)
+                elif number in needed:
                     found[number] = frame.to_ndarray(format="rgb24")
-    except av.FFmpegError:
+    except (av.FFmpegError, IndexError):
         # What was decoded before the damage is good; the rest is reported frame by frame.
         pass
+    # Where a frame got lost, the later ones are not those that they are counted as.
+    end = damaged[0] if damaged and decoded < stated else decoded
     for number in wanted:
-        yield found.pop(number, None)
+        yield found.pop(number, None) if number < end else None
 
 
-def _ledger(frames: pd.DataFrame) -> pd.DataFrame:
-    special = frames[(frames["status"] != "ok") | frames["face"].isin(["neighbour", "detector"])]
+def _ledger(frames: pd.DataFrame, method: str) -> pd.DataFrame:
+    # Asked for, the detector is no repair.
+    repairs = ["neighbour"] if method == "detector" else ["neighbour", "detector"]
+    special = frames[(frames["status"] != "ok") | frames["face"].isin(repairs)]
     at_index = special["status"].isin([*NO_LABEL, "landmarks_failed", "frame_missing"])
     return pd.DataFrame(
         {

@@ -1,0 +1,187 @@
+"""Damaged input, and stores that are not complete."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from hocbench.datasets import read_index, write_index
+from hocbench.errors import FaceError
+from hocbench.faces import CropStore, make_crops, store
+from tests.faces.conftest import crop, read_ledger, write_photograph
+
+NOISE = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+
+
+def first_video(root):
+    return sorted(root.glob("*/*.avi"))[0]
+
+
+def frames_of(found, video):
+    return found.frames[found.frames["clip"] == video.stem].reset_index()
+
+
+def test_a_video_that_was_cut_short_keeps_its_frames_before_the_damage(copy, stores, tmp_path):
+    root = copy("sewa")
+    video = first_video(root)
+    content = video.read_bytes()
+    video.write_bytes(content[: len(content) // 2])
+    found, whole = crop("sewa", root, tmp_path / "out"), CropStore(stores / "sewa")
+    frames = frames_of(found, video)
+    good = int((frames["status"] == "ok").sum())
+    assert 3 <= good <= 8
+    assert frames["status"].tolist() == ["ok"] * good + ["image_unreadable"] * (12 - good)
+    assert frames["usable"].all()
+    start = frames["index"][0]
+    np.testing.assert_array_equal(found.crops[start : start + good], whole.crops[start : start + good])
+    for later in range(good, 12):
+        np.testing.assert_array_equal(found.crops[start + later], found.crops[start + good - 1])
+    listed = read_ledger(tmp_path / "out").query("clip == @video.stem")
+    assert listed["frame"].tolist() == list(range(good, 12))
+    assert listed[["step", "reason", "action", "detail"]].drop_duplicates().values.tolist() == [
+        ["crop", "image_unreadable", "repaired", "face from neighbour"]
+    ]
+    others = found.frames["clip"] != video.stem
+    np.testing.assert_array_equal(found.crops[others.to_numpy()], whole.crops[others.to_numpy()])
+
+
+def test_frames_after_a_lost_one_are_not_taken_for_their_neighbours(copy, stores, tmp_path):
+    root = copy("sewa")
+    video = first_video(root)
+    content = bytearray(video.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4000] = bytes(4000)
+    video.write_bytes(bytes(content))
+    found, whole = crop("sewa", root, tmp_path / "out"), CropStore(stores / "sewa")
+    frames = frames_of(found, video)
+    assert set(frames["status"]) == {"ok", "image_unreadable"}
+    fine = frames.loc[frames["status"] == "ok", "index"].to_numpy()
+    assert len(fine) >= 3
+    np.testing.assert_array_equal(found.crops[fine], whole.crops[fine])
+
+
+def test_a_video_that_became_unreadable_after_the_index_is_dropped(copy, tmp_path):
+    root, out = copy("sewa"), tmp_path / "out"
+    write_index(read_index("sewa", root), out)
+    video = first_video(root)
+    video.write_bytes(b"no video")
+    make_crops(out, root, out, size=48, margin=1.25)
+    frames = frames_of(CropStore(out), video)
+    assert set(frames["status"]) == {"image_unreadable"}
+    assert not frames["usable"].any()
+    assert set(read_ledger(out).query("clip == @video.stem")["action"]) == {"dropped"}
+
+
+def test_a_dataset_without_any_face_is_an_error_and_leaves_no_store(tmp_path):
+    root, out = write_photograph(tmp_path / "noise", [NOISE, NOISE[::-1]]), tmp_path / "out"
+    with pytest.raises(FaceError, match=rf"no face found in any of the 2 frames below {root}; is it the right folder"):
+        crop("afew_va", root, out)
+    assert sorted(path.name for path in out.iterdir()) == ["index.json", "index.parquet"]
+
+
+def test_an_unknown_method_is_an_error_that_names_the_known_ones(rendered, tmp_path):
+    with pytest.raises(FaceError, match="no way 'haar' to find faces; choose from auto, landmarks, box, detector"):
+        crop("sewa", rendered / "sewa", tmp_path, method="haar")
+
+
+def test_a_missing_index_is_an_error_that_says_what_to_run(tmp_path):
+    with pytest.raises(FaceError, match=rf"{tmp_path} has no index .*run `hocbench index` first"):
+        make_crops(tmp_path, tmp_path, tmp_path / "out", size=48, margin=1.25)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_broken_index_is_an_error_that_says_what_to_run(rendered, tmp_path, content):
+    write_index(read_index("afew_va", rendered / "afew_va"), tmp_path)
+    (tmp_path / "index.json").write_text(content)
+    with pytest.raises(FaceError, match="run `hocbench index` first"):
+        make_crops(tmp_path, rendered / "afew_va", tmp_path, size=48, margin=1.25)
+
+
+@pytest.fixture
+def complete(stores, tmp_path):
+    """A complete store that a test may break."""
+    for name in ("crops.json", "frames.parquet", "crops.npy"):
+        (tmp_path / name).write_bytes((stores / "afew_va" / name).read_bytes())
+    assert len(CropStore(tmp_path).frames) > 20
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["crops.json", "frames.parquet", "crops.npy"])
+@pytest.mark.parametrize("content", [None, b"", b"rubbish", b"{}"])
+def test_a_store_with_a_missing_or_broken_file_is_refused(complete, name, content):
+    if content is None:
+        (complete / name).unlink()
+    else:
+        (complete / name).write_bytes(content)
+    with pytest.raises(FaceError, match=rf"{complete} is not a complete crop store .*run `hocbench crop` again"):
+        CropStore(complete)
+
+
+def test_a_truncated_array_is_refused(complete):
+    content = (complete / "crops.npy").read_bytes()
+    (complete / "crops.npy").write_bytes(content[:-100])
+    with pytest.raises(FaceError, match="not a complete crop store"):
+        CropStore(complete)
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_store_whose_rows_do_not_match_its_crops_is_refused(complete, change):
+    crops = np.load(complete / "crops.npy")
+    count = len(crops)
+    np.save(complete / "crops.npy", crops[:-1] if change < 0 else np.concatenate([crops, crops[:1]]))
+    with pytest.raises(FaceError, match=rf"{count + change} crops but {count} rows; run `hocbench crop` again"):
+        CropStore(complete)
+
+
+def test_a_pickled_array_is_refused_and_not_executed(complete):
+    touched = complete / "touched"
+
+    class Bomb:
+        def __reduce__(self):
+            return touched.touch, ()
+
+    np.save(complete / "crops.npy", np.array([Bomb()] * 27, dtype=object), allow_pickle=True)
+    with pytest.raises(FaceError, match="not a complete crop store"):
+        CropStore(complete)
+    assert not touched.exists()
+
+
+def test_an_interrupted_crop_over_an_older_store_leaves_none_that_can_be_read(complete, rendered, monkeypatch):
+    write_index(read_index("afew_va", rendered / "afew_va"), complete)
+    cut, done = store.cut, []
+
+    def interrupt(*arguments):
+        done.append(1)
+        if len(done) > 10:
+            raise KeyboardInterrupt
+        return cut(*arguments)
+
+    monkeypatch.setattr(store, "cut", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make_crops(complete, rendered / "afew_va", complete, size=48, margin=1.25)
+    assert not (complete / "crops.json").exists()
+    with pytest.raises(FaceError, match="not a complete crop store"):
+        CropStore(complete)
+    monkeypatch.undo()
+    make_crops(complete, rendered / "afew_va", complete, size=48, margin=1.25)
+    assert len(CropStore(complete).frames) > 20
+    assert not [path for path in complete.iterdir() if path.name.endswith(".part")]
+
+
+def test_the_summary_is_written_last(rendered, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(store, "_sha256", fail)
+    with pytest.raises(OSError, match="disk full"):
+        crop("afew_va", rendered / "afew_va", tmp_path)
+    assert {"crops.npy", "frames.parquet", "ledger.csv"} <= {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(FaceError, match=r"crops\.json"):
+        CropStore(tmp_path)
+
+
+def test_the_summary_holds_the_hash_of_the_crops(stores):
+    for folder in stores.iterdir():
+        summary = json.loads((folder / "crops.json").read_text())
+        assert summary["sha256"] == hashlib.sha256((folder / "crops.npy").read_bytes()).hexdigest()
