@@ -79,6 +79,16 @@ def method_name(stage: str, kind: str, epochs: int, dataset: str) -> str:
     return {"lasso": "CP 2-D, LASSO", "frames": "CP 2-D, fine-tuned on frames (reference)"}[stage]
 
 
+def smoothed_name(method: str) -> str:
+    """Name the row of a method whose outputs are averaged over time."""
+    return f"{method.removesuffix(' (reference)')} + moving average"
+
+
+def is_smoothed(dataset: str, stage: str, kind: str, lasso: float) -> bool:
+    """Tell whether a run also gives a row with its outputs averaged over time: the 2-D CP networks on video."""
+    return dataset in VIDEO_DATASETS and stage in ("static", "frames") and kind == "cp" and lasso == 0
+
+
 def make_plan(params: Params) -> list[Run]:
     """List all runs, each after the one it starts from and each once.
 
@@ -217,7 +227,7 @@ def expected_rows(runs: list[Run]) -> list[dict[str, Any]]:
         axes = run.axes
         row = {"dataset": axes.dataset, "method": run.method, "rank": axes.rank, "lasso": axes.lasso}
         rows.setdefault(canonical_json(row), row)
-        if axes.stage == "static" and axes.kind == "cp" and axes.dataset in VIDEO_DATASETS:
-            smoothed = row | {"method": "CP 2-D, static + moving average"}
+        if is_smoothed(axes.dataset, axes.stage, axes.kind, axes.lasso):
+            smoothed = row | {"method": smoothed_name(run.method)}
             rows.setdefault(canonical_json(smoothed), smoothed)
     return list(rows.values())

@@ -74,6 +74,7 @@ def test_tables_must_show_controls():
     rows = [row["method"] for row in expected_rows(plan()) if row["dataset"] == "sewa"]
     for method in (
         "CP 2-D, static + moving average",
+        "CP 2-D, fine-tuned on frames + moving average",
         "CP 3-D, transducted, untrained",
         "CP 2-D, fine-tuned on frames (reference)",
         "dense 2-D inflated to 3-D",

@@ -11,9 +11,8 @@ from hocbench.evaluation import records
 from hocbench.evaluation.cells import ClipTable, Method, clip_table, scored_frames
 from hocbench.evaluation.runs import TARGETS, Run
 from hocbench.evaluation.smoothing import best_window, score_windows, smooth
-from hocbench.plan import VIDEO_DATASETS
+from hocbench.plan import is_smoothed, smoothed_name
 
-SMOOTHED_STAGES = ("static", "frames")
 WINDOW_COLUMNS = [
     *("dataset", "method", "rank", "lasso", "seed", "fold", "window", "ccc_valence", "ccc_arousal", "mean_ccc"),
     *("chosen", "label"),
@@ -102,7 +101,7 @@ def collect(runs: Sequence[Run], windows: Sequence[int]) -> Collected:
         _add(result, method, run, clip_table(frames, centre, str(run.path)))
         if run in drawn:
             result.timelines.append((method.method, run, frames))
-        if axes.dataset in VIDEO_DATASETS and axes.stage in SMOOTHED_STAGES and axes.kind == "cp" and axes.lasso == 0:
+        if is_smoothed(axes.dataset, axes.stage, axes.kind, axes.lasso):
             derived = smoothed_method(method)
             smoothed = smooth(frames, _choose_window(result, derived, run, windows))
             _add(result, derived, run, clip_table(smoothed, centre, f"{run.path} (smoothed)"))
@@ -115,7 +114,7 @@ def smoothed_method(method: Method) -> Method:
     """Name the method that averages the outputs of another over time."""
     return Method(
         dataset=method.dataset,
-        method=f"{method.method.removesuffix(' (reference)')} + moving average",
+        method=smoothed_name(method.method),
         kind=method.kind,
         stage=f"{method.stage}_smoothed",
         rank=method.rank,

@@ -1,5 +1,6 @@
 """Parameter counts at the paper's size beside the published ones."""
 
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -13,6 +14,7 @@ PAPER_WIDTH = 64
 PUBLISHED = {(2, "cp"): "ResNet-18 2D CP", (3, "cp"): "ResNet-18 CP 3D after transduction"}
 
 
+@cache
 def build(order: int, kind: str) -> ResNet:
     """Build a network of the paper's size without memory for its weights."""
     with torch.device("meta"):
@@ -64,7 +66,7 @@ def parameter_table(sparsity: pd.DataFrame) -> pd.DataFrame:
     """
     with (files("hocbench.published") / "parameters.csv").open(encoding="utf-8") as file:
         published = pd.read_csv(file).set_index("network")
-    label = str(sparsity["label"].iloc[0]) if "label" in sparsity and len(sparsity) else "synthetic"
+    label = str(sparsity["label"].iloc[0]) if len(sparsity) else ""
     rows: list[dict[str, Any]] = []
     for order, kind, name in ((2, "dense", "dense 2-D"), (2, "cp", "CP 2-D"), (3, "cp", "CP 3-D, transducted")):
         key = PUBLISHED.get((order, kind))

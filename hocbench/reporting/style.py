@@ -1,6 +1,7 @@
 """One look for all figures: legible in print, for the colour-blind, and in grey."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -16,12 +17,41 @@ DASHES = ("-", "--", "-.", ":")
 TARGET_NAMES = {"valence": "Valence", "arousal": "Arousal"}
 
 
+# A method looks the same in all panels and figures: number of its colour, marker, dash. No two methods of one panel
+# share a colour. The order is that of legends.
+LOOKS = {
+    "CP 2-D, static": (0, "o", "-"),
+    "dense 2-D, static": (6, "s", "--"),
+    "CP 2-D, static + moving average": (1, "v", "--"),
+    "CP 2-D, LASSO": (4, "X", "--"),
+    "CP 2-D, fine-tuned on frames (reference)": (5, "D", "-"),
+    "CP 2-D, fine-tuned on frames + moving average": (3, "v", "--"),
+    "CP 3-D, transducted, untrained": (0, "P", ":"),
+    "CP 3-D, temporal factors trained": (4, "^", "-."),
+    "CP 3-D, temporal then joint": (2, "P", "-"),
+    "CP 3-D from scratch": (1, "<", ":"),
+    "dense 2-D inflated to 3-D": (3, "s", "--"),
+    "dense 3-D from scratch": (6, "X", ":"),
+}
+
+
 def use_style() -> None:
     """Set fonts, lines and colours for the figures drawn after it."""
     sns.set_theme(context="paper", style="whitegrid", palette=list(COLOURS))
     plt.rcParams.update(
         {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8, "pdf.fonttype": 42}
     )
+
+
+def place(method: str) -> tuple[int, str]:
+    """Sort methods as `LOOKS` does, unknown ones last."""
+    return (list(LOOKS).index(method) if method in LOOKS else len(LOOKS), method)
+
+
+def look(method: str) -> dict[str, Any]:
+    """Colour, marker and dash of a method, as arguments of a drawing call; a look of its own for unknown ones."""
+    colour, marker, dash = LOOKS.get(method, (6, "*", "-"))
+    return {"color": COLOURS[colour], "marker": marker, "linestyle": dash}
 
 
 def data_label(label: str) -> str:

@@ -88,22 +88,22 @@ def _caption(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, setting: 
 
 def _score_rows(expected: Sequence[dict[str, Any]], intervals: pd.DataFrame) -> str:
     header = ["method", "rank", "LASSO", *(f"{target} {metric.upper()}" for target in TARGETS for metric in METRICS)]
+    keys = [(row["method"], "" if row["rank"] is None else str(row["rank"]), row["lasso"]) for row in expected]
+    found: dict[tuple[str, str, float], dict[tuple[str, str], str]] = {}
+    for row in records(intervals):
+        cells = found.setdefault((row["method"], row["rank"], row["lasso"]), {})
+        cells[row["target"], row["metric"]] = _cell(row)
+    # What was scored without being expected, such as smoothed outputs of another network, comes last.
     lines = []
-    for row in expected:
-        rank = "" if row["rank"] is None else str(row["rank"])
-        mine = intervals[
-            (intervals["method"] == row["method"]) & (intervals["rank"] == rank) & (intervals["lasso"] == row["lasso"])
-        ]
-        cells = []
-        for target in TARGETS:
-            for metric in METRICS:
-                found = mine[(mine["target"] == target) & (mine["metric"] == metric)]
-                cells.append(_cell(found.iloc[0]) if len(found) else "missing")
-        lines.append([row["method"], rank or "-", f"{row['lasso']:g}", *cells])
+    for key in dict.fromkeys([*keys, *found]):
+        cells = found.get(key, {})
+        scores = [cells.get((target, metric), "missing") for target in TARGETS for metric in METRICS]
+        method, rank, lasso = key
+        lines.append([method, rank or "-", f"{lasso:g}", *scores])
     return _markdown(header, lines)
 
 
-def _cell(row: Any) -> str:
+def _cell(row: dict[str, Any]) -> str:
     spread = "" if pd.isna(row["seed_sd"]) else f" ± {row['seed_sd']:.3f}"
     limits = "" if pd.isna(row["low"]) else f" [{row['low']:.3f}, {row['high']:.3f}]"
     return f"{row['mean']:.3f}{limits}{spread}"
@@ -131,7 +131,7 @@ def difference_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
     caption = (
         f"{'**SYNTHETIC data.** ' if synthetic else ''}Profile {setting['profile']}. Difference = method minus "
         "reference on the same test frames and seeds, pooled; 95 % interval from resampling subjects (images on "
-        "AffectNet), conditional on the seeds; p values two-sided, Holm-corrected over this table."
+        "AffectNet), conditional on the seeds; p values two-sided, Holm-corrected over the rows of one dataset."
     )
     header = ["dataset", "method", "rank", "LASSO", "reference", "target", "metric", "difference [95 %]", "p (Holm)"]
     lines = [
@@ -143,13 +143,19 @@ def difference_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
             row["reference"],
             row["target"],
             row["metric"].upper(),
-            f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]",
-            f"{row['p_holm']:.3f}",
+            f"{row['difference']:+.3f}" + ("" if pd.isna(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"),
+            _p_value(row["p_holm"]),
         ]
         for row in records(table[table["metric"] == "ccc"])
     ]
-    note = "Shown: CCC. The CSV beside this page holds all metrics."
+    note = "Shown: CCC. The CSV beside this page holds all metrics." if lines else "No two methods could be compared."
     return "\n\n".join(["# Paired differences", caption, _markdown(header, lines), note]) + "\n"
+
+
+def _p_value(p: float) -> str:
+    if pd.isna(p):
+        return "-"
+    return f"{p:.3f}" if p >= 0.0005 else "< 0.001"
 
 
 def parameter_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
