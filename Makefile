@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CORES ?= all
+PORT ?= 5000
 # uv does not read pip's settings, and without bytecode every first `import torch` costs seconds.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE ?= 1
@@ -31,7 +32,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 mlflow: $(READY)
-	$(BIN)/hocbench mlflow ui
+	$(BIN)/hocbench mlflow ui --port $(PORT)
 
 # Keeps the environment; removes what the workflow made.
 clean:

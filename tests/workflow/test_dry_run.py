@@ -1,6 +1,6 @@
 """What the workflow refuses or plans before it runs a job."""
 
-from tests.conftest import run_snakemake
+from tests.conftest import planned_jobs, run_snakemake
 
 
 def test_unknown_key_stops_before_the_first_job(copied_tree):
@@ -10,6 +10,12 @@ def test_unknown_key_stops_before_the_first_job(copied_tree):
     assert "did you mean sweep?" in done.stdout + done.stderr
 
 
+def test_a_value_out_of_range_stops_before_the_first_job(copied_tree):
+    done = run_snakemake(copied_tree, "-n", "--config", "sweep={lasso: [-1]}")
+    assert done.returncode != 0
+    assert "sweep.lasso.0: '-1' is not valid; input should be greater than or equal to 0" in done.stdout + done.stderr
+
+
 def test_missing_real_dataset_is_named(copied_tree):
     done = run_snakemake(copied_tree, "-n", configfile="params/paper.yaml")
     assert done.returncode != 0
@@ -17,8 +23,13 @@ def test_missing_real_dataset_is_named(copied_tree):
 
 
 def test_dry_run_plans_every_run_once(copied_tree):
-    done = run_snakemake(copied_tree, "-n", "--quiet", "rules", "--forceall")
-    assert done.returncode == 0, done.stderr
-    counts = dict(line.split() for line in (done.stdout + done.stderr).splitlines() if len(line.split()) == 2)
-    assert counts["fit"] == "19"
-    assert counts["synthesize"] == counts["crop"] == "3"
+    counts = planned_jobs(copied_tree, "--forceall")
+    assert counts["fit"] == 15
+    assert counts["synthesize"] == counts["index"] == counts["crop"] == 3
+    assert counts["figure"] == 4
+    assert counts["evaluate"] == counts["table"] == counts["report"] == 1
+
+
+def test_targets_of_a_user_exist(copied_tree):
+    for target, absent in (("data", "fit"), ("tables", "figure"), ("figures", "table")):
+        assert absent not in planned_jobs(copied_tree, "--forceall", target)

@@ -1,5 +1,8 @@
-"""The whole DAG on the tiny profile: every layer runs, nothing runs twice, an interruption costs one start."""
+"""The whole DAG on the tiny profile: every layer runs, and nothing runs twice."""
 
+import json
+
+import pandas as pd
 import pytest
 
 from hocbench import paths
@@ -17,8 +20,63 @@ def test_all_promised_files_are_there(tiny_reproduction):
     for name in paths.FIGURES:
         assert (results / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (results / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
-    assert "SYNTHETIC" in (results / "tables" / "sewa.md").read_text()
-    assert "<html" in (results / "report.html").read_text()[:2000].lower()
+
+
+def test_the_report_holds_every_table_and_figure_and_needs_no_network(tiny_reproduction):
+    report = (tiny_reproduction / RESULTS / "report.html").read_text()
+    for name in (*paths.TABLES, *paths.FIGURES):
+        assert f"{name}.html" in report or f"{name}.png" in report
+    assert "SYNTHETIC" in report
+    for remote in ('src="http', "src='http", 'rel="stylesheet" href="http'):
+        assert remote not in report
+
+
+def test_every_table_says_synthetic_and_lists_every_method_of_the_plan(tiny_reproduction):
+    for name in ("affectnet", "sewa", "afew_va", "differences", "parameters"):
+        assert "SYNTHETIC" in (tiny_reproduction / RESULTS / "tables" / f"{name}.md").read_text()
+    scores = pd.read_csv(tiny_reproduction / RESULTS / "evaluation" / "scores.csv")
+    sewa = (tiny_reproduction / RESULTS / "tables" / "sewa.md").read_text()
+    for method in scores.loc[scores["dataset"] == "sewa", "method"].unique():
+        assert f"| {method} |" in sewa
+    assert "missing" not in sewa
+
+
+def test_every_run_is_complete_and_knows_what_it_started_from(tiny_reproduction):
+    runs = sorted((tiny_reproduction / RESULTS / "runs").glob("*/*"))
+    assert len(runs) == 15
+    names = {run.name for run in runs}
+    for run in runs:
+        assert {path.name for path in run.iterdir()} == set(paths.RUN_FILES)
+        manifest = json.loads((run / "manifest.json").read_text())
+        assert manifest["run"] == run.name
+        assert manifest["label"] == "synthetic"
+        assert manifest["inputs"]["parent"] is None or manifest["inputs"]["parent"] in names
+
+
+def test_every_job_leaves_a_log_and_a_benchmark(tiny_reproduction):
+    logs = tiny_reproduction / "logs" / "tiny"
+    for run in (tiny_reproduction / RESULTS / "runs").glob("*/*"):
+        where = f"fit/{run.parent.name}/{run.name}"
+        assert "validation CCC" in (logs / f"{where}.log").read_text()
+        assert "max_rss" in (logs / "benchmark" / f"{where}.tsv").read_text()
+
+
+def test_mlflow_shows_every_run_below_one_parent(tiny_reproduction):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tiny_reproduction}/.mlflow/mlflow.db")
+    experiment = client.get_experiment_by_name("hocbench")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run not in parents]
+    assert [run.info.run_name for run in parents] == ["reproduction tiny"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
+    directories = (tiny_reproduction / RESULTS / "runs").glob("*/*")
+    assert sorted(run.info.run_name for run in children) == sorted(f"{d.parent.name}/{d.name}" for d in directories)
+    for run in children:
+        assert run.info.status == "FINISHED"
+        assert run.data.params["axes.stage"]
+        assert "test_ccc_valence" in run.data.metrics
 
 
 def test_second_start_has_nothing_to_do(tiny_reproduction):

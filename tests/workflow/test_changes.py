@@ -1,0 +1,55 @@
+"""A change reruns what it touches and nothing else."""
+
+import pytest
+import yaml
+
+from tests.conftest import TINY, planned_jobs, run_snakemake
+
+pytestmark = pytest.mark.workflow
+FIGURES, TABLES = "results/tiny/figures", "results/tiny/tables"
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_one_more_lasso_value_runs_its_runs_tables_and_figures(finished_copy):
+    overlay = finished_copy / TINY
+    values = yaml.safe_load(overlay.read_text())
+    values["sweep"]["lasso"].append(0.1)
+    overlay.write_text(yaml.safe_dump(values))
+    # One LASSO run on images, one temporal and one joint run on SEWA; AFEW-VA takes no part in the sweep.
+    expected = {"fit": 3, "evaluate": 1, "table": 1, "tables": 1, "figure": 4, "figures": 1, "report": 1, "all": 1}
+    assert {rule: n for rule, n in planned_jobs(finished_copy).items() if rule not in ("tables", "figures")} == {
+        rule: n for rule, n in expected.items() if rule not in ("tables", "figures")
+    }
+
+
+def test_another_colour_redraws_figures_only(finished_copy):
+    style = finished_copy / "hocbench" / "reporting" / "style.py"
+    text = style.read_text()
+    assert "#0072B2" in text
+    style.write_text(text.replace("#0072B2", "#882255"))
+    jobs = planned_jobs(finished_copy)
+    assert jobs["figure"] == 4
+    assert set(jobs) <= {"figure", "figures", "report", "all"}
+    before = contents(finished_copy / FIGURES), contents(finished_copy / TABLES)
+    done = run_snakemake(finished_copy)
+    assert done.returncode == 0, done.stderr
+    assert contents(finished_copy / TABLES) == before[1]
+    after = contents(finished_copy / FIGURES)
+    assert set(after) == set(before[0])
+    assert all(after[name] != before[0][name] for name in after)
+
+
+def test_another_training_length_leaves_data_and_other_stages_alone(finished_copy):
+    jobs = planned_jobs(finished_copy, "--config", "training={stages: {joint: {epochs: 2}}}")
+    # The joint runs: two LASSO values on SEWA, one on AFEW-VA.
+    assert jobs["fit"] == 3
+    assert not {"synthesize", "index", "crop"} & set(jobs)
+
+
+def test_another_bootstrap_trains_nothing(finished_copy):
+    jobs = planned_jobs(finished_copy, "--config", "evaluation={replicates: 300}")
+    assert jobs["evaluate"] == 1
+    assert "fit" not in jobs
