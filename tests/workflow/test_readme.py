@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from hocbench.params import _merge
+from hocbench.paths import FIGURES
 from tests.conftest import ROOT, TINY, environment_of
 
 pytestmark = pytest.mark.workflow
@@ -85,7 +86,10 @@ def test_dvc_records_the_stage_and_shows_metrics_and_plots(newcomer):
     shown = call(newcomer, "dvc plots show")
     page = newcomer / "dvc_plots" / "index.html"
     assert page.is_file(), shown.stdout + shown.stderr
-    assert "validation_ccc_valence" in page.read_text()
+    for name in FIGURES:
+        (shown_as,) = page.parent.rglob(f"*{name}.png")
+        assert shown_as.read_bytes() == (newcomer / f"results/tiny/figures/{name}.png").read_bytes()
+        assert shown_as.name in page.read_text()
     assert call(newcomer, "dvc status").stdout.strip().endswith("up to date.")
 
 
