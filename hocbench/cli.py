@@ -53,7 +53,7 @@ def params() -> None:
     """Describe every key of params.yaml."""
     from rich.table import Table
 
-    from hocbench.params import describe_params
+    from hocbench.describe import describe_params
 
     table = Table("key", "type", "default", "meaning")
     for row in describe_params():

@@ -76,26 +76,26 @@ class Crop(_Section):
 class OfficialSplit(_Section):
     """The dataset's own lists; part of its training list is kept for choices."""
 
-    kind: Literal["official"]
-    validation_share: Share
-    seed: Seed = 0
+    kind: Literal["official"] = Field(description="protocol")
+    validation_share: Share = Field(description="share of the training list that choices are made on")
+    seed: Seed = Field(default=0, description="split seed")
 
 
 class SessionSplit(_Section):
     """Subject-independent parts with both partners of a session on one side."""
 
-    kind: Literal["sessions"]
+    kind: Literal["sessions"] = Field(description="protocol")
     ratio: tuple[Positive, Positive, Positive] = Field(description="training : validation : test")
-    seed: Seed = 0
+    seed: Seed = Field(default=0, description="split seed")
 
 
 class SubjectSplit(_Section):
     """Cross-validation folds by subject."""
 
-    kind: Literal["subjects"]
-    folds: Annotated[int, Field(ge=2)]
-    validation_share: Share
-    seed: Seed = 0
+    kind: Literal["subjects"] = Field(description="protocol")
+    folds: Annotated[int, Field(ge=2)] = Field(description="number of folds")
+    validation_share: Share = Field(description="share of the other folds' subjects that choices are made on")
+    seed: Seed = Field(default=0, description="split seed")
 
 
 class AffectNet(_Section):
@@ -162,15 +162,15 @@ class Temporal(_Section):
 class LossWeights(_Section):
     """Weights of the terms of the loss."""
 
-    rmse: Annotated[float, Field(ge=0)] = 1.0
-    pcc: Annotated[float, Field(ge=0)] = 1.0
-    ccc: Annotated[float, Field(ge=0)] = 1.0
+    rmse: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of RMSE")
+    pcc: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of 1 - PCC")
+    ccc: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of 1 - CCC")
 
 
 class Stage(_Section):
     """One stage of training."""
 
-    epochs: Annotated[int, Field(ge=0)]
+    epochs: Annotated[int, Field(ge=0)] = Field(description="passes over the training part; the best is kept")
     learning_rate: Positive = Field(description="peak of the one-cycle schedule")
     batch_size: Annotated[int, Field(ge=2)] = Field(description="images, or clips of clip_length frames")
 
@@ -191,8 +191,8 @@ class Training(_Section):
     """What all stages share, and each stage."""
 
     clip_length: Annotated[int, Field(ge=2)] = Field(description="frames of a training window")
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    gradient_clip: Positive = 1.0
+    weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW, matrices only")
+    gradient_clip: Positive = Field(default=1.0, description="largest norm of the gradient")
     warmup_share: Share = Field(default=0.25, description="share of the steps in which the learning rate rises")
     mirror: bool = Field(default=True, description="random mirroring, the same for all frames of a clip")
     loss_weights: LossWeights = LossWeights()
@@ -323,23 +323,3 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
         candidates = [annotation, *get_args(annotation)]
         model = next(item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel))
     return list(model.model_fields)
-
-
-def describe_params() -> list[tuple[str, str, str, str]]:
-    """List every key with its type, default and description."""
-    rows: list[tuple[str, str, str, str]] = []
-
-    def walk(model: type[BaseModel], prefix: str) -> None:
-        for name, field in model.model_fields.items():
-            candidates = [field.annotation, *get_args(field.annotation)]
-            nested = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
-            if nested:
-                walk(nested[0], f"{prefix}{name}.")
-                continue
-            kind = getattr(field.annotation, "__name__", str(field.annotation))
-            kind = kind if not get_args(field.annotation) else str(field.annotation).replace("typing.", "")
-            default = "required" if field.is_required() else str(field.default)
-            rows.append((prefix + name, kind, default, field.description or ""))
-
-    walk(Params, "")
-    return rows

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from hocbench.cli import main
-from hocbench.params import describe_params, load_params
+from hocbench.describe import describe_params
+from hocbench.params import load_params
 from hocbench.plan import make_plan
 
 ROOT = Path(__file__).parents[1]

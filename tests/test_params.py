@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hocbench.describe import describe_params
 from hocbench.errors import ParameterError
-from hocbench.params import _merge, describe_params, load_params, parse_params
+from hocbench.params import _merge, load_params, parse_params
 
 ROOT = Path(__file__).parents[1]
 BASE = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -71,3 +72,14 @@ def test_every_key_of_the_shipped_file_is_described():
                 yield prefix + key
 
     assert set(leaves(BASE)) <= described
+
+
+def test_every_key_has_a_readable_type_and_a_description():
+    rows = {key: (kind, description) for key, kind, _, description in describe_params()}
+    assert rows["sweep.lasso"][0] == "list of float ≥ 0"
+    assert rows["sweep.rank"][0] == "list of same | int ≥ 1 | float > 0"
+    assert rows["datasets.sewa.split.ratio"][0] == "3 × float > 0"
+    assert rows["datasets.sewa.synthetic.subjects"][0] == "int ≥ 4 a multiple of 2"
+    for key, (kind, description) in rows.items():
+        assert description, key
+        assert "<" not in kind.replace("< 1", ""), key

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from hocbench.errors import EvaluationError
 from hocbench.evaluation import TARGETS, read_table
@@ -169,6 +170,7 @@ def timelines(evaluation: Path) -> Figure:
                 axes.set_title(f"Test clip {j + 1}")
             else:
                 axes.set_xlabel("Frame")
+                axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         panels[i][0].set_ylabel(TARGET_NAMES[target])
     _legend(figure, [panels[0][0]])
     figure.suptitle(f"SEWA, {kind}; the test clips whose labels vary most", fontsize=9)
