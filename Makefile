@@ -9,7 +9,7 @@ PORT ?= 5000
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE ?= 1
 
-.PHONY: setup reproduce test lint mlflow clean
+.PHONY: setup reproduce test lint mlflow reference clean
 
 setup: $(READY)
 
@@ -33,6 +33,15 @@ lint: $(READY)
 
 mlflow: $(READY)
 	$(BIN)/hocbench mlflow ui --port $(PORT)
+
+# Takes the last embedded run over into git, small files only.
+REFERENCE := results/reference
+reference:
+	rm -rf $(REFERENCE)/tables $(REFERENCE)/figures $(REFERENCE)/evaluation
+	mkdir -p $(REFERENCE)/tables $(REFERENCE)/figures $(REFERENCE)/evaluation
+	cp results/embedded/tables/*.md $(REFERENCE)/tables/
+	cp results/embedded/figures/*.png $(REFERENCE)/figures/
+	cp results/embedded/evaluation/*.csv results/embedded/evaluation/metrics.json $(REFERENCE)/evaluation/
 
 # Keeps the environment; removes what the workflow made.
 clean:

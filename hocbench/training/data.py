@@ -64,10 +64,14 @@ def training_windows(samples: Samples, length: int, rng: np.random.Generator) ->
     return windows
 
 
-def tiled_windows(clip: np.ndarray, length: int) -> list[np.ndarray]:
-    """Cover a clip by windows; the last one ends with the clip, a short clip repeats its last frame."""
+def overlapping_windows(clip: np.ndarray, length: int) -> list[np.ndarray]:
+    """Cover a clip by windows that begin half a window after each other.
+
+    A network knows nothing beyond the ends of a window, so a frame at one's edge is seen in the middle of another.
+    The last window ends with the clip; a short clip repeats its last frame.
+    """
     last = max(0, len(clip) - length)
-    starts = sorted({*range(0, last + 1, length), last})
+    starts = sorted({*range(0, last + 1, max(1, length // 2)), last})
     return [clip[np.minimum(np.arange(start, start + length), len(clip) - 1)] for start in starts]
 
 
@@ -128,7 +132,7 @@ def evaluation_batches(samples: Samples, order: int, length: int) -> Iterator[tu
     if order == 2:
         items = samples.rows
     else:
-        items = np.stack([window for clip in samples.clips for window in tiled_windows(clip, length)])
+        items = np.stack([window for clip in samples.clips for window in overlapping_windows(clip, length)])
     data = _Crops(samples, items, None)
     size = EVALUATION_IMAGES if order == 2 else max(1, EVALUATION_IMAGES // length)
     for start in range(0, len(items), size):

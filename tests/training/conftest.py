@@ -35,7 +35,7 @@ OVERLAY = {
         "clip_length": 4,
         "stages": {
             "static": {"epochs": 5, "learning_rate": 0.015},
-            "lasso": {"epochs": 2},
+            "lasso": {"epochs": 2, "learning_rate": 0.001},
             "frames": {"epochs": 1},
             "temporal": {"epochs": 3, "learning_rate": 0.03},
             "joint": {"epochs": 1},

@@ -14,8 +14,8 @@ from hocbench.training import data
 from hocbench.training.data import (
     Samples,
     evaluation_batches,
+    overlapping_windows,
     select,
-    tiled_windows,
     training_batches,
     training_windows,
 )
@@ -111,15 +111,19 @@ def test_every_start_of_a_training_window_occurs():
 
 @given(st.integers(1, 60), st.integers(1, 20))
 @settings(deadline=None)
-def test_tiled_windows_cover_every_frame_with_one_overlap_at_most(count, length):
+def test_windows_cover_every_frame_and_no_frame_is_seen_at_an_edge_only(count, length):
     clip = np.arange(100, 100 + count)
-    windows = tiled_windows(clip, length)
+    windows = overlapping_windows(clip, length)
     assert all(len(window) == length for window in windows)
     assert sorted(set(np.concatenate(windows))) == clip.tolist()
-    assert len(windows) == -(-count // length)
     assert windows[-1][-1] == clip[-1]
-    steps = np.diff(np.stack(windows), axis=1)
-    assert (steps == 1).all() if count >= length else windows[0].tolist() == [*clip, *[clip[-1]] * (length - count)]
+    if count < length:
+        assert windows[0].tolist() == [*clip, *[clip[-1]] * (length - count)]
+        return
+    assert (np.diff(np.stack(windows), axis=1) == 1).all()
+    for frame in clip:
+        margin = max(min(frame - window[0], window[-1] - frame) for window in windows if frame in window)
+        assert margin >= min(frame - clip[0], clip[-1] - frame, length // 4 - 1)
 
 
 @pytest.mark.parametrize(
@@ -201,8 +205,9 @@ def test_every_frame_is_predicted_once_from_its_own_pixels(store, order):
 def test_frames_of_overlapping_windows_get_the_mean(store):
     clip = whole(store).clips[1]
     samples = Samples(store, clip, [clip])
-    # Windows start at 0, 4 and 6 of ten frames, so frames 6 and 7 are seen at places 2, 3 and 0, 1.
-    expected = [0, 1, 2, 3, 0, 1, (2 + 0) / 2, (3 + 1) / 2, 2, 3]
+    # Windows start at 0, 2, 4 and 6 of ten frames: all but two frames at each end are seen at two places.
+    twice = [(2 + 0) / 2, (3 + 1) / 2]
+    expected = [0, 1, *twice, *twice, *twice, 2, 3]
     assert predict(Places(), samples, 3, 4, CPU).tolist() == [[value, value] for value in expected]
 
 

@@ -123,7 +123,7 @@ def test_history_and_cost_tell_what_was_trained(laboratory, name):
     assert network.config.order == run.axes.order
     assert cost["epochs"] == run.axes.epochs
     assert (cost["samples_per_s"] > 0) == (run.axes.epochs > 0)
-    assert cost["multiply_adds"] > 10**5
+    assert cost["multiply_adds"] > cost["parameters"]
 
 
 @pytest.mark.parametrize("name", ["temporal", "temporal lasso", "untrained"])
