@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import copy_sources, environment_of, run_snakemake, snakemake_command
+from tests.conftest import ROOT, copy_sources, environment_of, run_snakemake, snakemake_command
 
 pytestmark = pytest.mark.workflow
 PREPARED, RUNS = Path("data/prepared/tiny/affectnet"), Path("results/tiny/runs/affectnet")
@@ -33,15 +33,25 @@ def start(folder, target):
     )
 
 
-def wait_for_fit(process, folder, run, timeout_s=240):
-    """Return the process id of the training job of a run once it works."""
+def wait_for(process, look, otherwise, timeout_s=240):
+    """Return what `look` finds once it finds something; fail if the workflow ends before that."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and process.poll() is None:
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and is_fit(entry, folder, run):
-                return int(entry.name)
+        if found := look():
+            return found
         time.sleep(0.05)
-    raise AssertionError(f"no training job of {run} was seen: {process.communicate()[0]}")
+    process.kill()
+    raise AssertionError(f"{otherwise}: {process.communicate()[0]}")
+
+
+def wait_for_fit(process, folder, run):
+    """Return the process id of the training job of a run once it works."""
+    return wait_for(process, lambda: fit_process(folder, run), f"no training job of {run} was seen")
+
+
+def fit_process(folder, run):
+    entries = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return next((int(entry.name) for entry in entries if is_fit(entry, folder, run)), None)
 
 
 def is_fit(entry, folder, run):
@@ -83,3 +93,19 @@ def test_a_killed_job_and_ctrl_c_cost_one_start_each(tiny_reproduction, tmp_path
         for name in SAME_BYTES:
             own, other = folder / RUNS / run / name, tiny_reproduction / RUNS / run / name
             assert own.read_bytes() == other.read_bytes(), f"{run}/{name}"
+
+
+def test_a_killed_snakemake_costs_the_documented_unlock(tmp_path):
+    folder, target = copy_sources(tmp_path), "data/prepared/tiny/afew_va/crops.json"
+    process = start(folder, target)
+    wait_for(process, lambda: any((folder / ".snakemake" / "locks").glob("*")), "no lock was seen")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+    refused = run_snakemake(folder, target)
+    assert refused.returncode != 0
+    assert "--unlock" in refused.stdout + refused.stderr
+    assert "`snakemake --unlock`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert run_snakemake(folder, "--unlock").returncode == 0
+    assert run_snakemake(folder, target).returncode == 0
+    assert (folder / target).is_file()
