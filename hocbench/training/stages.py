@@ -49,7 +49,7 @@ def fit(spec: dict[str, Any], crops: Path, parent: Path | None, out: Path) -> No
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     # A debugging aid that writes every new tensor once more; it costs a dense network a tenth of its time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     started = time.process_time()
     accelerator = Accelerator()
     axes = spec["axes"]
