@@ -38,13 +38,13 @@ def test_a_2d_network_is_shared_by_all_that_starts_from_it():
 
 
 def test_one_more_lasso_value_adds_only_its_runs():
-    before, after = plan(), plan({"sweep": {"lasso": [0, 0.01, 0.05, 0.1]}})
+    before, after = plan(), plan({"sweep": {"lasso": [0, 0.02, 0.05, 0.1]}})
     assert ids(before) < ids(after)
     assert {run.axes.lasso for run in after if run.id not in ids(before)} == {0.1}
 
 
 def test_order_of_a_sweep_does_not_change_ids():
-    assert ids(plan()) == ids(plan({"sweep": {"lasso": [0.05, 0, 0.01]}}))
+    assert ids(plan()) == ids(plan({"sweep": {"lasso": [0.05, 0, 0.02]}}))
 
 
 @pytest.mark.parametrize(

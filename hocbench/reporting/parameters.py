@@ -11,6 +11,7 @@ from hocbench.nn import FactorizedConv, ResNet, convolutions, parameter_count, r
 
 PAPER_WIDTH = 64
 # Names of published/parameters.csv by (order, kind).
+LASSO_PREFIX = "ResNet-18 CP 3D, LASSO "
 PUBLISHED = {(2, "cp"): "ResNet-18 2D CP", (3, "cp"): "ResNet-18 CP 3D after transduction"}
 
 
@@ -71,24 +72,7 @@ def parameter_table(sparsity: pd.DataFrame) -> pd.DataFrame:
     for order, kind, name in ((2, "dense", "dense 2-D"), (2, "cp", "CP 2-D"), (3, "cp", "CP 3-D, transducted")):
         key = PUBLISHED.get((order, kind))
         rows.append({"network": name, "parameters": parameter_count(build(order, kind))} | _published(published, key))
-    network = build(3, "cp")
-    total = parameter_count(network)
-    for lasso, table in sparsity[sparsity["lasso"] > 0].groupby("lasso"):
-        sums = table.groupby("block")[["zeros", "components"]].sum()
-        shares = {str(block): float(row["zeros"] / row["components"]) for block, row in sums.iterrows()}
-        removed, factorized, components = removed_parameters(network, shares)
-        ranks = sum(layer.rank for _, layer in convolutions(network) if isinstance(layer, FactorizedConv))
-        rows.append(
-            {
-                "network": "CP 3-D, projected from measured sparsity",
-                "lasso": lasso,
-                "parameters": total - removed,
-                "removed_share": removed / total,
-                "removed_factorized": removed / factorized,
-                "zero_share": components / ranks,
-            }
-            | _published(published, f"ResNet-18 CP 3D, LASSO {lasso:g}")
-        )
+    rows += _lasso_rows(sparsity, published)
     rows.append(
         {"network": "dense 3-D", "parameters": parameter_count(build(3, "dense"))}
         | _published(published, "dense 3D ResNet-18")
@@ -99,6 +83,29 @@ def parameter_table(sparsity: pd.DataFrame) -> pd.DataFrame:
         "zero_share",
     ]  # fmt: skip
     return pd.DataFrame(rows).reindex(columns=columns).assign(label=label)
+
+
+def _lasso_rows(sparsity: pd.DataFrame, published: pd.DataFrame) -> list[dict[str, Any]]:
+    """Make a row for every LASSO weight that was swept or published."""
+    network = build(3, "cp")
+    total = parameter_count(network)
+    ranks = sum(layer.rank for _, layer in convolutions(network) if isinstance(layer, FactorizedConv))
+    swept = {float(str(lasso)): rows for lasso, rows in sparsity[sparsity["lasso"] > 0].groupby("lasso")}
+    names = [str(name) for name in published.index]
+    known = [float(name.removeprefix(LASSO_PREFIX)) for name in names if name.startswith(LASSO_PREFIX)]
+    rows = []
+    for lasso in sorted({*swept, *known}):
+        row: dict[str, Any] = {"network": "CP 3-D, published only", "lasso": lasso}
+        if lasso in swept:
+            sums = swept[lasso].groupby("block")[["zeros", "components"]].sum()
+            zero_shares = sums["zeros"] / sums["components"]
+            shares = {str(block): float(share) for block, share in zero_shares.items()}
+            removed, factorized, components = removed_parameters(network, shares)
+            row |= {"network": "CP 3-D, projected from measured sparsity", "parameters": total - removed}
+            row |= {"removed_share": removed / total, "removed_factorized": removed / factorized}
+            row |= {"zero_share": components / ranks}
+        rows.append(row | _published(published, f"{LASSO_PREFIX}{lasso:g}"))
+    return rows
 
 
 def _published(table: pd.DataFrame, name: str | None) -> dict[str, Any]:

@@ -129,7 +129,9 @@ def test_without_lasso_there_is_no_projection_and_no_claim_about_data(scanty):
     assert PROJECTED not in set(table["network"])
     assert set(table["label"]) == {"real"}
     nothing = parameter_table(sparsity.iloc[:0])
-    assert len(nothing) == 5
+    # Published counts stay, whether or not their weight was swept.
+    assert nothing.loc[nothing["network"] == "CP 3-D, published only", "lasso"].tolist() == [0.01, 0.05]
+    assert len(nothing) == 7
     assert "SYNTHETIC" not in parameter_page(nothing, SETTING)
 
 
