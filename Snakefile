@@ -16,6 +16,7 @@ from hocbench.params import is_rendered, parse_params
 from hocbench.plan import canonical_json, expected_rows, make_plan
 
 configfile: "params.yaml"
+report: "workflow/report/workflow.rst"
 
 try:
     PARAMS = parse_params(config)
