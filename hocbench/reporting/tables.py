@@ -33,15 +33,45 @@ def write_tables(evaluation: Path, out: Path, expected: list[dict[str, Any]], se
     """
     intervals = read_table(evaluation / "intervals.csv")
     counts = read_table(evaluation / "counts.csv")
+    history = read_table(evaluation / "history.csv")
     out.mkdir(parents=True, exist_ok=True)
     for name in TITLES:
         rows = [row for row in expected if row["dataset"] == name]
         own = intervals[intervals["dataset"] == name]
-        _write(out / name, score_page(name, rows, own, counts[counts["dataset"] == name], setting), own)
+        page = score_page(name, rows, own, counts[counts["dataset"] == name], setting)
+        _write(out / name, page + unconverged_note(history[history["dataset"] == name]), own)
     differences = read_table(evaluation / "differences.csv")
     _write(out / "differences", difference_page(differences, setting), differences)
     parameters = parameter_table(read_table(evaluation / "sparsity.csv"))
     _write(out / "parameters", parameter_page(parameters, setting), parameters)
+
+
+def unconverged_note(history: pd.DataFrame) -> str:
+    """Name the methods that may need more epochs: in some run the last epoch was the best on validation.
+
+    Parameters
+    ----------
+    history : DataFrame
+        ``history.csv`` of one dataset. The LASSO stage, which keeps its last epoch always, does not count.
+
+    Returns
+    -------
+    str
+        A paragraph of Markdown; empty if there is no such method.
+    """
+    last = history[history["epoch"] == history.groupby("run")["epoch"].transform("max")]
+    open_ended = last[(last["epoch"] > 0) & (last["kept"] == 1) & (last["stage"] != "lasso")]
+    names = [
+        method + (f", LASSO {lasso:g}" if lasso else "")
+        for method, lasso in sorted(set(zip(open_ended["method"], open_ended["lasso"], strict=True)))
+    ]
+    if not names:
+        return ""
+    return (
+        "\n**Among our rows, unconverged at this budget** (the last epoch was the best in at least one run): "
+        + "; ".join(names)
+        + ".\n"
+    )
 
 
 def score_page(

@@ -75,6 +75,7 @@ class Writer:
             predictions = edit(predictions)
         predictions.to_parquet(path / "predictions.parquet", index=False)
         history = {"epoch": range(3), "train_loss": [3, 2, 1], "validation_ccc_valence": [0.1, 0.2, 0.3]}
+        history |= {"kept": [0, 0, 1]}
         pd.DataFrame(history).to_csv(path / "history.csv", index=False)
         cost = {"parameters": 1234, "multiply_adds": 99, "training_cpu_s": 1.5, "gpu_s": None, "epochs": 3}
         (path / "cost.json").write_text(json.dumps(cost | {"peak_memory_mib": 10.0, "samples_per_s": 7.0}))

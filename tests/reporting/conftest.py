@@ -31,6 +31,7 @@ class ReportWriter(Writer):
         levels = 0.7 - (0.7 - start) / np.arange(1, axes["epochs"] + 2) + 0.02 * axes["seed"]
         columns = {f"validation_ccc_{target}": levels + shift for target, shift in (("valence", 0.1), ("arousal", 0))}
         history = pd.DataFrame({"epoch": range(len(levels)), "train_loss": 1.0} | columns)
+        history["kept"] = (history["epoch"] == history["epoch"].max()).astype(int)
         history["static_level"] = 0.72 if axes["stage"] in ("temporal", "joint") else np.nan
         history.to_csv(path / "history.csv", index=False)
         cost = json.loads((path / "cost.json").read_text())

@@ -10,7 +10,7 @@ import pytest
 from hocbench.errors import EvaluationError
 from hocbench.evaluation import METRICS, TARGETS, read_table
 from hocbench.paths import TABLES
-from hocbench.reporting.tables import write_tables
+from hocbench.reporting.tables import unconverged_note, write_tables
 from tests.reporting.conftest import CP, DENSE, FRAMES, INFLATED, JOINT, SCRATCH, SETTING, SMOOTHED, UNTRAINED, row
 
 EXPECTED = [
@@ -278,3 +278,18 @@ def test_a_missing_evaluation_is_an_error_that_says_what_to_run(tmp_path):
 def test_rows_that_went_through_json_are_found_again(evaluation, tmp_path, pages):
     write(evaluation, tmp_path, json.loads(json.dumps(EXPECTED)))
     assert read(tmp_path, "sewa") == read(pages, "sewa")
+
+
+def test_methods_whose_last_epoch_was_the_best_are_called_unconverged():
+    epochs = [("a", 0, 0), ("a", 1, 0), ("a", 2, 1), ("b", 0, 0), ("b", 1, 1), ("b", 2, 0), ("c", 0, 0), ("c", 1, 1)]
+    history = pd.DataFrame(epochs, columns=["run", "epoch", "kept"])
+    history["method"] = history["run"].map(
+        {"a": "dense 3-D from scratch", "b": "CP 3-D from scratch", "c": "CP 2-D, LASSO"}
+    )
+    history["stage"] = history["run"].map({"a": "scratch", "b": "scratch", "c": "lasso"})
+    history["lasso"] = 0.0
+    lead = "\n**Among our rows, unconverged at this budget** (the last epoch was the best in at least one run): "
+    assert unconverged_note(history) == f"{lead}dense 3-D from scratch.\n"
+    assert unconverged_note(history[history["run"] != "a"]) == ""
+    untrained = history[(history["run"] == "a") & (history["epoch"] == 0)].assign(kept=1)
+    assert unconverged_note(untrained) == ""

@@ -1,0 +1,58 @@
+"""The committed reference run belongs to the parameters of this checkout, and the README quotes it correctly."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from hocbench.evaluation import read_table
+from hocbench.params import load_params
+from hocbench.paths import FIGURES, TABLES
+from hocbench.plan import make_plan
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "results" / "reference"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_it_holds_exactly_the_runs_of_the_embedded_plan():
+    planned = {(run.axes.dataset, run.id) for run in make_plan(load_params([ROOT / "params.yaml"]))}
+    costs = read_table(REFERENCE / "evaluation" / "costs.csv")
+    assert set(zip(costs["dataset"], costs["run"], strict=True)) == planned
+
+
+def test_it_holds_every_table_and_figure_and_says_synthetic():
+    for name in TABLES:
+        assert "SYNTHETIC" in (REFERENCE / "tables" / f"{name}.md").read_text(encoding="utf-8")
+    for name in FIGURES:
+        assert (REFERENCE / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("scores", "intervals", "differences", "sparsity", "costs", "windows"):
+        assert set(read_table(REFERENCE / "evaluation" / f"{name}.csv")["label"]) == {"synthetic"}
+
+
+def quoted_rows():
+    lines = [line for line in README.splitlines() if re.match(r"^\| (CP|dense) ", line)]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_readme_quotes_every_method_of_the_sewa_table_with_its_numbers():
+    intervals = read_table(REFERENCE / "evaluation" / "intervals.csv")
+    chosen = intervals[
+        (intervals["dataset"] == "sewa") & (intervals["metric"] == "ccc") & (intervals["pooling"] == "pooled")
+    ]
+    expected = set()
+    for (method, lasso), rows in chosen.groupby(["method", "lasso"]):
+        cells = rows.set_index("target")
+        expected.add((method, f"{lasso:g}", *(shown(cells.loc[target]) for target in ("valence", "arousal"))))
+    assert {tuple(row) for row in quoted_rows()} == expected
+
+
+def shown(row: pd.Series) -> str:
+    return f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}] ± {row['seed_sd']:.3f}"
+
+
+def test_differences_that_the_readme_quotes_stand_in_the_table():
+    quoted = re.findall(r"[+-]\d\.\d{3} \[[+-]\d\.\d{3}, [+-]\d\.\d{3}\]", " ".join(README.split()))
+    table = (REFERENCE / "tables" / "differences.md").read_text(encoding="utf-8")
+    assert len(quoted) >= 2
+    assert [difference for difference in quoted if difference not in table] == []
