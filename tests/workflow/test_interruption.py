@@ -21,6 +21,11 @@ def lasso_run(tree):
     return run
 
 
+def hear_ctrl_c():
+    # A job that a shell put into the background ignores SIGINT, and so would its children.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(folder, target):
     return subprocess.Popen(
         snakemake_command(target),
@@ -30,6 +35,7 @@ def start(folder, target):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
 
 
