@@ -33,8 +33,16 @@ class NetworkError(HocbenchError, ValueError):
     """A network or layer was asked for something that it does not offer."""
 
 
+class ExportError(HocbenchError):
+    """A network cannot be exported as asked, or its exported form does not compute the same."""
+
+
 class EvaluationError(HocbenchError):
     """Scores cannot be computed from the tables that are there."""
+
+
+class BenchmarkError(HocbenchError):
+    """The speed benchmark was asked for what this machine lacks, or its candidates do not compute the same."""
 
 
 class TrackingError(HocbenchError):

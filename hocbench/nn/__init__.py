@@ -1,8 +1,10 @@
-"""Factorized convolutions, ResNet-18, transduction, LASSO on λ, compaction and cost."""
+"""Factorized convolutions, ResNet-18, transduction, LASSO on λ, compaction, decomposition and cost."""
 
 from hocbench.nn.compaction import compact
 from hocbench.nn.cost import multiply_adds, parameter_count
+from hocbench.nn.decomposition import factorize
 from hocbench.nn.factorized import FactorizedConv
+from hocbench.nn.paths import load_choices, save_choices, set_path
 from hocbench.nn.resnet import NetworkConfig, ResNet, convolutions, resnet18
 from hocbench.nn.transduction import reestimate_batchnorm, transduct
 
@@ -12,9 +14,13 @@ __all__ = [
     "ResNet",
     "compact",
     "convolutions",
+    "factorize",
+    "load_choices",
     "multiply_adds",
     "parameter_count",
     "reestimate_batchnorm",
     "resnet18",
+    "save_choices",
+    "set_path",
     "transduct",
 ]

@@ -1,37 +1,70 @@
 """Removal of components whose CP weight is zero."""
 
+import copy
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor, nn
 
+from hocbench.nn.factorized import FactorizedConv
 from hocbench.nn.lasso import factorized_layers
-from hocbench.nn.resnet import ResNet
+from hocbench.nn.resnet import config_of
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def compact(network: ResNet) -> ResNet:
+def compact(network: Network) -> Network:
     """Return a smaller network with the same outputs.
 
     Parameters
     ----------
-    network : ResNet
-        Factorized; it stays untouched.
+    network : module
+        With CP-factorized layers; it stays untouched.
 
     Returns
     -------
-    ResNet
+    module
         Without the components whose λ is exactly zero. A layer in which all are zero keeps its first one.
+
+    Raises
+    ------
+    NetworkError
+        If there are no factorized layers, or Tucker or tensor-train ones: those have no λ.
     """
-    state = dict(network.state_dict())
-    ranks = {}
-    for name, layer in factorized_layers(network).items():
-        kept = torch.nonzero(layer.weights).flatten()
-        if len(kept) == 0:
-            kept = torch.zeros(1, dtype=torch.long, device=layer.weights.device)
-        ranks[name] = len(kept)
-        state[f"{name}.weights"] = layer.weights[kept]
-        for mode, factor in layer.factors.items():
-            state[f"{name}.factors.{mode}"] = factor[:, kept]
-    example = next(network.parameters())
-    smaller = ResNet(replace(network.config, ranks=ranks)).to(device=example.device, dtype=example.dtype)
-    smaller.load_state_dict(state)
-    return smaller.train(network.training)
+    layers = factorized_layers(network)
+    if isinstance(network, FactorizedConv):
+        return _compact_layer(network)
+    smaller = copy.deepcopy(network)
+    done = {id(layer): _compact_layer(layer) for layer in layers.values()}
+    # A layer that is used at several places stays one layer.
+    for name, module in network.named_modules(remove_duplicate=False):
+        if id(module) in done:
+            smaller.set_submodule(name, done[id(module)])
+    config = config_of(network)
+    if config is not None:
+        ranks = {name: smaller.get_submodule(name).rank for name in layers}
+        smaller.config = replace(config, ranks=ranks)
+    return smaller
+
+
+def _compact_layer(layer: Any) -> Any:
+    kept = torch.nonzero(layer.weights).flatten()
+    if len(kept) == 0:
+        kept = torch.zeros(1, dtype=torch.long, device=layer.weights.device)
+    tensors = {name: tensor.detach()[..., kept] for name, tensor in layer.tensors.items()}
+    result = layer.with_tensors(tensors)
+    if layer.inner_norm is not None:
+        result.inner_norm = _compact_norm(layer.inner_norm, kept)
+    return result
+
+
+def _compact_norm(norm: nn.BatchNorm2d, kept: Tensor) -> nn.BatchNorm2d:
+    result = copy.deepcopy(norm)
+    result.num_features = len(kept)
+    for name in ("weight", "bias"):
+        old = getattr(norm, name)
+        setattr(result, name, nn.Parameter(old.detach()[kept], requires_grad=old.requires_grad))
+    for name in ("running_mean", "running_var"):
+        setattr(result, name, getattr(norm, name)[kept].clone())
+    return result

@@ -1,17 +1,129 @@
-"""Ways to apply a CP-factorized convolution, and the fixed rule that chooses between them.
+"""The steps that a factorized convolution is made of, on channels-last memory.
 
-Symbols follow the paper: a kernel of shape ``(out T, in C, *K)`` is the rank-R CP tensor
-``[[λ; U_T, U_C, U_K1 ... U_KN]]``.
+A clip ``(B, C, D, H, W)`` in channels-last memory is, without a copy, a stack of *planes* ``(B·D, C, H, W)``, and its
+leading dimension lies beside the H·W positions of a plane ``(B, C, D, H·W)``. So every step of every order is one
+2-D convolution, which CPUs and GPUs do best: grouped 3-D convolutions are several times slower.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Below four positions per component, rebuilding the dense kernel costs more than it saves (measured, 2-D).
-POSITIONS_PER_COMPONENT = 4
+from hocbench.nn.geometry import Geometry, pad_replicated
+
+_CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Images, clips or signals as a stack of planes.
+
+    Attributes
+    ----------
+    values : Tensor, shape (B·D, C, H, W)
+        Channels-last memory.
+    batch, lead : int
+        B and D; D is 1 below order 3, H is 1 at order 1.
+    """
+
+    values: Tensor
+    batch: int
+    lead: int
+
+    def with_values(self, values: Tensor) -> "Planes":
+        """Return a stack of as many planes with other values."""
+        return Planes(values, self.batch, self.lead)
+
+
+def to_planes(x: Tensor) -> Planes:
+    """Turn ``(B, C, W)``, ``(B, C, H, W)`` or ``(B, C, D, H, W)`` into planes; a view where memory is channels-last."""
+    if x.ndim == 3:
+        x = x.unsqueeze(2)
+    if x.ndim == 4:
+        return Planes(x.contiguous(memory_format=torch.channels_last), x.shape[0], 1)
+    batch, channels, lead, height, width = x.shape
+    values = x.permute(0, 2, 1, 3, 4).reshape(batch * lead, channels, height, width)
+    return Planes(values.contiguous(memory_format=torch.channels_last), batch, lead)
+
+
+def from_planes(planes: Planes, order: int) -> Tensor:
+    """Turn planes back into ``(B, C, W)``, ``(B, C, H, W)`` or ``(B, C, D, H, W)``, always a view."""
+    values = planes.values
+    if order == 1:
+        return values.squeeze(2)
+    if order == 2:
+        return values
+    return values.unflatten(0, (planes.batch, planes.lead)).permute(0, 2, 1, 3, 4)
+
+
+def pointwise(planes: Planes, matrix: Tensor, bias: Tensor | None = None) -> Planes:
+    """Mix the channels of each position by ``matrix`` of shape ``(out, C)``."""
+    return planes.with_values(functional.conv2d(planes.values, matrix[:, :, None, None], bias))
+
+
+def convolve_planes(planes: Planes, weight: Tensor, geometry: Geometry, groups: int = 1) -> Planes:
+    """Convolve height and width of each plane.
+
+    Parameters
+    ----------
+    planes : Planes
+        With C channels.
+    weight : Tensor, shape (out, C / groups, kh, kw)
+        At order 1, kh is 1.
+    geometry : Geometry
+        Of the whole layer; its last two dimensions are used.
+    groups : int
+        C for a depthwise convolution.
+    """
+    if geometry.order == 1:
+        geometry = geometry.insert(0, 1, "zeros")
+    values, padding = pad_replicated(planes.values, geometry.padding[-2:], geometry.padding_mode[-2:])
+    stride, dilation = geometry.stride[-2:], geometry.dilation[-2:]
+    return planes.with_values(
+        functional.conv2d(values, weight, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    )
+
+
+def convolve_lead(planes: Planes, weight: Tensor, geometry: Geometry, groups: int = 1) -> Planes:
+    """Convolve the leading dimension of clips.
+
+    Parameters
+    ----------
+    planes : Planes
+        With C channels.
+    weight : Tensor, shape (out, C / groups, kd)
+        One filter per output channel.
+    geometry : Geometry
+        Of the whole layer, order 3; its first dimension is used.
+    groups : int
+        C for a depthwise convolution.
+    """
+    _, channels, height, width = planes.values.shape
+    lead, batch = planes.lead, planes.batch
+    # A view: (B·D, H, W, C) memory read as (B, D, H·W, C).
+    sheet = planes.values.permute(0, 2, 3, 1).reshape(batch, lead, height * width, channels).permute(0, 3, 1, 2)
+    sheet, padding = pad_replicated(sheet, (geometry.padding[0], 0), (geometry.padding_mode[0], "zeros"))
+    sheet = functional.conv2d(
+        sheet,
+        weight.unsqueeze(-1),
+        stride=(geometry.stride[0], 1),
+        padding=padding,
+        dilation=(geometry.dilation[0], 1),
+        groups=groups,
+    )
+    lead, channels = sheet.shape[2], sheet.shape[1]
+    values = sheet.permute(0, 2, 3, 1).reshape(batch * lead, height, width, channels).permute(0, 3, 1, 2)
+    return Planes(values, batch, lead)
+
+
+def convolve_dense(x: Tensor, kernel: Tensor, geometry: Geometry, bias: Tensor | None = None) -> Tensor:
+    """Convolve ``(B, C, ...)`` with a dense kernel ``(out, C, *kernel_size)`` at order 1, 2 or 3."""
+    x, padding = pad_replicated(x, geometry.padding, geometry.padding_mode)
+    convolution = _CONVOLUTIONS[geometry.order]
+    return convolution(x, kernel, bias, stride=geometry.stride, padding=padding, dilation=geometry.dilation)
 
 
 def cp_kernel(weights: Tensor, factors: Sequence[Tensor]) -> Tensor:
@@ -32,78 +144,8 @@ def cp_kernel(weights: Tensor, factors: Sequence[Tensor]) -> Tensor:
     columns = weights.unsqueeze(0)
     # Khatri-Rao product of all modes but the first, then one matrix product.
     for factor in factors[1:]:
-        columns = (columns.unsqueeze(1) * factor.unsqueeze(0)).reshape(-1, weights.numel())
+        columns = (columns.unsqueeze(1) * factor.unsqueeze(0)).flatten(0, 1)
     return (factors[0] @ columns.t()).reshape([factor.shape[0] for factor in factors])
-
-
-def prefers_reconstruction(
-    positions: int, rank: int, in_channels: int, out_channels: int, spatial_taps: int, temporal_taps: int
-) -> bool:
-    """Decide by counts alone whether to rebuild the dense kernel and convolve once.
-
-    The same counts give the same answer on every machine, so that a training run is reproducible.
-
-    Parameters
-    ----------
-    positions : int
-        Output positions of the whole batch, ``B · T · Hout · Wout``.
-    rank : int
-        Number of components R.
-    in_channels, out_channels : int
-        Channels C and T of the layer.
-    spatial_taps, temporal_taps : int
-        Number of spatial and temporal kernel positions (1 where there is no time).
-    """
-    factorized = rank * (in_channels + out_channels + spatial_taps + temporal_taps)
-    dense = in_channels * out_channels * spatial_taps * temporal_taps
-    # A dense convolution runs near peak speed, the depthwise part of the chain does not: factor 2, measured.
-    return positions > POSITIONS_PER_COMPONENT * rank and dense < 2 * factorized
-
-
-def depthwise_spatial(z: Tensor, kernel: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
-    """Convolve each channel of images ``(N, R, H, W)`` with its own ``kernel`` of shape ``(kh, kw, R)``."""
-    weight = kernel.permute(2, 0, 1).unsqueeze(1)
-    return functional.conv2d(z, weight, stride=stride, padding=padding, groups=kernel.shape[-1])
-
-
-def depthwise_temporal(z: Tensor, factor: Tensor, frames: int, mode: str) -> Tensor:
-    """Convolve each channel of clips along time.
-
-    Parameters
-    ----------
-    z : Tensor, shape (B·T, R, H, W)
-        Frames of clips in channels-last memory, which makes the reshapes below views.
-    factor : Tensor, shape (kt, R)
-        Temporal factor; kt is odd.
-    frames : int
-        T, frames per clip.
-    mode : {"zeros", "replicate"}
-        What stands before the first and after the last frame.
-    """
-    images, rank, height, width = z.shape
-    half = factor.shape[0] // 2
-    plane = z.permute(0, 2, 3, 1).reshape(images // frames, frames, height * width, rank).permute(0, 3, 1, 2)
-    if mode == "replicate" and half:
-        plane = functional.pad(plane, (0, 0, half, half), mode="replicate")
-    padding = (half, 0) if mode == "zeros" else (0, 0)
-    plane = functional.conv2d(plane, factor.t()[:, None, :, None], padding=padding, groups=rank)
-    return plane.permute(0, 2, 3, 1).reshape(images, height, width, rank).permute(0, 3, 1, 2)
-
-
-def clips_to_frames(x: Tensor) -> Tensor:
-    """Turn ``(B, C, T, H, W)`` into ``(B·T, C, H, W)``; a view when the memory is channels-last."""
-    batch, channels, frames, height, width = x.shape
-    return x.permute(0, 2, 1, 3, 4).reshape(batch * frames, channels, height, width)
-
-
-def frames_to_clips(x: Tensor, frames: int) -> Tensor:
-    """Turn ``(B·T, C, H, W)`` into ``(B, C, T, H, W)``, always a view."""
-    return x.unflatten(0, (-1, frames)).permute(0, 2, 1, 3, 4)
-
-
-def pointwise(x: Tensor, matrix: Tensor) -> Tensor:
-    """Mix the channels of ``(N, C, H, W)`` by ``matrix`` of shape ``(out, C)``."""
-    return functional.conv2d(x, matrix[:, :, None, None])
 
 
 def unit_columns(rows: int, columns: int, generator: torch.Generator | None = None) -> Tensor:

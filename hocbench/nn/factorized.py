@@ -1,96 +1,78 @@
-"""The CP-factorized convolution (section 3 of the paper)."""
+"""The factorized convolution (section 3 of the paper)."""
 
+import copy
 import math
-from numbers import Integral
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hocbench.errors import NetworkError
-from hocbench.nn.contraction import (
-    clips_to_frames,
-    cp_kernel,
-    depthwise_spatial,
-    depthwise_temporal,
-    frames_to_clips,
-    pointwise,
-    prefers_reconstruction,
-    unit_columns,
-)
+from hocbench.nn.contraction import Planes, convolve_dense, from_planes, to_planes
+from hocbench.nn.factorizations import Cost, Rank, find_factorization
+from hocbench.nn.geometry import DIMENSIONS, Geometry, make_geometry
+from hocbench.nn.paths import MEASURED, check_path, fastest, padded, rule_path, situation
+from hocbench.nn.recompute import recomputed
+from hocbench.nn.weights import check_state
 
-PATHS = ("rule", "factorized", "reconstructed")
-PADDING_MODES = ("zeros", "replicate")
-Rank = Literal["same"] | int | float
-
-
-def resolve_rank(rank: Rank, out_channels: int, in_channels: int, kernel_size: tuple[int, ...]) -> int:
-    """Turn a rank as the user writes it into a number of components.
-
-    Parameters
-    ----------
-    rank : "same", int or float
-        "same" matches the parameters of a dense convolution, R = round(C·T·ΠK / (C + T + ΣK)); a float is a
-        multiple of that; an int is taken as it is.
-    out_channels, in_channels : int
-        T and C.
-    kernel_size : tuple of int
-        K, without time for a transducted layer.
-
-    Returns
-    -------
-    int
-        At least 1.
-
-    Raises
-    ------
-    NetworkError
-        If the rank is not positive.
-    """
-    if isinstance(rank, Integral) and not isinstance(rank, bool):
-        if rank < 1:
-            raise NetworkError(f"rank {rank} of a factorized convolution: give at least 1, a multiple or 'same'")
-        return int(rank)
-    multiple = 1.0 if rank == "same" else float(rank)
-    if not multiple > 0:
-        raise NetworkError(f"rank {rank!r} of a factorized convolution: a multiple of 'same' must be above 0")
-    taps = math.prod(kernel_size)
-    same = out_channels * in_channels * taps / (out_channels + in_channels + sum(kernel_size))
-    return max(1, round(multiple * same))
+if TYPE_CHECKING:
+    from hocbench.nn.decomposition import Fit
 
 
 class FactorizedConv(nn.Module):
-    """A convolution over images or clips whose kernel is a CP tensor.
+    """A convolution of order 1, 2 or 3 whose kernel is a CP, Tucker or tensor-train tensor.
 
     Parameters
     ----------
     in_channels, out_channels : int
         C and T.
     kernel_size : tuple of int
-        ``(height, width)`` or ``(time, height, width)``.
-    rank : "same", int or float
-        See `resolve_rank`. At order 3 "same" counts the spatial modes only, so that a network has the ranks of
-        the 2-D one it can be transducted from.
-    stride : int
-        Of height and width; time is never strided.
-    padding_mode : {"zeros", "replicate"}
-        At the ends of time; space is padded with zeros, half a kernel on each side.
-    path : {"rule", "factorized", "reconstructed"}
-        How the convolution is computed; "rule" chooses by `prefers_reconstruction`.
+        One number per dimension, ``(time,) (height,) width``.
+    factorization : {"cp", "tucker", "tt"}
+        How the kernel is written.
+    rank : "same", int, float or tuple of int
+        "same" matches the parameters of the dense kernel, for CP R = round(C·T·ΠK / (C + T + ΣK)); a float is a
+        multiple of that; an int is taken as it is; a tuple gives Tucker and tensor-train ranks one by one. At order 3
+        "same" does not count time, so that a network has the ranks of the 2-D one that it can be transducted from.
+    stride, dilation : int or tuple of int
+        As in torch.
+    padding : "same", int or tuple of int
+        "same" is dilation·(kernel - 1)/2 on each side.
+    padding_mode : {"zeros", "replicate"} or tuple of them
+        What stands beyond the ends, for all dimensions or each.
+    bias : bool
+        Whether a bias, at first zero, is added.
+    inner_activation : bool
+        BatchNorm and ReLU after the first projection, the published Ψ. With it the layer is no dense convolution.
+    path : {"rule", "measured", "factorized", "reconstructed", "recompute"}
+        How it is computed: by `rule_path`; by the path that is fastest in each situation when first met; or as named.
+        "recompute" keeps the input alone for the backward pass and computes the rest again, sample by sample.
+    dimensions : tuple of str, optional
+        Names of the dimensions, by default the last of time, height, width.
 
     Attributes
     ----------
-    weights : Parameter, shape (rank,)
-        λ.
     factors : ParameterDict
-        ``out (T, R)``, ``in (C, R)``, ``time (kt, R)`` at order 3, ``height (kh, R)``, ``width (kw, R)``.
+        ``out``, ``in`` and one per dimension; CP: (size, R), Tucker: (size, rank of the mode), tensor-train:
+        (bond before, size, bond after).
+    weights : Parameter, shape (R,)
+        λ, CP only.
+    core : Parameter
+        Tucker only, one rank per mode.
+    choices : dict of str to str
+        Measured paths by situation.
 
     Notes
     -----
-    Factor columns start on the unit sphere and λ² = 2·T/R, which gives each kernel entry the variance
-    2 / (C·ΠK) of a He-initialised dense convolution.
+    Entries of the initial kernel have the variance 2 / (C·ΠK) of a He-initialised dense convolution.
     """
+
+    weights: nn.Parameter
+    core: nn.Parameter
 
     def __init__(
         self,
@@ -98,94 +80,283 @@ class FactorizedConv(nn.Module):
         out_channels: int,
         kernel_size: tuple[int, ...],
         *,
+        factorization: str = "cp",
         rank: Rank = "same",
-        stride: int = 1,
-        padding_mode: Literal["zeros", "replicate"] = "zeros",
+        stride: int | tuple[int, ...] = 1,
+        padding: Any = "same",
+        dilation: int | tuple[int, ...] = 1,
+        padding_mode: str | tuple[str, ...] = "zeros",
+        bias: bool = False,
+        inner_activation: bool = False,
         path: str = "rule",
+        dimensions: tuple[str, ...] | None = None,
     ) -> None:
         super().__init__()
-        if len(kernel_size) not in (2, 3) or any(k < 1 or k % 2 == 0 for k in kernel_size):
-            raise NetworkError(f"kernel size {kernel_size}: give 2 or 3 odd numbers, (time,) height, width")
-        if path not in PATHS:
-            raise NetworkError(f"path {path!r} of a factorized convolution: choose from {', '.join(PATHS)}")
-        if padding_mode not in PADDING_MODES:
-            raise NetworkError(f"padding_mode {padding_mode!r} at the ends of time: choose from zeros, replicate")
+        if in_channels < 1 or out_channels < 1:
+            raise NetworkError(f"a convolution from {in_channels} to {out_channels} channels: give at least 1 of each")
+        self.geometry = make_geometry(kernel_size, stride, padding, dilation, padding_mode)
+        self.dimensions = dimensions or DIMENSIONS[-self.order :]
+        names = set(self.dimensions)
+        if len(self.dimensions) != self.order or len(names) != self.order or not all(map(_is_free, names)):
+            raise NetworkError(
+                f"dimensions {dimensions} of a convolution of order {self.order}: give a name for each, without dots, "
+                f"and none of {', '.join(_TAKEN)}"
+            )
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.stride, self.path = tuple(kernel_size), stride, path
-        self.padding_mode = padding_mode
-        modes = ("time", "height", "width")[-self.order :]
-        self.factor_names: tuple[str, ...] = ("out", "in", *modes)
-        sizes = dict(zip(self.factor_names, (out_channels, in_channels, *self.kernel_size), strict=True))
-        components = resolve_rank(rank, out_channels, in_channels, self.kernel_size[-2:])
-        self.factors = nn.ParameterDict({name: unit_columns(size, components) for name, size in sizes.items()})
-        self.weights = nn.Parameter(torch.full((components,), math.sqrt(2 * out_channels / components)))
+        self.factorization, self.scheme = factorization, find_factorization(factorization)
+        rank = self.scheme.resolve_rank(rank, self.sizes)
+        self._adopt(self.scheme.initial(rank, self.sizes))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        first = self.scheme.first_rank(rank)
+        self.inner_norm = nn.BatchNorm2d(first) if inner_activation else None
+        self.choices: dict[str, str] = {}
+        self.path = path
+
+    def _adopt(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take tensors over as parameters."""
+        own = self.scheme.core_name
+        if own is not None:
+            self.register_parameter(own, nn.Parameter(tensors[own]))
+        self.factors = nn.ParameterDict({name: nn.Parameter(tensors[name]) for name in self.factor_names})
+        self.factors.train(self.training)
+
+    def with_tensors(
+        self, tensors: Mapping[str, Tensor], geometry: Geometry | None = None, dimensions: tuple[str, ...] | None = None
+    ) -> "FactorizedConv":
+        """Return a copy made of other tensors, for other ranks or another order.
+
+        Parameters
+        ----------
+        tensors : mapping of str to Tensor
+            As of `tensors`; copied.
+        geometry, dimensions : optional
+            Where they change with the tensors.
+        """
+        layer = copy.deepcopy(self)
+        trained = {name: tensor.requires_grad for name, tensor in self.tensors.items()}
+        layer.geometry = geometry or self.geometry
+        layer.dimensions = dimensions or self.dimensions
+        contiguous = torch.contiguous_format
+        layer._adopt({name: tensor.detach().clone(memory_format=contiguous) for name, tensor in tensors.items()})
+        for name, tensor in layer.tensors.items():
+            tensor.requires_grad_(trained.get(name, True))
+        layer.choices = {}
+        return layer
+
+    @property
+    def path(self) -> str:
+        """How the layer is computed."""
+        return self._path
+
+    @path.setter
+    def path(self, path: str) -> None:
+        self.check_path(path)
+        self._path = path
+
+    def check_path(self, path: str) -> None:
+        """Refuse a path that does not exist or that the layer cannot take."""
+        check_path(path)
+        if path == "reconstructed" and self.inner_norm is not None:
+            raise NetworkError("path 'reconstructed': a layer with an inner activation has no dense kernel; use 'rule'")
 
     @property
     def order(self) -> int:
-        """Number of dimensions convolved: 2 for images, 3 for clips."""
-        return len(self.kernel_size)
+        """Number of dimensions convolved."""
+        return self.geometry.order
 
     @property
-    def rank(self) -> int:
-        """Number of components R."""
-        return self.weights.numel()
+    def kernel_size(self) -> tuple[int, ...]:
+        """Kernel positions per dimension."""
+        return self.geometry.kernel_size
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """Names of the modes of the kernel: out, in, dimensions."""
+        return ("out", "in", *self.dimensions)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes of the modes of the kernel by name."""
+        sizes = (self.out_channels, self.in_channels, *self.kernel_size)
+        return dict(zip(self.factor_names, sizes, strict=True))
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that the kernel is made of: weights or core, then the factors as named."""
+        own = self.scheme.core_name
+        first = {} if own is None else {own: getattr(self, own)}
+        return first | {name: self.factors[name] for name in self.factor_names}
+
+    @property
+    def rank(self) -> Any:
+        """CP: number of components R; Tucker: one rank per mode; tensor-train: the bonds."""
+        return self.scheme.rank_of(self.tensors)
 
     def dense_kernel(self) -> Tensor:
-        """Rebuild the kernel, shape ``(out, in, *kernel_size)``."""
-        return cp_kernel(self.weights, [self.factors[name] for name in self.factor_names])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve images ``(N, C, H, W)`` or clips ``(N, C, T, H, W)``.
+        """Rebuild the kernel, shape ``(out, in, *kernel_size)``.
 
         Raises
         ------
         NetworkError
-            If the input has another order or number of channels.
+            If the layer has an inner activation: no kernel does the same.
+        """
+        if self.inner_norm is not None:
+            raise NetworkError("a layer with an inner activation has no dense kernel: it is no dense convolution")
+        tensors = self.tensors
+        device = tensors["out"].device.type
+        # Half precision would lose digits of the kernel that the convolution can still use.
+        with torch.autocast(device, enabled=False) if device != "meta" else nullcontext():
+            return self.scheme.kernel(tensors, self.sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``(N, C, ...)`` with one, two or three dimensions behind the channels.
+
+        Raises
+        ------
+        NetworkError
+            If the input has another order or number of channels, or is smaller than the kernel.
         """
         if x.ndim != self.order + 2 or x.shape[1] != self.in_channels:
-            wanted = "(N, {}, {}H, W)".format(self.in_channels, "T, " if self.order == 3 else "")
-            raise NetworkError(f"factorized convolution of order {self.order} wants {wanted}, got {tuple(x.shape)}")
-        if self._reconstructs(x):
-            return self._convolve_dense(x)
-        if self.order == 2:
-            return self._chain(x, None)
-        return frames_to_clips(self._chain(clips_to_frames(x), x.shape[2]), x.shape[2])
+            wanted = ", ".join(["N", str(self.in_channels), *(_LETTERS.get(d, d) for d in self.dimensions)])
+            raise NetworkError(f"factorized convolution of order {self.order} wants ({wanted}), got {tuple(x.shape)}")
+        path = self.chosen_path(x)
+        return self._compute(x, path)
 
-    def _reconstructs(self, x: Tensor) -> bool:
-        if self.path != "rule":
-            return self.path == "reconstructed"
-        frames = x.shape[2] if self.order == 3 else 1
-        height, width = (-(-size // self.stride) for size in x.shape[-2:])
-        return prefers_reconstruction(
-            positions=x.shape[0] * frames * height * width,
-            rank=self.rank,
-            in_channels=self.in_channels,
-            out_channels=self.out_channels,
-            spatial_taps=math.prod(self.kernel_size[-2:]),
-            temporal_taps=self.kernel_size[0] if self.order == 3 else 1,
-        )
+    def _compute(self, x: Tensor, path: str) -> Tensor:
+        if path == "reconstructed":
+            y = convolve_dense(x, self.dense_kernel(), self.geometry, self.bias)
+            # torch forgets channels-last memory in 3-D convolutions of float64.
+            return y.contiguous(memory_format=torch.channels_last_3d) if self.order == 3 and _is_last(x) else y
+        if path == "recompute" and torch.is_grad_enabled() and x.shape[0]:
+            return recomputed(self._chain, x, self.inner_norm)
+        return self._chain(x)
 
-    def _convolve_dense(self, x: Tensor) -> Tensor:
-        padding = [k // 2 for k in self.kernel_size]
-        if self.order == 2:
-            return functional.conv2d(x, self.dense_kernel(), stride=self.stride, padding=padding)
-        if self.padding_mode == "replicate":
-            x = functional.pad(x, (0, 0, 0, 0, padding[0], padding[0]), mode="replicate")
-            padding[0] = 0
-        stride = (1, self.stride, self.stride)
-        return functional.conv3d(x, self.dense_kernel(), stride=stride, padding=padding)
+    def cost(self, shape: Sequence[int]) -> Cost:
+        """Count the multiply-adds of each way to convolve an input of a shape ``(N, C, ...)``."""
+        before, sizes = tuple(shape[2:]), self.sizes
+        after = self.geometry.output_size(before)
+        chain, rebuild = self.scheme.multiply_adds(self.rank, sizes, before, after)
+        wide = {name: padded(size) if name in ("out", "in") else size for name, size in sizes.items()}
+        rank = padded(self.rank) if isinstance(self.rank, int) else self.rank
+        executed, _ = self.scheme.multiply_adds(rank, wide, before, after)
+        batch, dense = shape[0], math.prod(after) * math.prod(sizes.values())
+        return Cost(batch * chain, batch * executed, batch * dense, rebuild)
 
-    def _chain(self, x: Tensor, frames: int | None) -> Tensor:
-        """Contract one factor after the other; height and width as one depthwise kernel that also carries λ."""
-        height, width = self.factors["height"], self.factors["width"]
-        spatial = self.weights * height.unsqueeze(1) * width.unsqueeze(0)
-        z = pointwise(x.contiguous(memory_format=torch.channels_last), self.factors["in"].t())
-        padding = (height.shape[0] // 2, width.shape[0] // 2)
-        z = depthwise_spatial(z, spatial, (self.stride, self.stride), padding)
-        if frames is not None:
-            z = depthwise_temporal(z, self.factors["time"], frames, self.padding_mode)
-        return pointwise(z, self.factors["out"])
+    def chosen_path(self, x: Tensor) -> str:
+        """Return the path that ``x`` will take; the first time in a situation, "measured" tries them out."""
+        cost = self.cost(x.shape)
+        if self.path not in ("rule", "measured"):
+            return self.path
+        if self.inner_norm is not None:
+            return "factorized"
+        trained = {name for name, tensor in self.tensors.items() if tensor.requires_grad and torch.is_grad_enabled()}
+        if self.path == "rule":
+            return rule_path(cost, trained == {"time"})
+        key = situation(x, bool(trained))
+        if key not in self.choices:
+            self.choices[key] = self._measure(x)
+        return self.choices[key]
+
+    def _measure(self, x: Tensor) -> str:
+        """Time each path on this input, with the backward pass where one would follow."""
+        trained = [tensor for tensor in self.tensors.values() if tensor.requires_grad and torch.is_grad_enabled()]
+        trained += [self.bias] if self.bias is not None and self.bias.requires_grad else []
+
+        def run(path: str) -> None:
+            inputs = x.detach().requires_grad_(x.requires_grad)
+            y = self._compute(inputs, path)
+            wanted = trained + [inputs] * x.requires_grad
+            if y.requires_grad:
+                torch.autograd.grad(y, wanted, torch.ones_like(y))
+
+        return fastest({path: partial(run, path) for path in MEASURED}, x.device)
+
+    def _chain(self, x: Tensor) -> Tensor:
+        planes = self.scheme.convolve(to_planes(x), self.tensors, self.geometry, self._activate, self.bias)
+        return from_planes(planes, self.order)
+
+    def _activate(self, planes: Planes) -> Planes:
+        if self.inner_norm is None:
+            return planes
+        if planes.values.numel() == 0:
+            # torch refuses statistics over nothing.
+            return planes.with_values(functional.relu(planes.values))
+        return planes.with_values(functional.relu(self.inner_norm(planes.values)))
+
+    @classmethod
+    def from_dense(
+        cls, conv: nn.Module, rank: Rank, *, factorization: str = "cp", seed: int = 0, iterations: int = 100
+    ) -> tuple["FactorizedConv", "Fit"]:
+        """Decompose a trained dense convolution with tensorly.
+
+        Parameters
+        ----------
+        conv : Conv1d, Conv2d or Conv3d
+            With one group; it stays untouched.
+        rank, factorization
+            As of the layer.
+        seed : int
+            Start of the alternating least squares of CP.
+        iterations : int
+            At most so many sweeps; tensor-train needs none.
+
+        Returns
+        -------
+        FactorizedConv, Fit
+            The layer and its relative error, ``‖W - Ŵ‖ / ‖W‖``.
+
+        Raises
+        ------
+        NetworkError
+            For groups, another module, NaN, or more memory than the machine has free.
+        """
+        from hocbench.nn.decomposition import decompose_convolution
+
+        return decompose_convolution(conv, rank, factorization=factorization, seed=seed, iterations=iterations)
+
+    def to_tltorch(self, implementation: str = "factorized") -> Any:
+        """Build tensorly-torch's convolution with the same weights, copied.
+
+        Raises
+        ------
+        NetworkError
+            If the layer has an inner activation or replicate padding: tensorly-torch has neither.
+        """
+        from hocbench.nn.tltorch_exchange import to_tltorch
+
+        return to_tltorch(self, implementation)
+
+    @classmethod
+    def from_tltorch(cls, conv: Any) -> "FactorizedConv":
+        """Take over the weights of tensorly-torch's convolution, copied.
+
+        Raises
+        ------
+        NetworkError
+            If it is not a single CP, Tucker or tensor-train convolution.
+        """
+        from hocbench.nn.tltorch_exchange import from_tltorch
+
+        return from_tltorch(conv)
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """Load all or nothing; see `hocbench.nn.weights.check_state`."""
+        check_state(self, state_dict, strict)
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def extra_repr(self) -> str:
         """Describe the layer for ``print(network)``."""
-        return f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, rank={self.rank}, stride={self.stride}"
+        text = f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, {self.factorization}, rank={self.rank}"
+        return f"{text}, stride={self.geometry.stride}"
+
+
+_LETTERS = {"time": "T", "height": "H", "width": "W"}
+_TAKEN = ("out", "in", "weights", "core")
+
+
+def _is_free(name: str) -> bool:
+    return bool(name) and "." not in name and name not in _TAKEN
+
+
+def _is_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last_3d) and not x.is_contiguous()

@@ -19,9 +19,15 @@ def factorized_layers(network: nn.Module) -> dict[str, FactorizedConv]:
     Raises
     ------
     NetworkError
-        If there are none: LASSO acts on CP weights only.
+        If there are none, or one is not CP: LASSO acts on CP weights only.
     """
     layers = {name: module for name, module in network.named_modules() if isinstance(module, FactorizedConv)}
+    for name, layer in layers.items():
+        if layer.factorization != "cp":
+            raise NetworkError(
+                f"LASSO acts on the weights λ of CP-factorized layers; layer {name or '(itself)'!r} is "
+                f"{layer.factorization}-factorized and has none"
+            )
     if not layers:
         raise NetworkError("LASSO acts on the weights of CP-factorized layers, and this network has none")
     return layers
@@ -31,10 +37,14 @@ def factorized_layers(network: nn.Module) -> dict[str, FactorizedConv]:
 def normalize_factors(network: nn.Module) -> None:
     """Bring factor columns to unit norm, put their size into λ, then λ to mean square 1; done once, in place.
 
+    With an inner activation, only the factors after it give their size to λ.
+
     The last step scales each layer's output by a constant, which the BatchNorm behind it takes away again.
     """
     for layer in factorized_layers(network).values():
-        for factor in layer.factors.values():
+        for name, factor in layer.factors.items():
+            if name == "in" and layer.inner_norm is not None:
+                continue  # BatchNorm takes the size of what comes before it away
             norm = factor.norm(dim=0)
             factor.div_(norm.clamp_min(torch.finfo(factor.dtype).tiny))
             layer.weights.mul_(norm)
@@ -79,4 +89,4 @@ def _rescale(weights: torch.Tensor) -> None:
 
 def count_zeros(network: nn.Module) -> dict[str, tuple[int, int]]:
     """Count, per factorized layer, the components whose λ is exactly zero, and all components."""
-    return {name: (int((layer.weights == 0).sum()), layer.rank) for name, layer in factorized_layers(network).items()}
+    return {name: (int(layer.weights.eq(0).sum()), layer.rank) for name, layer in factorized_layers(network).items()}

@@ -1,101 +1,77 @@
-"""Transduction: a network for images becomes one for clips (section 4 of the paper)."""
+"""Transduction: a network for images becomes one for clips (section 4 of the paper), or N dimensions become N + K."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+import copy
+from collections.abc import Iterable, Sequence
 from itertools import chain
+from numbers import Integral
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from hocbench.errors import NetworkError
-from hocbench.nn.factorized import PADDING_MODES
-from hocbench.nn.resnet import ResNet
-
-Init = Literal["ones", "average", "centre"]
-INITS = ("ones", "average", "centre")
-
-
-def temporal_taps(size: int, init: Init) -> Tensor:
-    """Return the start of one temporal filter, shape ``(size,)``, in float64.
-
-    Parameters
-    ----------
-    size : int
-        Odd number of frames.
-    init : {"ones", "average", "centre"}
-        A constant of one, as published; one over the size; or each frame as before.
-    """
-    if init == "ones":
-        return torch.ones(size, dtype=torch.float64)
-    if init == "average":
-        return torch.full((size,), 1.0 / size, dtype=torch.float64)
-    taps = torch.zeros(size, dtype=torch.float64)
-    taps[size // 2] = 1.0
-    return taps
+from hocbench.nn.conversion import INITS, Converter, Init, Network
+from hocbench.nn.geometry import PADDING_MODES
+from hocbench.nn.resnet import config_of
 
 
 def transduct(
-    network: ResNet,
-    kernel_size: int = 3,
+    network: Network,
+    kernel_size: int | Sequence[int] = 3,
     init: Init = "ones",
     padding: Literal["zeros", "replicate"] = "zeros",
-) -> ResNet:
-    """Give every convolution of a 2-D network a temporal extent.
+    *,
+    position: int = 0,
+) -> Network:
+    """Give every convolution of a network one or more dimensions more.
 
-    A factorized layer gets one more factor; a dense kernel is repeated along time (it is *inflated*). Shortcuts,
-    BatchNorm and head are carried over.
+    A factorized layer gets a factor per new dimension; a dense kernel is repeated along it (it is *inflated*). 1×1
+    convolutions see one position of a new dimension at a time, as do pooling layers; all else is carried over.
 
     Parameters
     ----------
-    network : ResNet
-        Of order 2; it stays untouched.
-    kernel_size : int
-        Frames seen by each convolution, odd.
+    network : module
+        Of order N, built of factorized or plain convolutions; it stays untouched. Its own ``forward`` must not count
+        dimensions, apart from `ResNet`, whose does the right thing.
+    kernel_size : int or sequence of int
+        Positions seen along the new dimension, odd; a sequence adds one dimension for each of its numbers.
     init : {"ones", "average", "centre"}
         See `temporal_taps`.
     padding : {"zeros", "replicate"}
-        At the ends of a clip; dense networks know zeros only.
+        At the ends of the new dimensions; dense convolutions know zeros only.
+    position : int
+        Where the new dimensions go among the old ones: 0 before the first, N behind the last.
 
     Returns
     -------
-    ResNet
-        Of order 3.
+    module
+        Of order N + K.
 
     Raises
     ------
     NetworkError
-        If the network is not of order 2, the kernel is even, or an option is unknown.
+        If the network has too many dimensions already, a layer cannot be transducted, the kernel is even, or an
+        option is unknown.
     """
-    if network.config.order != 2:
-        raise NetworkError(f"transduct wants a network of order 2, this one has order {network.config.order}")
-    if kernel_size < 1 or kernel_size % 2 == 0 or init not in INITS:
+    kernels = (int(kernel_size),) if isinstance(kernel_size, Integral) else tuple(kernel_size)
+    if not kernels or any(k < 1 or k % 2 == 0 for k in kernels) or init not in INITS:
         raise NetworkError(f"transduct: kernel size {kernel_size} must be odd and init {init!r} one of {INITS}")
     if padding not in PADDING_MODES:
         raise NetworkError(f"transduct: padding {padding!r} must be one of {PADDING_MODES}")
-    if padding == "replicate" and network.config.kind == "dense":
+    config = config_of(network)
+    if config is not None and config.order != 2:
+        raise NetworkError(f"transduct adds time to a network of order 2, this one has order {config.order}")
+    if config is not None and (len(kernels) != 1 or position != 0):
+        raise NetworkError("transduct gives a ResNet one dimension, time, before the others: give one kernel size")
+    if config is not None and padding == "replicate" and config.kind == "dense":
         raise NetworkError("transduct: replicate padding is offered for factorized networks only")
-    config = replace(network.config, order=3, temporal_kernel=kernel_size, temporal_padding=padding)
-    state = network.state_dict()
-    example = next(network.parameters())
-    clip_network = ResNet(config).to(device=example.device, dtype=example.dtype)
-    clip_network.load_state_dict(
-        {name: _carry_over(name, target, state, init) for name, target in clip_network.state_dict().items()}
-    )
-    return clip_network.train(network.training)
-
-
-def _carry_over(name: str, target: Tensor, state: dict[str, Tensor], init: Init) -> Tensor:
-    """Find or make the value of one entry of the 3-D network's state."""
-    if name.endswith("factors.time"):
-        taps = temporal_taps(target.shape[0], init).to(target)
-        return taps.unsqueeze(1).expand_as(target)
-    value = state[name]
-    if value.shape == target.shape:
-        return value
-    size = target.shape[2]
-    taps = temporal_taps(size, init).to(target) if size > 1 else target.new_ones(1)
-    return value.unsqueeze(2) * taps.reshape(1, 1, -1, 1, 1)
+    result = copy.deepcopy(network)
+    for added, kernel in enumerate(kernels):
+        convert = Converter(kernel, init, padding, position + added, len(kernels) - added)
+        result = convert.whole(result)
+    if config is not None:
+        result.config = config.transducted(kernels[0], padding)  # type: ignore[assignment]
+    return result
 
 
 def reestimate_batchnorm(network: nn.Module, batches: Iterable[Tensor]) -> None:

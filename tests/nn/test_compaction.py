@@ -3,11 +3,13 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from hocbench.errors import NetworkError
-from hocbench.nn import NetworkConfig, ResNet, compact, parameter_count, resnet18, transduct
+from hocbench.nn import FactorizedConv, NetworkConfig, ResNet, compact, parameter_count, resnet18, transduct
 from hocbench.nn.lasso import count_zeros, factorized_layers
-from tests.nn.oracles import aged, assert_same, images
+from tests.nn.oracles import aged, assert_same, images, layer_of
 
 SHAPES = {2: (2, 3, 20, 20), 3: (2, 3, 4, 20, 20)}
 
@@ -23,9 +25,11 @@ def sparse(order, share=0.4, **options):
 
 @pytest.mark.parametrize("order", [2, 3])
 @pytest.mark.parametrize("share", [0.1, 0.4, 0.9])
-def test_a_compacted_network_gives_the_same_outputs(order, share):
-    network, x = sparse(order, share), images(*SHAPES[order])
-    assert_same(compact(network)(x), network(x))
+@pytest.mark.parametrize("active", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_compacted_network_gives_the_same_outputs(order, share, active, training):
+    network, x = sparse(order, share, inner_activation=active).train(training), images(*SHAPES[order])
+    assert_same(compact(network)(x), network(x), 1e-12)
 
 
 @pytest.mark.parametrize("order", [2, 3])
@@ -44,8 +48,9 @@ def test_just_the_components_with_lambda_zero_are_gone(order):
     assert all(zeros == 0 for zeros, _ in count_zeros(smaller).values())
 
 
-def test_gradients_of_what_is_left_are_the_same():
-    network, x = sparse(2), images(*SHAPES[2])
+@pytest.mark.parametrize("active", [False, True])
+def test_gradients_of_what_is_left_are_the_same(active):
+    network, x = sparse(2, inner_activation=active), images(*SHAPES[2])
     smaller = compact(network)
     for made in (network, smaller):
         made(x).square().sum().backward()
@@ -85,12 +90,15 @@ def test_the_large_network_stays_untouched_and_its_mode_and_precision_are_kept(t
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
-def test_config_and_state_rebuild_a_compacted_network():
-    network, x = compact(sparse(3, temporal_kernel=5, temporal_padding="replicate")), images(*SHAPES[3])
+@pytest.mark.parametrize("active", [False, True])
+def test_config_and_state_rebuild_a_compacted_network(active, tmp_path):
+    options = {"temporal_kernel": 5, "temporal_padding": "replicate", "inner_activation": active}
+    network, x = compact(sparse(3, **options)), images(*SHAPES[3])
     assert network.config.ranks == {name: layer.rank for name, layer in factorized_layers(network).items()}
     config = NetworkConfig(**json.loads(json.dumps(network.config.as_dict())))
     again = ResNet(config).double().eval()
-    again.load_state_dict(network.state_dict())
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    again.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     assert torch.equal(again(x), network(x))
 
 
@@ -105,9 +113,24 @@ def test_compacting_goes_on_where_it_stopped():
     assert_same(twice(x), once(x))
 
 
+@pytest.mark.parametrize("active", [False, True])
+def test_a_compacted_network_is_trained_further(active):
+    network, x = compact(sparse(2, inner_activation=active)).train(), images(4, 3, 20, 20)
+    optimizer = torch.optim.SGD(network.parameters(), 0.01)
+    losses = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        losses.append((network(x) - 1).square().mean())
+        losses[-1].backward()
+        optimizer.step()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("active", [False, True])
 @pytest.mark.parametrize("init", ["ones", "average", "centre"])
-def test_compaction_and_transduction_may_change_places(init):
-    network, clip = sparse(2), images(*SHAPES[3])
+def test_compaction_and_transduction_may_change_places(init, active):
+    network, clip = sparse(2, inner_activation=active), images(*SHAPES[3])
     first, last = transduct(compact(network), 3, init), compact(transduct(network, 3, init))
     assert first.config == last.config
     assert all(torch.equal(value, last.state_dict()[name]) for name, value in first.state_dict().items())
@@ -118,3 +141,38 @@ def test_compaction_and_transduction_may_change_places(init):
 def test_a_dense_network_is_refused():
     with pytest.raises(NetworkError, match="this network has none"):
         compact(resnet18(2, "dense", 4))
+
+
+@pytest.mark.parametrize("kind", ["tucker", "tt"])
+def test_networks_without_lambda_are_refused_naming_a_layer(kind):
+    with pytest.raises(NetworkError, match=rf"layer 'stem' is {kind}-factorized and has none"):
+        compact(resnet18(2, kind, 4, stem="small"))
+    with pytest.raises(NetworkError, match=rf"layer '1' is {kind}-factorized"):
+        compact(nn.Sequential(FactorizedConv(3, 4, (3, 3)), FactorizedConv(4, 4, (3, 3), factorization=kind)))
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_a_layer_alone_or_in_any_module_is_compacted(order):
+    options = {"stride": 2, "padding_mode": "replicate", "bias": True, "inner_activation": True}
+    layer = aged(layer_of(4, 5, (3,) * order, rank=9, path="recompute", **options))
+    layer.weights.data[[1, 4, 8]] = 0
+    layer.factors["out"].requires_grad_(False)
+    layer.inner_norm.bias.requires_grad_(False)
+    x = images(2, 4, *[7] * order)
+    for network in (layer, nn.ModuleDict({"a": nn.Sequential(nn.Identity(), layer)})):
+        smaller = compact(network)
+        small = smaller if network is layer else smaller["a"][1]
+        assert (small.rank, small.inner_norm.num_features, small.path) == (6, 6, "recompute")
+        assert_same(small(x), layer(x), 1e-12)
+        frozen = {name for name, parameter in small.named_parameters() if not parameter.requires_grad}
+        assert frozen == {"factors.out", "inner_norm.bias"}
+    assert layer.rank == layer.inner_norm.num_features == 9
+
+
+def test_what_is_kept_of_the_inner_batchnorm_belongs_to_the_same_components():
+    layer = aged(layer_of(4, 5, (3, 3), rank=5, inner_activation=True))
+    layer.weights.data[[0, 3]] = 0
+    small, kept = compact(layer), [1, 2, 4]
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        assert torch.equal(getattr(small.inner_norm, name), getattr(layer.inner_norm, name)[kept])
+    assert torch.equal(small.factors["in"], layer.factors["in"][:, kept])

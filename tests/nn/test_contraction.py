@@ -4,14 +4,20 @@ import tltorch  # noqa: F401  (gives tensorly its torch backend)
 import torch
 
 from hocbench.nn.contraction import (
-    clips_to_frames,
+    convolve_dense,
+    convolve_lead,
+    convolve_planes,
     cp_kernel,
-    depthwise_temporal,
-    frames_to_clips,
-    prefers_reconstruction,
+    from_planes,
+    pointwise,
+    to_planes,
     unit_columns,
 )
-from tests.nn.oracles import assert_same, images
+from hocbench.nn.geometry import make_geometry
+from tests.nn.oracles import CHANNELS_LAST, assert_same, convolve, images
+
+CLIP = (2, 3, 4, 5, 6)
+OPTIONS = {"stride": (2, 1, 3), "padding": (1, 0, 2), "dilation": (1, 2, 1)}
 
 
 @pytest.mark.parametrize("sizes", [(5, 4), (5, 4, 3), (5, 4, 3, 1), (2, 3, 5, 1, 4)])
@@ -28,41 +34,40 @@ def test_cp_kernel_is_tensorlys():
     assert_same(cp_kernel(weights, factors), tensorly.cp_to_tensor((weights, factors)), 1e-14)
 
 
-# The dense kernel has 8 · 8 · 9 = 576 entries, a component 8 + 8 + 9 + 1 = 26.
-COUNTS = {"rank": 12, "in_channels": 8, "out_channels": 8, "spatial_taps": 9, "temporal_taps": 1}
+@pytest.mark.parametrize("order", [2, 3])
+def test_channels_last_memory_becomes_planes_and_back_without_a_copy(order):
+    x = images(*CLIP[: order + 2]).contiguous(memory_format=CHANNELS_LAST[order])
+    planes = to_planes(x)
+    assert (planes.batch, planes.lead) == (2, 4 if order == 3 else 1)
+    assert planes.values.is_contiguous(memory_format=torch.channels_last)
+    back = from_planes(planes, order)
+    assert torch.equal(back, x)
+    assert back.data_ptr() == planes.values.data_ptr() == x.data_ptr()
+    assert back.is_contiguous(memory_format=CHANNELS_LAST[order])
 
 
-def test_at_few_positions_per_component_the_kernel_is_not_rebuilt():
-    assert not prefers_reconstruction(positions=48, **COUNTS)
-    assert prefers_reconstruction(positions=49, **COUNTS)
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_planes_are_the_frames_of_each_clip_in_turn_whatever_the_memory(order):
+    x = images(*CLIP[: order + 2])
+    for memory in (x, x.repeat_interleave(2, dim=-1)[..., ::2], x.transpose(0, 1).contiguous().transpose(0, 1)):
+        planes = to_planes(memory)
+        last = {1: x[1, :, None], 2: x[1], 3: x[1, :, 3]}[order]
+        assert torch.equal(planes.values[-1], last)
+        assert torch.equal(from_planes(planes, order), x)
 
 
-def test_a_kernel_twice_as_large_as_its_components_is_not_rebuilt():
-    assert prefers_reconstruction(positions=10_000, **COUNTS | {"rank": 12})
-    assert not prefers_reconstruction(positions=10_000, **COUNTS | {"rank": 11})
-    assert prefers_reconstruction(positions=10_000, **COUNTS | {"rank": 31, "temporal_taps": 3})
-    assert not prefers_reconstruction(positions=10_000, **COUNTS | {"rank": 30, "temporal_taps": 3})
-
-
-def test_clips_in_channels_last_memory_become_frames_and_clips_again_without_a_copy():
-    clip = images(2, 4, 3, 5, 6).contiguous(memory_format=torch.channels_last_3d)
-    frames = clips_to_frames(clip)
-    assert frames.shape == (6, 4, 5, 6)
-    assert frames.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(frames[4], clip[1, :, 1])
-    back = frames_to_clips(frames, 3)
-    assert torch.equal(back, clip)
-    assert back.data_ptr() == frames.data_ptr() == clip.data_ptr()
-
-
-def test_clips_in_any_memory_become_the_same_frames():
-    clip = images(2, 4, 3, 5, 6)
-    assert torch.equal(clips_to_frames(clip)[5], clip[1, :, 2])
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_a_pointwise_step_is_a_matrix_product_at_each_position(order):
+    x, matrix, bias = images(*CLIP[: order + 2]), images(7, 3), images(7)
+    expected = torch.einsum("oi,bi...->bo...", matrix, x)
+    assert_same(from_planes(pointwise(to_planes(x), matrix), order), expected, 1e-14)
+    shifted = expected + bias.reshape(7, *[1] * order)
+    assert_same(from_planes(pointwise(to_planes(x), matrix, bias), order), shifted, 1e-14)
 
 
 @pytest.mark.parametrize("mode", ["zeros", "replicate"])
 @pytest.mark.parametrize("taps", [1, 3, 5])
-def test_the_temporal_factor_slides_over_each_clip_by_itself(mode, taps):
+def test_a_depthwise_leading_step_slides_over_each_clip_by_itself(mode, taps):
     clip, factor = images(2, 3, 4, 2, 5), images(taps, 3)
     expected = torch.zeros_like(clip)
     for frame in range(4):
@@ -72,8 +77,29 @@ def test_the_temporal_factor_slides_over_each_clip_by_itself(mode, taps):
                 source = min(max(source, 0), 3)
             if 0 <= source < 4:
                 expected[:, :, frame] += factor[tap][:, None, None] * clip[:, :, source]
-    actual = frames_to_clips(depthwise_temporal(clips_to_frames(clip), factor, 4, mode), 4)
-    assert_same(actual, expected, 1e-14)
+    geometry = make_geometry((taps, 1, 1), padding_mode=mode)
+    planes = convolve_lead(to_planes(clip), factor.t().unsqueeze(1), geometry, groups=3)
+    assert_same(from_planes(planes, 3), expected, 1e-14)
+
+
+@pytest.mark.parametrize("mode", ["zeros", "replicate"])
+def test_leading_step_and_planes_step_are_the_two_halves_of_a_dense_convolution(mode):
+    clip, lead, plane = images(*CLIP), images(7, 3, 3), images(4, 7, 3, 2)
+    geometry = make_geometry((3, 3, 2), padding_mode=mode, **OPTIONS)
+    kernel = torch.einsum("mik,omhw->oikhw", lead, plane)
+    expected = convolve(clip, kernel, padding_mode=mode, **OPTIONS)
+    planes = convolve_planes(convolve_lead(to_planes(clip), lead, geometry), plane, geometry)
+    assert_same(from_planes(planes, 3), expected, 1e-13)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_a_dense_step_lays_each_dimension_down_by_its_own_mode(order):
+    x, kernel, bias = images(*CLIP[: order + 2]), images(4, 3, *(3, 2, 2)[:order]), images(4)
+    options = {name: values[:order] for name, values in OPTIONS.items()}
+    modes = ("replicate", "zeros", "replicate")[:order]
+    geometry = make_geometry(kernel.shape[2:], padding_mode=modes, **options)
+    expected = convolve(x, kernel, padding_mode=modes, bias=bias, **options)
+    assert_same(convolve_dense(x, kernel, geometry, bias), expected, 1e-13)
 
 
 def test_unit_columns_have_length_one_and_follow_their_generator():

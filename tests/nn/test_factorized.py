@@ -1,231 +1,297 @@
-import itertools
-
-import numpy as np
 import pytest
-import tltorch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from hocbench.errors import NetworkError
 from hocbench.nn import FactorizedConv
-from hocbench.nn.contraction import prefers_reconstruction
-from tests.nn.oracles import assert_same, convolve, images, kernel_of, layer_of
-
-PATHS = ["factorized", "reconstructed", "rule"]
-KERNELS = [(1, 1), (3, 3), (3, 5), (1, 3), (7, 7), (3, 3, 3), (3, 1, 3), (5, 3, 3), (1, 3, 5)]
-
-
-def gradients(y, layer, x, direction):
-    return torch.autograd.grad(y, [x, layer.weights, *layer.factors.values()], direction)
-
-
-def assert_equals_the_dense_convolution(layer, x):
-    """Compare output, input gradient and the gradients of λ and all factors."""
-    x = x.detach().requires_grad_()
-    y = layer(x)
-    expected = convolve(x, kernel_of(layer), layer.stride, layer.padding_mode)
-    assert_same(y, expected)
-    direction = torch.randn_like(expected)
-    pairs = zip(gradients(y, layer, x, direction), gradients(expected, layer, x, direction), strict=True)
-    for actual, wanted in pairs:
-        assert_same(actual, wanted)
-
-
-@pytest.mark.parametrize("kernel_size", KERNELS, ids=str)
-def test_dense_kernel_is_the_sum_over_components(kernel_size):
-    layer = layer_of(4, 5, kernel_size, rank=7)
-    assert layer.dense_kernel().shape == (5, 4, *kernel_size)
-    assert_same(layer.dense_kernel(), kernel_of(layer), 1e-14)
-
-
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel_size", KERNELS, ids=str)
-def test_output_and_gradients_are_those_of_the_dense_convolution(kernel_size, stride, path):
-    time = [4] * (len(kernel_size) - 2)
-    modes = ["zeros", "replicate"] if time else ["zeros"]
-    for padding_mode, size in itertools.product(modes, [(7, 8), (6, 5)]):
-        layer = layer_of(4, 5, kernel_size, rank=7, stride=stride, padding_mode=padding_mode, path=path)
-        assert_equals_the_dense_convolution(layer, images(2, 4, *time, *size))
-
-
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("order", [2, 3])
-def test_the_memory_of_the_input_does_not_matter(order, path):
-    layer = layer_of(4, 5, (3,) * order, rank=7, stride=2, path=path)
-    x = images(2, 4, *[6] * order)
-    last = x.contiguous(memory_format=torch.channels_last if order == 2 else torch.channels_last_3d)
-    strided = x.repeat_interleave(2, dim=-1)[..., ::2]
-    assert_same(layer(last), layer(x), 1e-14)
-    assert_same(layer(strided), layer(x), 1e-14)
-    assert_equals_the_dense_convolution(layer, last)
-    assert_equals_the_dense_convolution(layer, strided)
-
-
-@given(
-    channels=st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    kernel_size=st.lists(st.sampled_from([1, 3, 5]), min_size=2, max_size=3).map(tuple),
-    batch=st.integers(1, 3),
-    size=st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9)),
-    stride=st.integers(1, 3),
-    rank=st.integers(1, 12),
-    padding_mode=st.sampled_from(["zeros", "replicate"]),
-    path=st.sampled_from(PATHS),
+from tests.nn.oracles import (
+    CHANNELS_LAST,
+    RANKS,
+    SCHEMES,
+    assert_equals_the_dense_convolution,
+    assert_same,
+    convolve,
+    dense_tensor,
+    gradients,
+    images,
+    layer_of,
 )
-@settings(deadline=None, max_examples=40, derandomize=True)
-def test_any_shape_equals_the_dense_convolution(channels, kernel_size, batch, size, stride, rank, padding_mode, path):
-    layer = layer_of(*channels, kernel_size, rank=rank, stride=stride, padding_mode=padding_mode, path=path)
-    x = images(batch, channels[0], *size[-len(kernel_size) :])
-    assert_equals_the_dense_convolution(layer, x)
-    *time, height, width = x.shape[2:]
-    assert layer(x).shape[2:] == (*time, -(-height // stride), -(-width // stride))
+
+PATHS = ["factorized", "reconstructed", "recompute", "rule"]
+KERNELS = [(1,), (5,), (1, 1), (3, 3), (1, 5), (7, 7), (3, 3, 3), (3, 1, 3), (5, 3, 3), (1, 3, 5)]
+SIZES = {1: (9,), 2: (7, 8), 3: (4, 7, 6)}
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("kernel_size", KERNELS, ids=str)
+def test_output_and_gradients_are_those_of_the_dense_convolution(kernel_size, scheme):
+    order = len(kernel_size)
+    x = images(2, 4, *SIZES[order])
+    for stride in (1, 2):
+        for mode in ("zeros", "replicate"):
+            options = {"stride": stride, "padding_mode": mode}
+            rank = RANKS[scheme][order]
+            layer = layer_of(4, 5, kernel_size, factorization=scheme, rank=rank, bias=stride == 2, **options)
+            for layer.path in PATHS:
+                assert_equals_the_dense_convolution(layer, x, **options)
+
+
+@st.composite
+def situations(draw, order):
+    """Draw a layer's options and an input that its kernel fits into."""
+
+    def each(values):
+        return tuple(draw(st.sampled_from(values)) for _ in range(order))
+
+    options = {
+        "stride": draw(st.integers(1, 3)) if draw(st.booleans()) else each([1, 2, 3]),
+        "dilation": each([1, 1, 2, 3]),
+        "padding_mode": each(["zeros", "replicate"]),
+    }
+    if draw(st.booleans()):
+        kernel, options["padding"] = each([1, 3, 5]), "same"
+        pads = tuple(d * (k // 2) for k, d in zip(kernel, options["dilation"], strict=True))
+    else:
+        kernel, pads = each([1, 2, 3, 4]), each([0, 1, 2, 5])
+        options["padding"] = pads
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, options["dilation"], strict=True)]
+    size = [draw(st.integers(max(1, s - 2 * p), s + 5)) for s, p in zip(spans, pads, strict=True)]
+    layer = {
+        "in_channels": draw(st.integers(1, 6)),
+        "out_channels": draw(st.integers(1, 6)),
+        "kernel_size": kernel,
+        "rank": draw(st.sampled_from(["same", 0.4, 1, 4])),
+        "bias": draw(st.booleans()),
+        "factorization": draw(st.sampled_from(SCHEMES)),
+    }
+    return layer, options, (draw(st.integers(0, 3)), layer["in_channels"], *size)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@given(data=st.data())
+@settings(deadline=None, max_examples=50, derandomize=True)
+def test_any_shape_stride_dilation_and_padding_equals_the_dense_convolution(order, data):
+    described, options, shape = data.draw(situations(order))
+    torch.manual_seed(20)
+    layer, x = layer_of(**described, **options), images(*shape)
+    for layer.path in PATHS:
+        assert_equals_the_dense_convolution(layer, x, **options)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("order", [2, 3])
-def test_gradients_agree_with_finite_differences(order):
-    layer = layer_of(2, 3, (3,) * order, rank=2, path="factorized", padding_mode="replicate")
-    parameters = [layer.weights, *layer.factors.values()]
+def test_the_memory_of_the_input_does_not_matter_and_channels_last_stays(order, scheme, path):
+    layer = layer_of(4, 5, (3,) * order, factorization=scheme, rank=RANKS[scheme][order], path=path)
+    x = images(2, 4, *[6] * order)
+    last = x.contiguous(memory_format=CHANNELS_LAST[order])
+    strided = x.repeat_interleave(2, dim=-1)[..., ::2]
+    assert layer(last).is_contiguous(memory_format=CHANNELS_LAST[order])
+    assert layer.float()(last.float()).is_contiguous(memory_format=CHANNELS_LAST[order])
+    layer.double()
+    for other in (last, strided):
+        assert_same(layer(other), layer(x), 1e-12)
+        assert_equals_the_dense_convolution(layer, other)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_gradients_agree_with_finite_differences(order, scheme):
+    layer = layer_of(2, 3, (3,) * order, factorization=scheme, rank=2, padding_mode="replicate", path="factorized")
     x = images(1, 2, *[3] * order).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x, *_: layer(x), (x, *parameters))
+    assert torch.autograd.gradcheck(lambda x, *_: layer(x), (x, *layer.parameters()))
 
 
-@pytest.mark.parametrize("implementation", ["factorized", "mobilenet", "reconstructed"])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel_size", [(3, 3), (3, 5), (3, 3, 3), (5, 1, 3)], ids=str)
-def test_tensorly_torch_computes_the_same_with_the_same_factors(kernel_size, stride, implementation):
-    ours = layer_of(4, 5, kernel_size, rank=7, stride=stride, path="factorized")
-    tensor = tltorch.CPTensor(ours.weights, [ours.factors[name] for name in ours.factor_names])
-    theirs = tltorch.FactorizedConv.from_factorization(
-        tensor,
-        implementation=implementation,
-        stride=[1] * (len(kernel_size) - 2) + [stride, stride],
-        padding=[k // 2 for k in kernel_size],
-    )
-    x = images(2, 4, *[4] * (len(kernel_size) - 2), 7, 8)
-    assert_same(ours(x), theirs(x))
+@pytest.mark.parametrize("path", [*PATHS, "measured"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_an_empty_batch_passes_forward_and_backward(order, scheme, path):
+    for mode in ("zeros", "replicate"):
+        for active in (False, True):
+            if active and path == "reconstructed":
+                continue
+            layer = FactorizedConv(
+                3,
+                4,
+                (3,) * order,
+                factorization=scheme,
+                stride=2,
+                path=path,
+                bias=True,
+                padding_mode=mode,
+                inner_activation=active,
+            )
+            x = torch.randn(0, 3, *[5] * order, requires_grad=True)
+            y = layer.train()(x)
+            assert y.shape == (0, 4, *[3] * order)
+            y.sum().backward()
+            assert x.grad.shape == x.shape
+            assert all(not tensor.grad.any() for tensor in layer.tensors.values())
+            if active:
+                assert layer.inner_norm.num_batches_tracked == 0
+                assert not layer.inner_norm.running_mean.any()
 
 
-def rule_of(layer, x):
-    *time, height, width = layer(x).shape[2:]
-    taps = layer.kernel_size[0] if layer.order == 3 else 1
-    positions = x.shape[0] * height * width * (time[0] if time else 1)
-    spatial = layer.kernel_size[-2] * layer.kernel_size[-1]
-    return prefers_reconstruction(positions, layer.rank, layer.in_channels, layer.out_channels, spatial, taps)
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_half_precision_by_autocast_is_close_and_keeps_gradients_in_float32(order, scheme, path):
+    layer = FactorizedConv(8, 8, (3,) * order, factorization=scheme, path=path, padding_mode="replicate")
+    x = torch.randn(2, 8, *[6] * order, requires_grad=True)
+    direction = torch.randn(2, 8, *[6] * order)
+    expected = torch.autograd.grad(layer(x), [x, *layer.parameters()], direction)
+    exact = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    assert y.dtype == torch.bfloat16
+    assert_same(y.float(), exact, 0.04)
+    slopes = torch.autograd.grad(y, [x, *layer.parameters()], direction.bfloat16())
+    for actual, right in zip(slopes, expected, strict=True):
+        assert_same(actual, right, 0.06)
 
 
-@pytest.mark.parametrize(("kernel_size", "rank"), [((3, 5), 16), ((3, 3, 5), 60)], ids=str)
-@pytest.mark.parametrize("stride", [1, 2])
-def test_the_rule_counts_the_output_positions_of_the_whole_batch(kernel_size, rank, stride):
-    layer = layer_of(6, 8, kernel_size, rank=rank, stride=stride)
-    chosen = set()
-    for batch in range(1, 13):
-        x = images(batch, 6, *[2] * (layer.order - 2), 5, 7)
-        layer.path = "rule"
-        by_rule = layer(x)
-        layer.path = "reconstructed" if rule_of(layer, x) else "factorized"
-        # Bit for bit: the two paths differ in the last digits.
-        assert torch.equal(by_rule, layer(x))
-        chosen.add(layer.path)
-        layer.path = next(path for path in PATHS if path != layer.path)
-        assert not torch.equal(by_rule, layer(x))
-    assert chosen == {"reconstructed", "factorized"}
+@pytest.mark.parametrize("path", PATHS)
+def test_float32_is_accurate_to_float32(path):
+    layer, x = layer_of(6, 8, (3, 3, 3), path=path), images(2, 6, 4, 5, 6)
+    expected = layer(x)
+    assert_same(layer.float()(x.float()), expected.float(), 1e-5)
 
 
-def test_a_sample_alone_gives_the_numbers_it_gives_in_a_batch():
-    layer = layer_of(6, 8, (3, 3), rank=10)
-    x = images(12, 6, 5, 5)
-    assert rule_of(layer, x)
-    assert not rule_of(layer, x[:1])
-    assert_same(torch.cat([layer(sample) for sample in x.split(1)]), layer(x))
+@pytest.mark.parametrize("path", ["factorized", "recompute", "rule"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("training", [True, False])
+def test_the_inner_activation_comes_between_the_first_projection_and_the_rest(order, scheme, training, path):
+    options = {"stride": 2, "padding_mode": "replicate", "bias": True, "inner_activation": True, "path": path}
+    layer = layer_of(4, 5, (3,) * order, factorization=scheme, rank=RANKS[scheme][order], **options).train(training)
+    norm, x = uneven(layer.inner_norm), images(3, 4, *SIZES[order]).requires_grad_()
+    mean, var = norm.running_mean.clone(), norm.running_var.clone()
+    first = layer.factors["in"].squeeze(0)
+    z = torch.einsum("bi...,ir->br...", x, first)
+    z = functional.batch_norm(z, mean, var, norm.weight, norm.bias, training)
+    # What is left is the kernel from the channels in between to the output.
+    between = torch.eye(first.shape[1], dtype=torch.float64)
+    rest = dense_tensor(scheme, layer.tensors | {"in": between.unsqueeze(0) if scheme == "tt" else between})
+    expected = convolve(torch.relu(z), rest, stride=2, padding_mode="replicate", bias=layer.bias)
+    y, wanted, direction = layer(x), [x, *layer.parameters()], torch.randn_like(expected)
+    assert_same(y, expected, 1e-12)
+    slopes = zip(gradients(y, wanted, direction), gradients(expected, wanted, direction), strict=True)
+    for actual, right in slopes:
+        assert_same(actual, right, 1e-10)
+    # The backward pass has run as well: statistics were updated once.
+    assert_same(norm.running_mean, mean, 1e-12)
+    assert_same(norm.running_var, var, 1e-12)
+    assert norm.num_batches_tracked == int(training)
 
 
-@pytest.mark.parametrize(("channels", "kernel_size"), [((64, 64), (3, 3)), ((3, 64), (7, 7)), ((16, 48), (3, 5))])
-def test_rank_same_matches_the_parameters_of_a_dense_convolution(channels, kernel_size):
-    layer = FactorizedConv(*channels, kernel_size)
-    size = sum(parameter.numel() for parameter in layer.parameters()) - layer.rank  # λ is not counted
-    dense = channels[0] * channels[1] * kernel_size[0] * kernel_size[1]
-    per_component = sum(channels) + sum(kernel_size)
-    assert abs(size - dense) <= per_component / 2
-
-
-def test_rank_same_of_a_clip_layer_is_that_of_the_image_layer():
-    assert FactorizedConv(64, 64, (3, 3, 3)).rank == FactorizedConv(64, 64, (3, 3)).rank == round(36864 / 134)
-
-
-def test_a_rank_may_be_a_multiple_or_a_number_of_components():
-    assert FactorizedConv(64, 64, (3, 3), rank=0.5).rank == round(0.5 * 36864 / 134)
-    assert FactorizedConv(64, 64, (3, 3), rank=2.0).rank == round(2 * 36864 / 134)
-    assert FactorizedConv(64, 64, (3, 3), rank=2).rank == 2
-    assert FactorizedConv(64, 64, (3, 3), rank=np.int64(2)).rank == 2
-    assert FactorizedConv(2, 2, (1, 1), rank=1e-6).rank == 1
+def uneven(norm):
+    """Give a BatchNorm the parameters and statistics of a trained one."""
+    with torch.no_grad():
+        for value in (norm.weight, norm.bias, norm.running_mean):
+            value.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    return norm
 
 
 def test_the_parameters_are_named_by_mode():
-    layer = FactorizedConv(4, 5, (1, 3, 7), rank=6)
+    layer = FactorizedConv(4, 5, (1, 3, 7), rank=6, bias=True)
     assert {name: tuple(parameter.shape) for name, parameter in layer.named_parameters()} == {
         "weights": (6,),
+        "bias": (5,),
         "factors.out": (5, 6),
         "factors.in": (4, 6),
         "factors.time": (1, 6),
         "factors.height": (3, 6),
         "factors.width": (7, 6),
     }
+    assert not layer.bias.any()
+    assert layer.factor_names == ("out", "in", "time", "height", "width")
     assert FactorizedConv(4, 5, (3, 7), rank=6).factor_names == ("out", "in", "height", "width")
-    assert layer.extra_repr() == "4, 5, (1, 3, 7), rank=6, stride=1"
+    assert FactorizedConv(4, 5, (3,), rank=6).factor_names == ("out", "in", "width")
+    assert FactorizedConv(4, 5, (3, 7), rank=6, bias=False).bias is None
+    assert layer.extra_repr() == "4, 5, (1, 3, 7), cp, rank=6, stride=(1, 1, 1)"
 
 
-def second_moments(kernels, noise):
-    """Return the mean square of the entries, and of the outputs for white noise."""
-    outputs = torch.einsum("noi...,ni...->no...", kernels, noise).flatten(2).sum(-1)
-    return kernels.square().mean().item(), outputs.square().mean().item()
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_dimensions_may_have_other_names(scheme):
+    layer = layer_of(4, 5, (3, 5), factorization=scheme, dimensions=("time", "width"), rank=3)
+    assert set(layer.factors) == {"out", "in", "time", "width"}
+    assert_equals_the_dense_convolution(layer, images(2, 4, 6, 7))
+    with pytest.raises(NetworkError, match=r"order 2 wants \(N, 4, T, W\), got \(1, 3, 6, 7\)"):
+        layer(images(1, 3, 6, 7))
 
 
-@pytest.mark.parametrize(("channels", "kernel_size"), [((6, 8), (3, 3)), ((3, 16), (5, 5)), ((4, 8), (3, 3, 3))])
-@pytest.mark.parametrize("rank", [4, 40])
-@torch.no_grad()
-def test_the_first_output_varies_as_much_as_that_of_a_he_initialised_convolution(channels, kernel_size, rank):
-    kernels = torch.stack([FactorizedConv(*channels, kernel_size, rank=rank).dense_kernel() for _ in range(1000)])
-    noise = torch.randn(1000, *kernels.shape[2:])
-    dense = torch.nn.init.kaiming_normal_(torch.empty_like(kernels.flatten(0, 1)), nonlinearity="relu")
-    ours, he = second_moments(kernels, noise), second_moments(dense.view_as(kernels), noise)
-    fan_in = kernels[0, 0].numel()
-    # 1000 draws know the square of an entry to about 1 %, that of an output to about 4 %.
-    assert ours[0] == pytest.approx(2 / fan_in, rel=0.05)
-    assert ours[0] == pytest.approx(he[0], rel=0.05)
-    assert ours[1] == pytest.approx(he[1], rel=0.15)
+@pytest.mark.parametrize(
+    "names", [("width",), ("width", "width"), ("out", "width"), ("height", "in"), ("weights", "width"), ("a.b", "c")]
+)
+def test_names_of_dimensions_that_clash_are_refused(names):
+    with pytest.raises(NetworkError, match=r"dimensions \(.*\) of a convolution of order 2: give a name for each"):
+        FactorizedConv(4, 4, (3, 3), dimensions=names)
 
 
-@pytest.mark.parametrize("rank", [0, -3])
-def test_a_rank_below_one_is_refused(rank):
-    with pytest.raises(NetworkError, match=rf"rank {rank} of a factorized convolution: give at least 1"):
-        FactorizedConv(4, 4, (3, 3), rank=rank)
-
-
-@pytest.mark.parametrize("rank", [0.0, -0.5, float("nan")])
-def test_a_multiple_that_is_not_positive_is_refused(rank):
-    with pytest.raises(NetworkError, match=rf"rank {rank} of a factorized convolution: a multiple .* above 0"):
-        FactorizedConv(4, 4, (3, 3), rank=rank)
-
-
-@pytest.mark.parametrize("kernel_size", [(3,), (3, 4), (0, 3), (-1, 3), (2, 3, 3), (3, 3, 3, 3)], ids=str)
-def test_a_kernel_size_must_be_two_or_three_odd_numbers(kernel_size):
-    with pytest.raises(NetworkError, match=r"kernel size \(.*: give 2 or 3 odd numbers, \(time,\) height, width"):
-        FactorizedConv(4, 4, kernel_size)
-
-
-def test_an_unknown_path_is_refused_with_the_known_ones():
-    with pytest.raises(NetworkError, match=r"path 'fast' .* choose from rule, factorized, reconstructed"):
-        FactorizedConv(4, 4, (3, 3), path="fast")
-
-
-def test_an_unknown_padding_is_refused_with_the_known_ones():
-    with pytest.raises(NetworkError, match=r"padding_mode 'reflect' .* choose from zeros, replicate"):
-        FactorizedConv(4, 4, (3, 3, 3), padding_mode="reflect")
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_layer_rebuilt_from_other_tensors_copies_them_and_keeps_what_is_trained(scheme):
+    layer = layer_of(4, 5, (3, 3), factorization=scheme, rank=RANKS[scheme][2], stride=2, path="recompute")
+    layer.factors["out"].requires_grad_(False)
+    layer.choices["somewhere"] = "factorized"
+    again = layer.with_tensors(layer.tensors).eval()
+    assert all(torch.equal(tensor, layer.tensors[name]) for name, tensor in again.tensors.items())
+    assert {name for name, tensor in again.tensors.items() if not tensor.requires_grad} == {"out"}
+    assert (again.path, again.geometry, again.choices, layer.training) == ("recompute", layer.geometry, {}, True)
+    again.factors["in"].data.zero_()
+    assert layer.factors["in"].all()
 
 
 def test_an_input_of_another_order_or_number_of_channels_is_refused():
+    with pytest.raises(NetworkError, match=r"order 1 wants \(N, 4, W\), got \(4, 5\)"):
+        FactorizedConv(4, 4, (3,))(torch.zeros(4, 5))
     with pytest.raises(NetworkError, match=r"order 2 wants \(N, 4, H, W\), got \(1, 4, 2, 5, 5\)"):
         FactorizedConv(4, 4, (3, 3))(torch.zeros(1, 4, 2, 5, 5))
     with pytest.raises(NetworkError, match=r"order 3 wants \(N, 4, T, H, W\), got \(1, 3, 2, 5, 5\)"):
         FactorizedConv(4, 4, (3, 3, 3))(torch.zeros(1, 3, 2, 5, 5))
+
+
+@pytest.mark.parametrize("path", [*PATHS, "measured"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_an_input_smaller_than_the_kernel_is_refused_on_every_path(scheme, path):
+    layer = FactorizedConv(4, 4, (3, 3, 5), factorization=scheme, padding=(1, 0, 0), dilation=(1, 2, 1), path=path)
+    text = "a kernel that spans 5 does not fit into dimension 1 with 4 positions and padding 0; give a larger input"
+    with pytest.raises(NetworkError, match=text):
+        layer(torch.zeros(1, 4, 1, 4, 5))
+    assert layer(torch.zeros(1, 4, 1, 5, 5)).shape == (1, 4, 1, 1, 1)
+    empty = FactorizedConv(4, 4, (1, 1), factorization=scheme, path=path)
+    with pytest.raises(NetworkError, match="dimension 1 with 0 positions"):
+        empty(torch.zeros(1, 4, 3, 0))
+
+
+def test_a_layer_without_channels_or_with_groups_does_not_exist():
+    with pytest.raises(NetworkError, match="from 0 to 4 channels: give at least 1 of each"):
+        FactorizedConv(0, 4, (3, 3))
+    with pytest.raises(NetworkError, match="from 4 to -1 channels"):
+        FactorizedConv(4, -1, (3, 3))
+    with pytest.raises(TypeError, match="groups"):
+        FactorizedConv(4, 4, (3, 3), groups=2)
+
+
+def test_an_unknown_factorization_or_path_is_refused_with_the_known_ones():
+    with pytest.raises(NetworkError, match=r"factorization 'svd' of a convolution: choose from cp, tucker, tt"):
+        FactorizedConv(4, 4, (3, 3), factorization="svd")
+    text = r"path 'fast' .* choose from rule, measured, factorized, reconstructed, recompute"
+    with pytest.raises(NetworkError, match=text):
+        FactorizedConv(4, 4, (3, 3), path="fast")
+    layer = FactorizedConv(4, 4, (3, 3))
+    with pytest.raises(NetworkError, match=text):
+        layer.path = "fast"
+    assert layer.path == "rule"
+
+
+def test_a_layer_with_an_inner_activation_has_no_dense_kernel():
+    layer = FactorizedConv(4, 4, (3, 3), inner_activation=True)
+    with pytest.raises(NetworkError, match="inner activation has no dense kernel"):
+        layer.dense_kernel()
+    with pytest.raises(NetworkError, match=r"path 'reconstructed': a layer with an inner activation .* use 'rule'"):
+        layer.path = "reconstructed"
+    with pytest.raises(NetworkError, match="path 'reconstructed'"):
+        FactorizedConv(4, 4, (3, 3), inner_activation=True, path="reconstructed")

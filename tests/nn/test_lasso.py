@@ -11,7 +11,12 @@ from tests.nn.oracles import aged, assert_same, images
 
 @pytest.fixture
 def network():
-    made = aged(resnet18(2, "cp", 4, stem="small"))
+    return uneven(resnet18(2, "cp", 4, stem="small"))
+
+
+def uneven(made):
+    """Give each factor column a length of its own."""
+    made = aged(made)
     with torch.no_grad():
         for layer in factorized_layers(made).values():
             for factor in layer.factors.values():
@@ -58,6 +63,38 @@ def test_normalizing_keeps_the_function_of_the_network_once_batchnorm_is_re_esti
         if hasattr(module, "eps"):
             module.eps = 1e-30
     batches = images(2, 3, 3, 20, 20)
+    reestimate_batchnorm(network, batches)
+    before = network(batches[0])
+    normalize_factors(network)
+    assert (network(batches[0]) - before).abs().max() > 1e-3
+    reestimate_batchnorm(network, batches)
+    assert_same(network(batches[0]), before, 1e-9)
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_with_an_inner_activation_what_comes_before_it_is_left_alone(order):
+    network = uneven(resnet18(order, "cp", 4, stem="small", inner_activation=True))
+    before = {name: layer.factors["in"].detach().clone() for name, layer in factorized_layers(network).items()}
+    sizes = {
+        name: layer.weights * math.prod(factor.norm(dim=0) for mode, factor in layer.factors.items() if mode != "in")
+        for name, layer in factorized_layers(network).items()
+    }
+    normalize_factors(network)
+    for name, layer in factorized_layers(network).items():
+        assert torch.equal(layer.factors["in"], before[name])
+        assert_same(layer.weights, (sizes[name] / sizes[name].square().mean().sqrt()).detach(), 1e-13)
+        for mode, factor in layer.factors.items():
+            if mode != "in":
+                assert_same(factor.norm(dim=0), torch.ones(layer.rank, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_with_an_inner_activation_the_function_is_kept_once_batchnorm_is_re_estimated(order):
+    network = uneven(resnet18(order, "cp", 4, stem="small", inner_activation=True))
+    for module in network.modules():
+        if hasattr(module, "eps"):
+            module.eps = 1e-30
+    batches = images(2, 3, 3, *[2] * (order - 2), 20, 20)
     reestimate_batchnorm(network, batches)
     before = network(batches[0])
     normalize_factors(network)
@@ -169,3 +206,27 @@ def test_a_dense_network_is_refused():
     for use in (normalize_factors, count_zeros, lambda network: ProximalStep(network, 0.1, 1.0)):
         with pytest.raises(NetworkError, match=r"LASSO acts on the weights of CP-factorized layers.* has none"):
             use(dense)
+
+
+@pytest.mark.parametrize("kind", ["tucker", "tt"])
+def test_a_network_without_lambda_is_refused_naming_a_layer(kind):
+    network = resnet18(2, kind, 4, stem="small")
+    text = rf"LASSO acts on the weights λ of CP-factorized layers; layer 'stem' is {kind}-factorized and has none"
+    for use in (normalize_factors, count_zeros, lambda network: ProximalStep(network, 0.1, 1.0)):
+        with pytest.raises(NetworkError, match=text):
+            use(network)
+    with pytest.raises(NetworkError, match=rf"layer '\(itself\)' is {kind}-factorized"):
+        count_zeros(FactorizedConv(4, 4, (3, 3), factorization=kind))
+    mixed = torch.nn.Sequential(FactorizedConv(4, 4, (3, 3)), FactorizedConv(4, 4, (3, 3), factorization=kind))
+    with pytest.raises(NetworkError, match="layer '1' is"):
+        normalize_factors(mixed)
+
+
+def test_lambda_is_connected_to_the_outputs():
+    # In tensorly-torch zero LASSO weights leave the output as it is and get no gradient.
+    for order in (1, 2, 3):
+        layer, x = FactorizedConv(4, 5, (3,) * order, rank=6), torch.randn(2, 4, *[5] * order)
+        layer(x).sum().backward()
+        assert layer.weights.grad.all()
+        layer.weights.data.zero_()
+        assert not layer(x).any()

@@ -1,15 +1,27 @@
 import copy
+import json
+import re
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hocbench.errors import NetworkError
-from hocbench.nn import FactorizedConv, convolutions, reestimate_batchnorm, resnet18, transduct
-from hocbench.nn.transduction import temporal_taps
+from hocbench.nn import (
+    FactorizedConv,
+    NetworkConfig,
+    ResNet,
+    convolutions,
+    reestimate_batchnorm,
+    resnet18,
+    transduct,
+)
+from hocbench.nn.conversion import temporal_taps
 from tests.nn.oracles import aged, assert_same, frame_by_frame, images, layer_of
 
-FORMS = [("cp", "zeros"), ("cp", "replicate"), ("dense", "zeros")]
+FORMS = [("cp", "zeros"), ("cp", "replicate"), ("tucker", "replicate"), ("tt", "zeros"), ("dense", "zeros")]
 
 
 def norms_of(network):
@@ -32,7 +44,8 @@ def test_with_centre_taps_a_clip_is_seen_frame_by_frame(kind, padding, kernel_si
 @torch.no_grad()
 def test_a_layer_with_a_centre_tap_is_the_image_layer_at_every_stride(padding_mode, path, stride):
     still = layer_of(4, 5, (3, 5), rank=6, stride=stride)
-    layer = FactorizedConv(4, 5, (3, 3, 5), rank=6, stride=stride, path=path, padding_mode=padding_mode).double()
+    options = {"stride": (1, stride, stride), "padding_mode": (padding_mode, "zeros", "zeros"), "path": path}
+    layer = FactorizedConv(4, 5, (3, 3, 5), rank=6, **options).double()
     taps = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)[:, None].expand(3, 6)
     layer.load_state_dict(still.state_dict() | {"factors.time": taps})
     clip = images(2, 4, 3, 8, 9)
@@ -59,7 +72,7 @@ def test_every_component_and_every_kernel_gets_the_taps(init):
         assert_same(layer.weight, still.weight.unsqueeze(2) * taps.reshape(3, 1, 1), 1e-14)
 
 
-@pytest.mark.parametrize("kind", ["cp", "dense"])
+@pytest.mark.parametrize("kind", ["cp", "tucker", "tt", "dense"])
 def test_everything_but_the_kernels_is_carried_over(kind):
     network = aged(resnet18(2, kind, 4, rank=0.5, stem="small", outputs=3))
     clip_network = transduct(network, 5, "ones")
@@ -70,6 +83,19 @@ def test_everything_but_the_kernels_is_carried_over(kind):
         assert torch.equal(after[name].flatten(), before[name].flatten()), name
     assert (clip_network.config.order, clip_network.config.temporal_kernel) == (3, 5)
     assert (clip_network.config.rank, clip_network.config.outputs) == (0.5, 3)
+    assert clip_network.config.kind == ("inflated" if kind == "dense" else kind)
+
+
+@pytest.mark.parametrize(("kind", "padding"), FORMS)
+@torch.no_grad()
+def test_config_and_state_rebuild_a_transducted_network(kind, padding, tmp_path):
+    inner = {} if kind == "dense" else {"inner_activation": True}
+    network = transduct(aged(resnet18(2, kind, 4, stem="small", **inner)), 5, "average", padding)
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    again = ResNet(NetworkConfig(**json.loads(json.dumps(network.config.as_dict())))).double().eval()
+    again.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    clip = images(1, 3, 3, 20, 20)
+    assert torch.equal(again(clip), network(clip))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -121,71 +147,27 @@ def test_a_still_clip_averaged_with_replicate_padding_is_the_image(kernel_size):
 
 
 def test_a_transduction_that_is_not_offered_is_refused():
-    network = resnet18(2, "cp", 4)
-    with pytest.raises(NetworkError, match="wants a network of order 2, this one has order 3"):
+    network = resnet18(2, "cp", 4, stem="small")
+    with pytest.raises(NetworkError, match="order 2, this one has order 3"):
         transduct(transduct(network))
-    for size in (0, 2, -3):
-        with pytest.raises(NetworkError, match=f"kernel size {size} must be odd"):
+    for options in ({"kernel_size": (3, 3)}, {"position": 1}):
+        with pytest.raises(NetworkError, match=r"transduct (?!.*this one has order 2)"):
+            transduct(network, **options)
+    for size in (0, 2, -3, ()):
+        with pytest.raises(NetworkError, match=f"kernel size {re.escape(str(size))} must be odd"):
             transduct(network, size)
     with pytest.raises(NetworkError, match=r"init 'random' one of .*ones.*average.*centre"):
         transduct(network, init="random")
     with pytest.raises(NetworkError, match=r"padding 'reflect' must be one of .*zeros.*replicate"):
         transduct(network, padding="reflect")
-    with pytest.raises(NetworkError, match="replicate padding is offered for factorized networks only"):
-        transduct(resnet18(2, "dense", 4), padding="replicate")
+    for size in (1, 3):
+        with pytest.raises(NetworkError, match="replicate"):
+            transduct(resnet18(2, "dense", 4, stem="small"), size, padding="replicate")
+    with pytest.raises(NetworkError, match=r"layer 'stem\.conv' is a FactorizedConv, which has no form of one order"):
+        transduct(resnet18(2, "tltorch", 4, stem="small"))
 
 
-@pytest.mark.parametrize(("order", "kind"), [(2, "cp"), (3, "cp"), (3, "dense")])
-def test_batchnorm_gets_the_mean_of_the_statistics_of_the_batches(order, kind):
-    network = aged(resnet18(order, kind, 4, stem="small"))
-    batches = images(3, 2, 3, *[2] * (order - 2), 20, 20)
-    inputs = {norm: [] for norm in norms_of(network)}
-    for norm in inputs:
-        norm.register_forward_pre_hook(lambda module, arguments: inputs[module].append(arguments[0]))
-    reestimate_batchnorm(network, iter(batches))
-    axes = (0, *range(2, order + 2))
-    for norm, seen in inputs.items():
-        assert len(seen) == norm.num_batches_tracked == 3
-        assert_same(norm.running_mean, torch.stack([x.mean(axes) for x in seen]).mean(0))
-        # torch keeps unbiased variances.
-        assert_same(norm.running_var, torch.stack([x.var(axes) for x in seen]).mean(0))
-    # Each layer is fed by layers normalised with the statistics of their batch.
-    first, second = inputs[network.stem_norm][0], inputs[network.layer1[0].norm1][0]
-    normalised = nn.functional.batch_norm(
-        first, None, None, network.stem_norm.weight, network.stem_norm.bias, training=True
-    )
-    assert_same(second, network.layer1[0].conv1(torch.relu(normalised)))
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_re_estimation_changes_running_statistics_only(training):
-    network = aged(resnet18(2, "cp", 4, stem="small")).train(training)
-    network.layer2.train(not training)
-    network.layer3[0].norm1.momentum = 0.3
-    modes, momenta = [m.training for m in network.modules()], [norm.momentum for norm in norms_of(network)]
-    before = copy.deepcopy(network.state_dict())
-    reestimate_batchnorm(network, [images(2, 3, 20, 20)])
-    assert [m.training for m in network.modules()] == modes
-    assert [norm.momentum for norm in norms_of(network)] == momenta
-    assert all(parameter.grad is None for parameter in network.parameters())
-    for name, value in network.state_dict().items():
-        is_statistic = name.endswith(("running_mean", "running_var", "num_batches_tracked"))
-        assert torch.equal(value, before[name]) != is_statistic, name
-
-
-def test_re_estimation_forgets_what_was_there():
-    network = aged(resnet18(2, "cp", 4, stem="small"))
-    batches = images(2, 2, 3, 20, 20)
-    reestimate_batchnorm(network, images(4, 2, 3, 20, 20))
-    reestimate_batchnorm(network, batches)
-    once = copy.deepcopy(network.state_dict())
-    reestimate_batchnorm(network, batches)
-    assert all(torch.equal(once[name], value) for name, value in network.state_dict().items())
-
-
-def test_re_estimation_without_batches_is_refused_and_changes_nothing():
-    network = aged(resnet18(2, "cp", 4, stem="small"))
-    before = copy.deepcopy(network.state_dict())
-    with pytest.raises(NetworkError, match="re-estimating BatchNorm needs at least one batch"):
-        reestimate_batchnorm(network, iter([]))
-    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+def test_kernel_sizes_of_numpy_are_numbers_too():
+    network = transduct(resnet18(2, "cp", 4, stem="small"), np.int64(3))
+    assert network.stem.kernel_size == (3, 3, 3)
+    assert json.loads(json.dumps(network.config.as_dict()))["temporal_kernel"] == 3

@@ -1,0 +1,148 @@
+"""What a factorization of a convolution kernel offers to the layer."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Literal
+
+from torch import Tensor
+
+from hocbench.errors import NetworkError
+from hocbench.nn.contraction import Planes
+from hocbench.nn.geometry import Geometry
+
+Rank = Literal["same"] | int | float | tuple[int, ...]
+# Modes of the kernel in the order out, in, then the dimensions convolved, with their sizes.
+Sizes = Mapping[str, int]
+Tensors = Mapping[str, Tensor]
+Activation = Callable[[Planes], Planes]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Multiply-adds of the ways to apply a kernel.
+
+    Attributes
+    ----------
+    chain : int
+        One contraction after the other, for the whole input.
+    executed : int
+        The same with channels rounded up to the width of a vector unit: with few channels its lanes idle.
+    dense : int
+        One dense convolution of the whole input.
+    rebuild : int
+        Making the dense kernel from the factors, once.
+    """
+
+    chain: int
+    executed: int
+    dense: int
+    rebuild: int
+
+
+class Factorization(ABC):
+    """A way to write a kernel ``(out, in, *kernel_size)`` by smaller tensors, which carry the names of its modes."""
+
+    name: str
+    # The tensor beside the factors, if there is one.
+    core_name: str | None
+
+    @abstractmethod
+    def resolve_rank(self, rank: Rank, sizes: Sizes) -> int | tuple[int, ...]:
+        """Turn a rank as the user writes it into numbers; "same" matches the parameters of the dense kernel."""
+
+    @abstractmethod
+    def shapes(self, rank: Any, sizes: Sizes) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each tensor."""
+
+    @abstractmethod
+    def rank_of(self, tensors: Tensors) -> int | tuple[int, ...]:
+        """Read the rank off the tensors."""
+
+    @abstractmethod
+    def initial(self, rank: Any, sizes: Sizes) -> dict[str, Tensor]:
+        """Draw tensors whose kernel entries have the variance 2 / (in · ΠK) of a He-initialised one."""
+
+    @abstractmethod
+    def first_rank(self, rank: Any) -> int:
+        """Return the channels behind the first projection."""
+
+    @abstractmethod
+    def kernel(self, tensors: Tensors, sizes: Sizes) -> Tensor:
+        """Rebuild the dense kernel, shape ``(out, in, *kernel_size)``."""
+
+    @abstractmethod
+    def convolve(
+        self, x: Planes, tensors: Tensors, geometry: Geometry, activation: Activation, bias: Tensor | None
+    ) -> Planes:
+        """Contract one tensor after the other; ``activation`` comes after the first projection."""
+
+    @abstractmethod
+    def multiply_adds(self, rank: Any, sizes: Sizes, before: Sequence[int], after: Sequence[int]) -> tuple[int, int]:
+        """Count chain and rebuilding for one sample of ``before`` positions in and ``after`` positions out."""
+
+    @abstractmethod
+    def add_mode(self, tensors: Tensors, sizes: Sizes, name: str, taps: Tensor) -> dict[str, Tensor]:
+        """Make the tensors of a kernel with one mode more, each old entry times ``taps`` along it.
+
+        Parameters
+        ----------
+        tensors : mapping
+            Of the smaller kernel.
+        sizes : mapping
+            Of the larger kernel; the place of ``name`` is where the mode goes.
+        name : str
+            The new mode.
+        taps : Tensor, shape (k,)
+            Its first values.
+        """
+
+    @abstractmethod
+    def decompose(self, kernel: Tensor, rank: Any, seed: int, iterations: int) -> list[Tensor]:
+        """Approximate a dense kernel by tensorly; the tensors in the order of `shapes`."""
+
+
+def positive_multiple(rank: Rank) -> float | None:
+    """Return the multiple of "same" that a rank means, None for explicit numbers.
+
+    Raises
+    ------
+    NetworkError
+        If a number is below 1, or a multiple not positive.
+    """
+    if isinstance(rank, str):
+        if rank != "same":
+            raise NetworkError(f"rank {rank!r} of a factorized convolution: give 'same', a multiple of it or a number")
+        return 1.0
+    if isinstance(rank, Integral) and not isinstance(rank, bool):
+        if rank < 1:
+            raise NetworkError(f"rank {rank} of a factorized convolution: give at least 1, a multiple or 'same'")
+        return None
+    if isinstance(rank, tuple | list):
+        return None
+    if isinstance(rank, bool) or not isinstance(rank, Real) or not 0 < float(rank) < float("inf"):
+        raise NetworkError(f"rank {rank!r} of a factorized convolution: a multiple of 'same' must be above 0")
+    return float(rank)
+
+
+def check_ranks(rank: Sequence[int], wanted: Sequence[str], name: str) -> tuple[int, ...]:
+    """Check one rank per place.
+
+    Raises
+    ------
+    NetworkError
+        If there are more or fewer, or one is not a positive whole number.
+    """
+    whole = all(isinstance(each, Integral) and not isinstance(each, bool) and each >= 1 for each in rank)
+    if len(rank) != len(wanted) or not whole:
+        raise NetworkError(
+            f"rank {tuple(rank)} of a {name} convolution: give {len(wanted)} numbers of at least 1, "
+            f"for {', '.join(wanted)}"
+        )
+    return tuple(int(each) for each in rank)
+
+
+def matched_sizes(sizes: Sizes) -> dict[str, int]:
+    """Leave out time at order 3: a clip layer has the ranks of the image layer it can be transducted from."""
+    return {name: size for name, size in sizes.items() if name != "time" or len(sizes) < 5}

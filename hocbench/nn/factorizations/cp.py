@@ -1,0 +1,98 @@
+"""Canonical polyadic kernels: a sum of R rank-one terms (section 3 of the paper)."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hocbench.errors import NetworkError
+from hocbench.nn.contraction import Planes, convolve_lead, convolve_planes, cp_kernel, pointwise, unit_columns
+from hocbench.nn.factorizations.contract import (
+    Activation,
+    Factorization,
+    Rank,
+    Sizes,
+    Tensors,
+    matched_sizes,
+    positive_multiple,
+)
+from hocbench.nn.geometry import Geometry
+
+
+class CP(Factorization):
+    """``[[λ; U_out, U_in, U_K1 ... U_KN]]``: ``weights`` λ of shape (R,), one factor (size, R) per mode."""
+
+    name = "cp"
+    core_name = "weights"
+
+    def resolve_rank(self, rank: Rank, sizes: Sizes) -> int:
+        """Return R; "same" is round(Πsizes / Σsizes), λ not counted."""
+        multiple = positive_multiple(rank)
+        if isinstance(rank, tuple | list):
+            raise NetworkError(f"rank {tuple(rank)} of a CP convolution: give one number, a multiple or 'same'")
+        if multiple is None:
+            return int(rank)
+        matched = matched_sizes(sizes)
+        return max(1, round(multiple * math.prod(matched.values()) / sum(matched.values())))
+
+    def shapes(self, rank: int, sizes: Sizes) -> dict[str, tuple[int, ...]]:
+        """Return λ and one matrix per mode."""
+        return {"weights": (rank,), **{name: (size, rank) for name, size in sizes.items()}}
+
+    def rank_of(self, tensors: Tensors) -> int:
+        """Return R."""
+        return tensors["weights"].numel()
+
+    def first_rank(self, rank: int) -> int:
+        """Return R."""
+        return rank
+
+    def initial(self, rank: int, sizes: Sizes) -> dict[str, Tensor]:
+        """Draw columns on the unit sphere; λ² = 2·out / R then gives the variance."""
+        weights = torch.full((rank,), math.sqrt(2 * sizes["out"] / rank))
+        return {"weights": weights, **{name: unit_columns(size, rank) for name, size in sizes.items()}}
+
+    def kernel(self, tensors: Tensors, sizes: Sizes) -> Tensor:
+        """Sum the rank-one terms."""
+        return cp_kernel(tensors["weights"], [tensors[name] for name in sizes])
+
+    def convolve(
+        self, x: Planes, tensors: Tensors, geometry: Geometry, activation: Activation, bias: Tensor | None
+    ) -> Planes:
+        """Project, convolve each plane by one depthwise kernel that also carries λ, then the lead, project."""
+        *lead, last = list(tensors)[3:]
+        height = lead.pop() if lead else None
+        plane = tensors["weights"] * tensors[last].unsqueeze(0)
+        plane = plane * tensors[height].unsqueeze(1) if height else plane
+        rank = plane.shape[-1]
+        z = activation(pointwise(x, tensors["in"].t()))
+        z = convolve_planes(z, plane.permute(2, 0, 1).unsqueeze(1), geometry, groups=rank)
+        if lead:
+            z = convolve_lead(z, tensors[lead[0]].t().unsqueeze(1), geometry, groups=rank)
+        return pointwise(z, tensors["out"], bias)
+
+    def multiply_adds(self, rank: int, sizes: Sizes, before: Sequence[int], after: Sequence[int]) -> tuple[int, int]:
+        """Count the published chain: one 1-D convolution per dimension in turn, each stride shrinks what follows."""
+        modes = list(sizes)[2:]
+        chain = sizes["in"] * math.prod(before)
+        for d, mode in enumerate(modes):
+            chain += sizes[mode] * math.prod(after[: d + 1]) * math.prod(before[d + 1 :])
+        chain += sizes["out"] * math.prod(after)
+        return rank * chain, rank * math.prod(sizes.values())
+
+    def add_mode(self, tensors: Tensors, sizes: Sizes, name: str, taps: Tensor) -> dict[str, Tensor]:
+        """Give each component the same new filter."""
+        factor = taps.unsqueeze(1).repeat(1, self.rank_of(tensors))
+        return {"weights": tensors["weights"], **{mode: factor if mode == name else tensors[mode] for mode in sizes}}
+
+    def decompose(self, kernel: Tensor, rank: int, seed: int, iterations: int) -> list[Tensor]:
+        """Alternate least squares from a random start; an SVD start asks for R × R matrices of the unfolded kernel."""
+        from tensorly import backend_context
+        from tensorly.decomposition import parafac
+
+        with backend_context("pytorch", local_threadsafe=True):
+            weights, factors = parafac(
+                kernel, rank, n_iter_max=iterations, init="random", random_state=seed, normalize_factors=True
+            )
+        return [weights, *factors]

@@ -1,0 +1,176 @@
+"""Kernel size, stride, padding and dilation of a convolution, checked once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Literal
+
+from torch import Tensor
+from torch.nn import functional
+
+from hocbench.errors import NetworkError
+
+PADDING_MODES = ("zeros", "replicate")
+PaddingMode = Literal["zeros", "replicate"]
+# From the last dimension backwards: a 1-D layer has a width, a 2-D one a height as well.
+DIMENSIONS = ("time", "height", "width")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a kernel is applied, one entry per dimension of the convolution.
+
+    Attributes
+    ----------
+    kernel_size, stride, padding, dilation : tuple of int
+        As in torch; padding is on each side.
+    padding_mode : tuple of {"zeros", "replicate"}
+        What stands beyond the two ends of a dimension.
+    """
+
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding_mode: tuple[str, ...]
+
+    @property
+    def order(self) -> int:
+        """Number of dimensions convolved."""
+        return len(self.kernel_size)
+
+    def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Return the positions per dimension of the output for an input of ``size`` positions.
+
+        Raises
+        ------
+        NetworkError
+            If the kernel does not fit even once, or an empty dimension would have to be replicated.
+        """
+        result = []
+        for d, n in enumerate(size):
+            span = self.dilation[d] * (self.kernel_size[d] - 1) + 1
+            if n == 0 or n + 2 * self.padding[d] < span:
+                raise NetworkError(
+                    f"convolution over {tuple(size)} positions: a kernel that spans {span} does not fit into dimension "
+                    f"{d} with {n} positions and padding {self.padding[d]}; give a larger input or more padding"
+                )
+            result.append((n + 2 * self.padding[d] - span) // self.stride[d] + 1)
+        return tuple(result)
+
+    def only(self, dimension: int) -> "Geometry":
+        """Return the geometry of a kernel that extends along one dimension alone."""
+
+        def keep(values: tuple, other: int | str) -> tuple:
+            return tuple(value if d == dimension else other for d, value in enumerate(values))
+
+        return Geometry(
+            keep(self.kernel_size, 1),
+            keep(self.stride, 1),
+            keep(self.padding, 0),
+            keep(self.dilation, 1),
+            keep(self.padding_mode, "zeros"),
+        )
+
+    def insert(self, position: int, kernel_size: int, padding_mode: str) -> "Geometry":
+        """Add a dimension that is not strided and keeps its length; ``kernel_size`` is odd."""
+
+        def put(values: tuple, value: int | str) -> tuple:
+            return (*values[:position], value, *values[position:])
+
+        return Geometry(
+            put(self.kernel_size, kernel_size),
+            put(self.stride, 1),
+            put(self.padding, kernel_size // 2),
+            put(self.dilation, 1),
+            put(self.padding_mode, padding_mode),
+        )
+
+
+def make_geometry(
+    kernel_size: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: Literal["same"] | int | Sequence[int] = "same",
+    dilation: int | Sequence[int] = 1,
+    padding_mode: str | Sequence[str] = "zeros",
+) -> Geometry:
+    """Check and complete what a user gives.
+
+    Parameters
+    ----------
+    kernel_size : sequence of int
+        One to three numbers.
+    stride, dilation : int or sequence of int
+        One number for all dimensions, or one each.
+    padding : "same", int or sequence of int
+        "same" is dilation·(kernel-1)/2 on each side, so that ``ceil(in / stride)`` positions come out.
+    padding_mode : {"zeros", "replicate"} or sequence of them
+        One for all dimensions, or one each.
+
+    Raises
+    ------
+    NetworkError
+        For every other value.
+    """
+    kernel = tuple(kernel_size) if isinstance(kernel_size, Sequence) else ()
+    if not 1 <= len(kernel) <= 3 or not all(_is_whole(k) and k >= 1 for k in kernel):
+        raise NetworkError(
+            f"kernel size {kernel_size} of a convolution: give one to three positive numbers, for example (3, 3)"
+        )
+    kernel = tuple(int(k) for k in kernel)
+    steps = _per_dimension("stride", stride, len(kernel), 1)
+    spacing = _per_dimension("dilation", dilation, len(kernel), 1)
+    if isinstance(padding, str):
+        if padding != "same":
+            raise NetworkError(
+                f"padding {padding!r} of a convolution: give 'same', a number or one number per dimension"
+            )
+        if any(k % 2 == 0 for k in kernel):
+            raise NetworkError(f"kernel size {kernel}: padding 'same' wants odd numbers; give the padding in numbers")
+        pads = tuple(d * (k // 2) for d, k in zip(spacing, kernel, strict=True))
+    else:
+        pads = _per_dimension("padding", padding, len(kernel), 0)
+    modes = (padding_mode,) * len(kernel) if isinstance(padding_mode, str) else tuple(padding_mode or ())
+    if len(modes) != len(kernel) or any(mode not in PADDING_MODES for mode in modes):
+        raise NetworkError(f"padding_mode {padding_mode!r} of a convolution: choose from {', '.join(PADDING_MODES)}")
+    return Geometry(kernel, steps, pads, spacing, modes)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _per_dimension(name: str, value: int | Sequence[int], order: int, least: int) -> tuple[int, ...]:
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * order
+    if len(values) != order or not all(_is_whole(v) and v >= least for v in values):
+        raise NetworkError(
+            f"{name} {value!r} of a convolution of order {order}: give a number of at least {least}, or {order} of them"
+        )
+    return tuple(int(v) for v in values)
+
+
+def pad_replicated(x: Tensor, padding: Sequence[int], modes: Sequence[str]) -> tuple[Tensor, tuple[int, ...]]:
+    """Lay down the edge positions where that is asked for.
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, C, ...)
+        Its last ``len(padding)`` dimensions are padded.
+    padding : sequence of int
+        On each side, per dimension.
+    modes : sequence of {"zeros", "replicate"}
+        Per dimension.
+
+    Returns
+    -------
+    Tensor, tuple of int
+        The padded tensor, and the zero padding that is left to the convolution.
+    """
+    copied = [pad if mode == "replicate" else 0 for pad, mode in zip(padding, modes, strict=True)]
+    if any(copied) and x.numel():
+        # torch counts pairs of paddings from the last dimension.
+        x = functional.pad(x, [pad for pad in reversed(copied) for _ in range(2)], mode="replicate")
+    elif any(copied):
+        x = functional.pad(x, [pad for pad in reversed(copied) for _ in range(2)])
+    left = tuple(pad - done for pad, done in zip(padding, copied, strict=True))
+    return x, left

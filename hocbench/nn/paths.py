@@ -1,0 +1,170 @@
+"""How a factorized convolution is computed: by a fixed rule, or by what was measured to be fastest."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from hocbench.errors import NetworkError
+from hocbench.nn.factorizations import Cost
+
+if TYPE_CHECKING:
+    from hocbench.nn.factorized import FactorizedConv
+
+# What "rule" and "measured" choose between.
+MEASURED = ("factorized", "reconstructed")
+COMPUTED = (*MEASURED, "recompute")
+PATHS = ("rule", "measured", *COMPUTED)
+# Vector units of CPUs work on so many float32 at once, however few channels there are.
+LANES = 8
+# Below four positions per component, rebuilding the dense kernel costs more than it saves (measured, 2-D).
+DENSE_PER_REBUILD = 4
+# A dense convolution runs near peak speed, the depthwise part of the chain does not (measured).
+DENSE_PER_CHAIN = 2
+ROUNDS = 5
+
+
+def check_path(path: str) -> None:
+    """Refuse a path that does not exist.
+
+    Raises
+    ------
+    NetworkError
+        Naming those that do.
+    """
+    if path not in PATHS:
+        raise NetworkError(f"path {path!r} of a factorized convolution: choose from {', '.join(PATHS)}")
+
+
+def padded(channels: int) -> int:
+    """Round a number of channels up to what a vector unit does at once."""
+    return -(-channels // LANES) * LANES
+
+
+def rule_path(cost: Cost, temporal_only: bool) -> str:
+    """Decide by counts alone whether to rebuild the dense kernel and convolve once.
+
+    The same counts give the same answer on every machine, so that a training run is reproducible.
+
+    Parameters
+    ----------
+    cost : Cost
+        Multiply-adds for the whole batch.
+    temporal_only : bool
+        Whether the temporal factor alone is trained: its gradient is far cheaper than that of a dense kernel.
+
+    Returns
+    -------
+    {"factorized", "reconstructed"}
+        For a CP kernel of rank R, the dense convolution costs 4 times the rebuilding at 4·R output positions.
+    """
+    pays = cost.dense > DENSE_PER_REBUILD * cost.rebuild and cost.dense < DENSE_PER_CHAIN * cost.executed
+    return "reconstructed" if pays and not temporal_only else "factorized"
+
+
+def situation(x: Tensor, training: bool) -> str:
+    """Write down all that a measured choice depends on."""
+    shape = "x".join(map(str, x.shape))
+    mode = "training" if training else "inference"
+    dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+    device = torch.cuda.get_device_name(x.device) if x.device.type == "cuda" else x.device.type
+    return f"{shape} {str(dtype).removeprefix('torch.')} {device} {torch.get_num_threads()} threads {mode}"
+
+
+def fastest(candidates: dict[str, Callable[[], None]], device: torch.device, rounds: int = ROUNDS) -> str:
+    """Run the candidates in turn, A B A B, and return the one with the smallest median time.
+
+    Parameters
+    ----------
+    candidates : dict of str to callable
+        What to run.
+    device : device
+        CPU time is taken on a CPU, events on a GPU.
+    rounds : int
+        Runs of each behind one to warm up.
+    """
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for turn in range(rounds + 1):
+        for name, run in candidates.items():
+            seconds = elapsed(run, device)
+            if turn:
+                times[name].append(seconds)
+    return min(times, key=lambda name: statistics.median(times[name]))
+
+
+def elapsed(run: Callable[[], None], device: torch.device) -> float:
+    """Return the seconds of CPU time, or of GPU time between two events, that a call takes."""
+    if device.type == "cuda":
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) / 1000
+    started = time.process_time()
+    run()
+    return time.process_time() - started
+
+
+def layer_choices(network: nn.Module) -> dict[str, dict[str, str]]:
+    """Collect the measured paths of a network: layer, situation, path."""
+    return {name: dict(layer.choices) for name, layer in _measuring(network).items() if layer.choices}
+
+
+def save_choices(network: nn.Module, file: Path) -> None:
+    """Write the measured paths of a network as JSON."""
+    part = file.with_name(f".{file.name}.part")
+    part.write_text(json.dumps(layer_choices(network), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    part.replace(file)
+
+
+def load_choices(network: nn.Module, file: Path) -> None:
+    """Take over measured paths, so that nothing is timed again in the same situations.
+
+    Raises
+    ------
+    NetworkError
+        If the file cannot be read, or names a layer or path that the network does not have; nothing is taken over then.
+    """
+    try:
+        choices = json.loads(file.read_text(encoding="utf-8"))
+        pairs = [(layer, dict(known)) for layer, known in choices.items()]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise NetworkError(f"{file} holds no measured paths ({error}); write it with save_choices") from None
+    layers = _measuring(network)
+    for name, known in pairs:
+        if name not in layers:
+            raise NetworkError(f"{file}: layer {name!r} is not a factorized layer of this network; measure it anew")
+        for path in known.values():
+            if path not in COMPUTED:
+                raise NetworkError(f"{file}: layer {name!r} has the path {path!r}; choose from {', '.join(COMPUTED)}")
+            if path == "reconstructed" and layers[name].inner_norm is not None:
+                raise NetworkError(f"{file}: layer {name!r} has the path {path!r}, but an inner activation; remove it")
+    for name, known in pairs:
+        layers[name].choices.update(known)
+
+
+def set_path(network: nn.Module, path: str) -> None:
+    """Set how every factorized layer of a network is computed.
+
+    Layers with an inner activation have no reconstructed path; there the other paths apply.
+
+    Raises
+    ------
+    NetworkError
+        If the path is unknown.
+    """
+    check_path(path)
+    for layer in _measuring(network).values():
+        layer.path = "factorized" if path == "reconstructed" and layer.inner_norm is not None else path
+
+
+def _measuring(network: nn.Module) -> dict[str, "FactorizedConv"]:
+    from hocbench.nn.factorized import FactorizedConv
+
+    return {name: module for name, module in network.named_modules() if isinstance(module, FactorizedConv)}
