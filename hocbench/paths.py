@@ -16,7 +16,7 @@ EVALUATION_FILES = (
     "timelines.parquet",
     "metrics.json",
 )
-TABLES = ("affectnet", "sewa", "afew_va", "parameters", "differences")
+TABLES = ("affectnet", "sewa", "afew_va", "parameters", "conventions", "ranks", "special_cases", "differences")
 FIGURES = ("sparsity", "learning_curves", "score_parameters", "timelines")
 
 

@@ -13,6 +13,7 @@ from hocbench.plan import VIDEO_DATASETS
 AXES_COLUMNS = ["dataset", "method", "stage", "kind", "order", "rank", "lasso", "seed", "fold", "run", "label"]
 SPARSITY_COLUMNS = [
     *("dataset", "lasso", "rank", "seed", "block", "components", "zeros", "zero_share", "label"),
+    *("layer_ranks", "layer_effective_ranks", "parameters", "removed", "network_parameters"),
 ]
 COUNT_COLUMNS = [*AXES_COLUMNS, "part", "status", "frames", "scored"]
 TIMELINE_COLUMNS = ["dataset", "method", "seed", "clip", "frame", "target", "truth", "prediction"]
@@ -80,7 +81,9 @@ def sparsity(runs: Sequence[Run]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `SPARSITY_COLUMNS`. Of several folds the first is shown.
+        `SPARSITY_COLUMNS`. Of several folds the first is shown. layer_ranks and layer_effective_ranks are those of
+        the block's layers, joined by "+"; parameters are those of its factorized layers, removed those of its zero
+        components, network_parameters those of the whole network.
     """
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     first_folds: dict[tuple[Any, ...], int] = {}
@@ -97,13 +100,29 @@ def sparsity(runs: Sequence[Run]) -> pd.DataFrame:
             if layer["kind"] != "cp":
                 continue
             names = dict(zip(("dataset", "lasso", "rank", "seed"), key, strict=True))
-            empty = names | {"block": str(layer["block"]), "components": 0, "zeros": 0, "label": run.label}
+            empty = names | dict.fromkeys(("components", "zeros", "parameters", "removed"), 0)
+            empty |= {"block": str(layer["block"]), "label": run.label, "layer_ranks": "", "layer_effective_ranks": ""}
+            empty["network_parameters"] = run.cost["parameters"]
             row = rows.setdefault((*key, layer["block"]), empty)
-            row["components"] += int(layer["rank"])
-            row["zeros"] += int(layer["zeros"])
+            _add_layer(row, layer, _component_size(layer, run.network["config"]))
     for row in rows.values():
         row["zero_share"] = share(row["zeros"], row["components"])
     return sorted_table(list(rows.values()), SPARSITY_COLUMNS)
+
+
+def _component_size(layer: dict[str, Any], config: dict[str, Any]) -> int:
+    """Count the parameters of one component: its λ, a column of each factor, two of an inner BatchNorm."""
+    size = 1 + layer["in_channels"] + layer["out_channels"] + sum(layer["kernel_size"])
+    return int(size + (2 if config.get("inner_activation") else 0))
+
+
+def _add_layer(row: dict[str, Any], layer: dict[str, Any], size: int) -> None:
+    rank, zeros = int(layer["rank"]), int(layer["zeros"])
+    for column, number in (("layer_ranks", rank), ("layer_effective_ranks", rank - zeros)):
+        row[column] += f"{'+' if row[column] else ''}{number}"
+    sums = {"components": rank, "zeros": zeros, "parameters": rank * size, "removed": zeros * size}
+    for column, number in sums.items():
+        row[column] += number
 
 
 def choose_clips(frames: pd.DataFrame, count: int) -> list[str]:

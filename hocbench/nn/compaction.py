@@ -43,8 +43,8 @@ def compact(network: Network) -> Network:
             smaller.set_submodule(name, done[id(module)])
     config = config_of(network)
     if config is not None:
-        ranks = {name: smaller.get_submodule(name).rank for name in layers}
-        smaller.config = replace(config, ranks=ranks)
+        ranks = {name: done[id(layer)].rank for name, layer in layers.items()}
+        smaller.config = replace(config, ranks=ranks)  # type: ignore[assignment]
     return smaller
 
 

@@ -147,7 +147,7 @@ def factorize(
     if not fits:
         raise NetworkError("factorize: the network has no dense convolution to factorize")
     if config is not None:
-        result.config = config.factorized(factorization, rank, pointwise)
+        result.config = config.factorized(factorization, rank, pointwise)  # type: ignore[assignment]
     return result, fits
 
 

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from numbers import Integral
 from typing import Literal
 
 import torch
@@ -53,7 +52,7 @@ def transduct(
         If the network has too many dimensions already, a layer cannot be transducted, the kernel is even, or an
         option is unknown.
     """
-    kernels = (int(kernel_size),) if isinstance(kernel_size, Integral) else tuple(kernel_size)
+    kernels = tuple(kernel_size) if isinstance(kernel_size, Sequence) else (int(kernel_size),)
     if not kernels or any(k < 1 or k % 2 == 0 for k in kernels) or init not in INITS:
         raise NetworkError(f"transduct: kernel size {kernel_size} must be odd and init {init!r} one of {INITS}")
     if padding not in PADDING_MODES:

@@ -1,25 +1,24 @@
-"""Parameter counts at the paper's size beside the published ones."""
+"""Parameter counts at the paper's size beside the published ones, and what LASSO left in the trained networks."""
 
-from functools import cache
-from importlib.resources import files
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-import torch
 
-from hocbench.nn import FactorizedConv, ResNet, convolutions, parameter_count, resnet18
+from hocbench.nn import FactorizedConv, ResNet, convolutions, parameter_count
+from hocbench.nn.rank_selection import block_of, component_size
+from hocbench.reporting.conventions import CP_2D, CP_3D, DENSE, build, read_published
+from hocbench.reporting.markdown import markdown_table, records
 
-PAPER_WIDTH = 64
 # Names of published/parameters.csv by (order, kind).
 LASSO_PREFIX = "ResNet-18 CP 3D, LASSO "
-PUBLISHED = {(2, "cp"): "ResNet-18 2D CP", (3, "cp"): "ResNet-18 CP 3D after transduction"}
-
-
-@cache
-def build(order: int, kind: str) -> ResNet:
-    """Build a network of the paper's size without memory for its weights."""
-    with torch.device("meta"):
-        return resnet18(order=order, kind=kind, width=PAPER_WIDTH, rank="same")
+PUBLISHED = {(2, "cp"): CP_2D, (3, "cp"): CP_3D}
+# Columns of sparsity.csv that `rank_report` needs beside the old ones.
+SIZE_COLUMNS = ("layer_ranks", "layer_effective_ranks", "parameters", "removed", "network_parameters")
+RANK_COLUMNS = [
+    *("dataset", "rank", "lasso", "block", "components", "effective_rank", "layers", "removed", "removed_of_all"),
+    *("removed_of_factorized", "zero_share", "seeds", "label"),
+]
 
 
 def removed_parameters(network: ResNet, zero_share: dict[str, float]) -> tuple[int, int, int]:
@@ -41,10 +40,8 @@ def removed_parameters(network: ResNet, zero_share: dict[str, float]) -> tuple[i
     for name, layer in convolutions(network):
         if not isinstance(layer, FactorizedConv):
             continue
-        block = name.rsplit(".", 1)[0] if "." in name else name
-        # λ itself counts as one parameter of a component.
-        size = 1 + sum(factor.shape[0] for factor in layer.factors.values())
-        gone = round(zero_share.get(block, 0.0) * layer.rank)
+        size = component_size(layer)
+        gone = round(zero_share.get(block_of(name), 0.0) * layer.rank)
         removed += gone * size
         components += gone
         factorized += layer.rank * size
@@ -65,19 +62,15 @@ def parameter_table(sparsity: pd.DataFrame) -> pd.DataFrame:
         Columns network, lasso, parameters, published_millions, status, removed_share, removed_factorized, zero_share,
         label; NaN where a number does not exist.
     """
-    with (files("hocbench.published") / "parameters.csv").open(encoding="utf-8") as file:
-        published = pd.read_csv(file).set_index("network")
+    published = read_published()
     label = str(sparsity["label"].iloc[0]) if len(sparsity) else ""
     rows: list[dict[str, Any]] = []
     for order, kind, name in ((2, "dense", "dense 2-D"), (2, "cp", "CP 2-D"), (3, "cp", "CP 3-D, transducted")):
         key = PUBLISHED.get((order, kind))
         rows.append({"network": name, "parameters": parameter_count(build(order, kind))} | _published(published, key))
     rows += _lasso_rows(sparsity, published)
-    rows.append(
-        {"network": "dense 3-D", "parameters": parameter_count(build(3, "dense"))}
-        | _published(published, "dense 3D ResNet-18")
-    )
-    rows.append({"network": "(2+1)-D, published only"} | _published(published, "(2+1)D ResNet-18"))
+    for kind, (name, key) in DENSE.items():
+        rows.append({"network": name, "parameters": parameter_count(build(3, kind))} | _published(published, key))
     columns = [
         "network", "lasso", "parameters", "published_millions", "status", "removed_share", "removed_factorized",
         "zero_share",
@@ -85,14 +78,13 @@ def parameter_table(sparsity: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=columns).assign(label=label)
 
 
-def _lasso_rows(sparsity: pd.DataFrame, published: pd.DataFrame) -> list[dict[str, Any]]:
+def _lasso_rows(sparsity: pd.DataFrame, published: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Make a row for every LASSO weight that was swept or published."""
     network = build(3, "cp")
     total = parameter_count(network)
     ranks = sum(layer.rank for _, layer in convolutions(network) if isinstance(layer, FactorizedConv))
     swept = {float(str(lasso)): rows for lasso, rows in sparsity[sparsity["lasso"] > 0].groupby("lasso")}
-    names = [str(name) for name in published.index]
-    known = [float(name.removeprefix(LASSO_PREFIX)) for name in names if name.startswith(LASSO_PREFIX)]
+    known = [float(name.removeprefix(LASSO_PREFIX)) for name in published if name.startswith(LASSO_PREFIX)]
     rows = []
     for lasso in sorted({*swept, *known}):
         row: dict[str, Any] = {"network": "CP 3-D, published only", "lasso": lasso}
@@ -108,8 +100,102 @@ def _lasso_rows(sparsity: pd.DataFrame, published: pd.DataFrame) -> list[dict[st
     return rows
 
 
-def _published(table: pd.DataFrame, name: str | None) -> dict[str, Any]:
-    if name is None or name not in table.index:
-        return {"published_millions": float("nan"), "status": ""}
-    row: Any = table.loc[name]
-    return {"published_millions": float(row["published_millions"]), "status": str(row["status"])}
+def _published(published: dict[str, dict[str, Any]], name: str | None) -> dict[str, Any]:
+    row = published.get(name or "", {"published_millions": float("nan"), "status": ""})
+    return {column: row[column] for column in ("published_millions", "status")}
+
+
+def rank_report(sparsity: pd.DataFrame) -> pd.DataFrame:
+    """Say what LASSO left of each residual block of the networks as trained, and of each network.
+
+    Parameters
+    ----------
+    sparsity : DataFrame
+        ``sparsity.csv`` of an evaluation.
+
+    Returns
+    -------
+    DataFrame
+        `RANK_COLUMNS`, a row per dataset, rank, LASSO weight and block, and one for "all". Numbers are means over
+        seeds: components and effective_rank (those with λ ≠ 0); layers, "effective/components" of each layer of the
+        block; removed, the parameters of the rest; removed_of_all and removed_of_factorized, as a share of all
+        parameters of the network and of the block's factorized ones; zero_share, of the block's λ. No rows if the
+        evaluation was made before these columns were recorded.
+    """
+    rows: list[dict[str, Any]] = []
+    swept = sparsity[sparsity["lasso"] > 0] if set(SIZE_COLUMNS) <= set(sparsity.columns) else sparsity.iloc[:0]
+    for (dataset, rank, lasso), network in swept.groupby(["dataset", "rank", "lasso"]):
+        shared = {"dataset": dataset, "rank": rank, "lasso": lasso, "label": network["label"].iloc[0]}
+        for block, own in network.groupby("block", sort=False):
+            rows.append(shared | {"block": block, "layers": _layer_text(own)} | _means(own))
+        per_seed = network.groupby("seed")
+        whole = per_seed[["components", "zeros", "parameters", "removed"]].sum()
+        whole["network_parameters"] = per_seed["network_parameters"].first()
+        rows.append(shared | {"block": "all", "layers": ""} | _means(whole))
+    table = pd.DataFrame(rows, columns=RANK_COLUMNS)
+    place = table["block"].map(lambda block: (block == "all") - (block == "stem"))
+    table = table.assign(place=place).sort_values(["dataset", "rank", "lasso", "place", "block"], ignore_index=True)
+    return table[RANK_COLUMNS]
+
+
+def _means(seeds: pd.DataFrame) -> dict[str, float]:
+    """Average over the rows of one block, a row per seed."""
+    components, zeros, parameters, removed, everything = (
+        float(seeds[column].mean()) for column in ("components", "zeros", "parameters", "removed", "network_parameters")
+    )
+    means = {"components": components, "effective_rank": components - zeros, "removed": removed, "seeds": len(seeds)}
+    return means | {
+        "removed_of_all": removed / everything,
+        "removed_of_factorized": removed / parameters,
+        "zero_share": zeros / components,
+    }
+
+
+def _layer_text(seeds: pd.DataFrame) -> str:
+    ranks, effective = (
+        [[float(part) for part in str(text).split("+")] for text in seeds[column]]
+        for column in ("layer_ranks", "layer_effective_ranks")
+    )
+    return " + ".join(
+        f"{_mean(left):g}/{_mean(all_of_it):g}"
+        for left, all_of_it in zip(zip(*effective, strict=True), zip(*ranks, strict=True), strict=True)
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(sum(values) / len(values), 1)
+
+
+def rank_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
+    """Write the effective ranks in Markdown."""
+    title = "# Ranks that LASSO selected"
+    if table.empty:
+        return (
+            f"{title}\n\nNo run with LASSO is finished, or its evaluation is older than this table; run "
+            "`hocbench evaluate` again.\n"
+        )
+    caption = (
+        f"{'**SYNTHETIC data.** ' if (table['label'] == 'synthetic').any() else ''}Networks as trained in profile "
+        f"{setting['profile']} (width {setting['width']}), means over {int(table['seeds'].max())} training seed(s). "
+        "Effective rank: components with λ ≠ 0, of the block and as effective/all of each of its layers. A component "
+        "counts its λ, a column of each factor and two parameters of an inner BatchNorm if there is one. The paper "
+        "does not state the denominator of its 8 to 15 %, so each is shown: all parameters of the network, the "
+        'factorized parameters of the row, the λ of the row. The row "all" is the whole network.'
+    )
+    header = [
+        "dataset", "rank", "LASSO", "block", "components", "effective rank", "by layer", "removed parameters",
+        "% of all parameters", "% of factorized", "% of λ",
+    ]  # fmt: skip
+    lines = [
+        [
+            *(row[key] for key in ("dataset", "rank")),
+            f"{row['lasso']:g}",
+            row["block"],
+            *(f"{round(row[key], 1):g}" for key in ("components", "effective_rank")),
+            row["layers"] or "-",
+            f"{row['removed']:.0f}",
+            *(f"{100 * row[key]:.1f}" for key in ("removed_of_all", "removed_of_factorized", "zero_share")),
+        ]
+        for row in records(table)
+    ]
+    return "\n\n".join([title, caption, markdown_table(header, lines)]) + "\n"

@@ -10,10 +10,15 @@ from markdown_it import MarkdownIt
 
 from hocbench.datasets.contract import write_text
 from hocbench.evaluation import METRICS, TARGETS, read_table
-from hocbench.reporting.parameters import parameter_table
+from hocbench.reporting.conventions import convention_page, convention_table, dense_table
+from hocbench.reporting.markdown import markdown_table, records
+from hocbench.reporting.parameters import parameter_table, rank_page, rank_report
+from hocbench.reporting.special_cases import special_case_page, special_case_table
 
 TITLES = {"affectnet": "AffectNet (still images)", "sewa": "SEWA (video chats)", "afew_va": "AFEW-VA (film clips)"}
 POOLINGS = {"pooled": "Pooled over all test frames", "per_video": "Mean of the scores of each video"}
+# Of random inputs, which have nothing to do with the seeds of a profile.
+SPECIAL_CASE_SEED = 0
 STATUS_NOTE = "Status: P stated by the authors, S from a secondary source, U unverified recollection."
 
 
@@ -42,8 +47,15 @@ def write_tables(evaluation: Path, out: Path, expected: list[dict[str, Any]], se
         _write(out / name, page + unconverged_note(history[history["dataset"] == name]), own)
     differences = read_table(evaluation / "differences.csv")
     _write(out / "differences", difference_page(differences, setting), differences)
-    parameters = parameter_table(read_table(evaluation / "sparsity.csv"))
+    sparsity = read_table(evaluation / "sparsity.csv")
+    parameters = parameter_table(sparsity)
     _write(out / "parameters", parameter_page(parameters, setting), parameters)
+    ranks = rank_report(sparsity)
+    _write(out / "ranks", rank_page(ranks, setting), ranks)
+    conventions = convention_table()
+    _write(out / "conventions", convention_page(conventions, dense_table()), conventions)
+    special_cases = special_case_table(SPECIAL_CASE_SEED)
+    _write(out / "special_cases", special_case_page(special_cases), special_cases)
 
 
 def unconverged_note(history: pd.DataFrame) -> str:
@@ -130,7 +142,7 @@ def _score_rows(expected: Sequence[dict[str, Any]], intervals: pd.DataFrame) -> 
         scores = [cells.get((target, metric), "missing") for target in TARGETS for metric in METRICS]
         method, rank, lasso = key
         lines.append([method, rank or "-", f"{lasso:g}", *scores])
-    return _markdown(header, lines)
+    return markdown_table(header, lines)
 
 
 def _cell(row: dict[str, Any]) -> str:
@@ -152,7 +164,7 @@ def _published(name: str) -> str:
                 found = rows[(rows["target"] == target) & (rows["metric"] == metric)]
                 cells.append(f"{found['value'].iloc[0]:.2f} {found['status'].iloc[0]}" if len(found) else "-")
         lines.append([str(method), *cells])
-    return _markdown(header, lines) + "\n\n" + STATUS_NOTE
+    return markdown_table(header, lines) + "\n\n" + STATUS_NOTE
 
 
 def difference_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
@@ -179,7 +191,7 @@ def difference_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
         for row in records(table[table["metric"] == "ccc"])
     ]
     note = "Shown: CCC. The CSV beside this page holds all metrics." if lines else "No two methods could be compared."
-    return "\n\n".join(["# Paired differences", caption, _markdown(header, lines), note]) + "\n"
+    return "\n\n".join(["# Paired differences", caption, markdown_table(header, lines), note]) + "\n"
 
 
 def _p_value(p: float) -> str:
@@ -215,17 +227,7 @@ def parameter_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
         ]
         for row in records(table)
     ]
-    return "\n\n".join(["# Parameters", caption, _markdown(header, lines), STATUS_NOTE]) + "\n"
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as plain dictionaries."""
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-
-
-def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return "\n\n".join(["# Parameters", caption, markdown_table(header, lines), STATUS_NOTE]) + "\n"
 
 
 def _write(stem: Path, page: str, table: pd.DataFrame) -> None:

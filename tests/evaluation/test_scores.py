@@ -100,7 +100,24 @@ def test_sparsity_is_by_block_and_counts_factorized_layers_only(experiment):
     assert set(sparsity["block"]) == {"stem", "layer1.0"}
     row = sparsity[(sparsity["lasso"] == 0.05) & (sparsity["block"] == "layer1.0")].iloc[0]
     assert (row["components"], row["zeros"], row["zero_share"]) == (40, 10, 0.25)
+    assert (row["layer_ranks"], row["layer_effective_ranks"]) == ("20+20", "15+15")
+    # A component: λ, 8 + 8 channels, 3 + 3 kernel positions.
+    assert (row["parameters"], row["removed"], row["network_parameters"]) == (40 * 23, 10 * 23, 1234)
     assert (sparsity.loc[sparsity["lasso"] == 0, "zeros"] == 0).all()
+
+
+def test_components_count_time_and_two_parameters_of_an_inner_batchnorm(write_run, tmp_path):
+    path = write_run("affectnet", "lasso", lasso=0.05)
+    network = json.loads((path / "network.json").read_text())
+    network["config"]["inner_activation"] = True
+    network["layers"][0]["kernel_size"] = [5, 3, 3]
+    (path / "network.json").write_text(json.dumps(network))
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").unlink()
+    write_run.seal(path, manifest["axes"], manifest["run"])
+    rows = table(run([path], tmp_path / "out"), "sparsity").set_index("block")
+    assert rows.loc["stem", ["parameters", "removed"]].tolist() == [20 * (23 + 5 + 2), 5 * (23 + 5 + 2)]
+    assert rows.loc["layer1.0", "parameters"] == 40 * (23 + 2)
 
 
 def test_histories_costs_and_counts_carry_the_axes(experiment):

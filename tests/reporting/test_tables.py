@@ -29,7 +29,7 @@ EXPECTED = [
 ]
 UNEXPECTED = {"affectnet": 1, "sewa": 9, "afew_va": 13}  # rows that were scored without being asked for
 VOID = {"meta"}
-DATA_PAGES = ("affectnet", "sewa", "afew_va", "differences", "parameters")
+DATA_PAGES = ("affectnet", "sewa", "afew_va", "differences", "parameters", "ranks")
 
 
 class Page(HTMLParser):
@@ -256,7 +256,16 @@ def test_a_single_method_has_nothing_to_be_compared_with(scanty, tmp_path):
     assert "No two methods could be compared." in read(write(scanty, tmp_path), "differences")
 
 
-@pytest.mark.parametrize("name", DATA_PAGES)
+@pytest.mark.parametrize("name", ["conventions", "special_cases"])
+def test_pages_that_need_no_data_say_so_and_are_the_same_for_all_data(pages, real_pages, name):
+    assert "no data" in caption(read(pages, name))
+    for kind in ("md", "html", "csv"):
+        text = (pages / f"{name}.{kind}").read_text()
+        assert text == (real_pages / f"{name}.{kind}").read_text()
+        assert "synthetic" not in text.lower()
+
+
+@pytest.mark.parametrize("name", [*DATA_PAGES, "conventions", "special_cases"])
 def test_the_html_is_well_formed_and_holds_all_rows(pages, name):
     page = Page((pages / f"{name}.html").read_text())
     assert page.text.startswith("<!doctype html>")

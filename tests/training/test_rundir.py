@@ -7,10 +7,14 @@ from safetensors.torch import load_file
 
 from hocbench import paths
 from hocbench.errors import RunError
+from hocbench.evaluation import read_runs, records
 from hocbench.manifest import file_hash
-from hocbench.nn import compact, resnet18, transduct
+from hocbench.nn import compact, parameter_count, resnet18, transduct
 from hocbench.nn.lasso import factorized_layers
+from hocbench.nn.rank_selection import rank_table, removed_shares
+from hocbench.reporting.parameters import rank_report
 from hocbench.training.rundir import describe_layers, load_network, write_run
+from tests.training.conftest import LASSO
 
 TABLE = pd.DataFrame({"epoch": [0, 1], "train_loss": [float("nan"), 0.123456789012]})
 
@@ -66,6 +70,32 @@ def test_layers_list_ranks_and_zeros(tmp_path):
     assert {(layer["kind"], layer["rank"], layer["zeros"]) for layer in dense} == {("dense", None, 0)}
 
 
+def test_factorized_shortcuts_are_listed_in_their_block():
+    network = resnet18(order=2, width=8, rank=5, stem="small", factorize_shortcuts=True)
+    with torch.no_grad():
+        network.get_submodule("layer3.0.shortcut.1").weights[:2] = 0
+    layers = {layer["name"]: layer for layer in describe_layers(network)}
+    assert len(layers) == 20
+    shortcut = layers["layer3.0.shortcut.1"]
+    assert (shortcut["block"], shortcut["kernel_size"], shortcut["rank"], shortcut["zeros"]) == (
+        "layer3.0",
+        [1, 1],
+        5,
+        2,
+    )
+    after = {layer["name"]: layer for layer in describe_layers(compact(network), list(layers.values()))}
+    assert after == layers
+
+
+@pytest.mark.parametrize(("kind", "ranks"), [("tucker", [4, 3, 3, 3]), ("tt", [3, 4, 4])])
+def test_layers_without_lambda_list_their_ranks_and_no_zeros(tmp_path, kind, ranks):
+    network = resnet18(order=2, kind=kind, width=8, rank=4, stem="small")
+    loaded, layers = load_network(write(tmp_path / "run", network))
+    assert layers == describe_layers(loaded)
+    assert {(layer["kind"], layer["zeros"]) for layer in layers} == {(kind, 0)}
+    assert layers[0]["rank"] == ranks
+
+
 def test_removed_components_still_count_as_zeros():
     network = sparse_network()
     with torch.no_grad():
@@ -74,6 +104,22 @@ def test_removed_components_still_count_as_zeros():
     after = describe_layers(transduct(compact(network)), before)
     assert [(layer["rank"], layer["zeros"]) for layer in after] == [(layer["rank"], layer["zeros"]) for layer in before]
     assert [layer["kernel_size"] for layer in after] == [[3, 3, 3]] * 17
+
+
+def test_the_evaluation_and_the_report_count_what_the_network_itself_counts(laboratory):
+    run = laboratory("lasso", "affectnet", lasso=LASSO)
+    network, _ = load_network(run)
+    sparsity = records.sparsity(read_runs([run]))
+    for block, rows in pd.DataFrame(rank_table(network)).groupby("block"):
+        (row,) = sparsity[sparsity["block"] == block].itertuples()
+        assert row.layer_ranks == "+".join(map(str, rows["rank"]))
+        assert row.layer_effective_ranks == "+".join(map(str, rows["effective_rank"]))
+        assert (row.parameters, row.removed) == (rows["parameters"].sum(), rows["removed"].sum())
+        assert row.network_parameters == parameter_count(network)
+    (whole,) = rank_report(sparsity).query("block == 'all'").itertuples()
+    shares = {"all": whole.removed_of_all, "factorized": whole.removed_of_factorized, "components": whole.zero_share}
+    assert 0 < whole.zero_share < 1
+    assert shares == pytest.approx(removed_shares(network), rel=1e-12)
 
 
 def test_a_half_written_run_is_refused(copied_run):
@@ -120,7 +166,9 @@ def test_weights_of_another_network_are_refused(copied_run, tmp_path):
     manifest = json.loads((copied_run / "manifest.json").read_text())
     manifest["files"]["weights.safetensors"] = file_hash(copied_run / "weights.safetensors")
     (copied_run / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(RunError, match=r"cannot be loaded \(.*size mismatch for stem.*\); delete") as caught:
+    with pytest.raises(
+        RunError, match=r"cannot be loaded \(weights do not fit: .* is .* in the network; .*\); delete"
+    ) as caught:
         load_network(copied_run)
     assert len(str(caught.value)) < 600
 
