@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,8 @@ ParamsOption = Annotated[list[Path] | None, typer.Option("--params", help="param
 def main() -> None:
     """Run the command line; exit with 2 and one message for a user's mistake."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # It reports every step of embedding a font into a PDF.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     try:
         app(standalone_mode=True)
     except HocbenchError as error:
@@ -125,6 +128,41 @@ def fit(
     from hocbench.training import fit as train
 
     train(_json(spec, "--spec", "`hocbench plan --spec RUN` prints it"), crops, parent, out)
+
+
+@app.command()
+def export(
+    run: Path,
+    out: Annotated[Path, typer.Option(help="folder to write")],
+    batch: Annotated[int, typer.Option(help="inputs per call to choose paths for")] = 2,
+    clip_length: Annotated[int | None, typer.Option(help="frames per clip, by default the run's")] = None,
+    size: Annotated[int | None, typer.Option(help="pixels per side, by default the run's")] = None,
+    paths: Annotated[Path | None, typer.Option(help="paths.json of an export to repeat")] = None,
+    crops: Annotated[Path | None, typer.Option(help="folder of a crop store to check with")] = None,
+) -> None:
+    """Write a run's network for inference, as torch.export program and ONNX, and check it against the trained one."""
+    from hocbench.export import Options, export_run
+
+    report = export_run(run, out, Options(batch, clip_length, size, paths, crops))
+    worst = max(found["relative"] for form in report["differences"].values() for found in form.values())
+    sizes = ", ".join(f"{name} {about['bytes'] / 2**20:.1f} MiB" for name, about in report["files"].items())
+    sys.stdout.write(f"{out}: {sizes}; differs by at most {worst:.1e} of the largest output ({report['label']})\n")
+
+
+@app.command()
+def bench(
+    out: Path,
+    scale: Annotated[str, typer.Option(help="paper, small or tiny; the bars are about paper")] = "paper",
+    threads: Annotated[list[int] | None, typer.Option(help="of the CPU; may be given more than once")] = None,
+    rounds: Annotated[int, typer.Option(help="runs of each step, in turn")] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Measure speed and memory against the rivals: OUT/speed.csv, bars.csv, speed.md, speed.png and speed.pdf."""
+    from hocbench.bench import Options, run_benchmark
+
+    outcomes = run_benchmark(out, Options(scale, tuple(threads or [1]), rounds, device))
+    counts = Counter(outcome.status for outcome in outcomes)
+    sys.stdout.write(f"{out}: bars " + ", ".join(f"{count} {status}" for status, count in counts.items()) + "\n")
 
 
 @app.command()

@@ -219,6 +219,14 @@ class Evaluation(_Section):
     smoothing_windows: list[Odd] = Field(min_length=1, description="frames; the best on validation is taken")
 
 
+class Speed(_Section):
+    """The speed benchmark, target ``speed``; no run depends on it."""
+
+    scale: Literal["paper", "small", "tiny"] = Field(default="paper", description="sizes; the bars are about paper")
+    threads: list[Count] = Field(default=[1, 2], min_length=1, description="CPU threads, each measured by itself")
+    rounds: Count = Field(default=5, description="runs of each step, in turn; at least 5 to be quoted")
+
+
 class Params(_Section):
     """The whole of ``params.yaml``."""
 
@@ -231,6 +239,7 @@ class Params(_Section):
     temporal: Temporal = Temporal()
     training: Training
     evaluation: Evaluation
+    speed: Speed = Speed()
 
 
 def load_params(paths: Sequence[Path]) -> Params:

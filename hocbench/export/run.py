@@ -1,0 +1,208 @@
+"""The way from a run directory to a folder that holds an exported network."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hocbench.datasets.contract import write_text
+from hocbench.errors import ExportError, RunError
+from hocbench.export.forms import GRAPH, OPSET, PROGRAM, Form, dynamic_dimensions, write_forms
+from hocbench.export.inputs import Shape, crops_input, random_input
+from hocbench.manifest import environment, file_hash
+from hocbench.nn import ResNet, compact, parameter_count
+from hocbench.nn.folding import check_paths, choose_paths, fold
+from hocbench.paths import prepared
+from hocbench.seeds import derive_seed
+from hocbench.training.predict import TARGETS
+from hocbench.training.rundir import load_network
+
+PATHS, REPORT = "paths.json", "export.json"
+TOLERANCE = 1e-4  # share of the largest output, float32
+
+# Batches by what they are: "random", "crops".
+Batches = dict[str, list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be asked of an export.
+
+    Attributes
+    ----------
+    batch : int
+        Inputs per call that paths are chosen for; the exported network takes any number.
+    clip_length, size : int, optional
+        Frames per clip and pixels per side, by default those of the run.
+    paths : Path, optional
+        The paths.json of an export, to be used again instead of choosing on this machine.
+    crops : Path, optional
+        Folder of the crop store to check with, by default that of the run's dataset.
+    """
+
+    batch: int = 2
+    clip_length: int | None = None
+    size: int | None = None
+    paths: Path | None = None
+    crops: Path | None = None
+
+
+def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str, Any]:
+    """Write network.pt2, network.onnx, paths.json and, last, export.json.
+
+    Parameters
+    ----------
+    run : Path
+        A finished run; it stays untouched.
+    out : Path
+        Folder to write; it is left alone if anything fails.
+    options : Options, optional
+        See there.
+
+    Returns
+    -------
+    dict
+        What export.json says.
+
+    Raises
+    ------
+    RunError
+        If the run is not finished, or damaged.
+    ExportError
+        If an option does not fit the run, an exported form does not compute what the network does, or ``out`` cannot
+        be written.
+    """
+    options = options or Options()
+    if out.is_file():
+        raise ExportError(f"{out} is a file; give a folder by --out")
+    network, _ = load_network(run)
+    network.eval()
+    manifest = _manifest(run)
+    spec = manifest["spec"]
+    shape = _input_shape(network, manifest, options)
+    inputs: Batches = {"random": random_input(shape, derive_seed(spec["root_seed"], use="export"))}
+    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["axes"]["dataset"]), shape)
+    if crops:
+        inputs["crops"] = crops
+    small = compact(network) if network.config.kind == "cp" else network
+    paths = choose_paths(small, shape) if options.paths is None else read_paths(options.paths, small)
+    folded = fold(small, paths)
+    label = {"run": manifest["run"], "label": "SYNTHETIC" if manifest["label"] == "synthetic" else manifest["label"]}
+    with torch.no_grad():
+        expected = {name: [network(x) for x in batches] for name, batches in inputs.items()}
+    differences = {"folded": _differences(run, "folded", folded, inputs, expected)}
+    with _kept_if_complete(out) as folder:
+        for name, form in write_forms(folder, folded, shape[-1], label).items():
+            differences[name] = _differences(run, name, form, inputs, expected)
+        write_text(_json(paths), folder / PATHS)
+        report = label | {
+            "weights": manifest["files"]["weights.safetensors"],
+            "config": network.config.as_dict(),
+            "input": {"shape": [*shape], "dtype": "float32", "colours": "RGB", "values": "(pixel - 127.5) / 63.75"},
+            "output": {"columns": [*TARGETS], "dtype": "float32"},
+            "dynamic": [*dynamic_dimensions(network.config.order).values()],
+            "opset": OPSET,
+            "parameters": {"trained": parameter_count(network), "compacted": parameter_count(small)},
+            "paths": "measured" if options.paths is None else "given",
+            "threads": torch.get_num_threads(),
+            "environment": environment(),
+            "crops": note,
+            "differences": differences,
+            "tolerance": TOLERANCE,
+            "files": {name: _describe(folder / name) for name in (PROGRAM, GRAPH, PATHS)},
+        }
+        write_text(_json(report), folder / REPORT)
+    return report
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def _describe(file: Path) -> dict[str, Any]:
+    return {"bytes": file.stat().st_size, "sha256": file_hash(file)}
+
+
+def _manifest(run: Path) -> dict[str, Any]:
+    """Read what an export needs of a manifest that `load_network` has found."""
+    try:
+        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+        spec = manifest["spec"]
+        wanted = {
+            "axes": {"dataset": spec["axes"]["dataset"]},
+            "training": {"clip_length": spec["training"]["clip_length"]},
+            "data": {"crop": {"size": spec["data"]["crop"]["size"]}},
+            "profile": spec["profile"],
+            "root_seed": spec["root_seed"],
+        }
+        return {key: manifest[key] for key in ("run", "label", "files")} | {"spec": wanted}
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{run / 'manifest.json'} lacks {error}; delete the folder and run it again") from None
+
+
+def _input_shape(network: ResNet, manifest: dict[str, Any], options: Options) -> Shape:
+    spec, order = manifest["spec"], network.config.order
+    if order == 2 and options.clip_length is not None:
+        raise ExportError(f"--clip-length: run {manifest['run']} has a network for single images; leave it out")
+    length = spec["training"]["clip_length"] if options.clip_length is None else options.clip_length
+    size = spec["data"]["crop"]["size"] if options.size is None else options.size
+    for option, value in (("--batch", options.batch), ("--clip-length", length), ("--size", size)):
+        if value < 1:
+            raise ExportError(f"{option} {value}: give at least 1")
+    return (options.batch, 3, *([length] if order == 3 else []), size, size)
+
+
+def read_paths(file: Path, network: ResNet) -> dict[str, str]:
+    """Read the path of every factorized layer.
+
+    Raises
+    ------
+    ExportError
+        If the file cannot be read, or holds the paths of another network.
+    """
+    try:
+        paths = json.loads(file.read_text(encoding="utf-8"))
+        check_paths(network, dict(paths.items()))
+    except (OSError, ValueError, AttributeError) as error:  # a NetworkError is a ValueError
+        raise ExportError(f"{file} cannot be used ({error}); give the paths.json of an export of this run") from None
+    return paths
+
+
+@torch.no_grad()
+def _differences(run: Path, name: str, form: Form, inputs: Batches, expected: Batches) -> dict[str, dict[str, float]]:
+    """Compare one form with the trained network, by input: largest difference, and its share of the largest output."""
+    found = {}
+    for what, batches in inputs.items():
+        wanted = torch.cat([y.flatten() for y in expected[what]])
+        absolute = (torch.cat([form(x).flatten() for x in batches]) - wanted).abs().max().item()
+        largest = wanted.abs().max().item()
+        relative = absolute / largest if largest else absolute
+        if not relative <= TOLERANCE:  # NaN too
+            raise ExportError(
+                f"{run}: on {what} input, the {name} network differs from the trained one by {relative:.1e} of the "
+                f"largest output (allowed: {TOLERANCE:g}); nothing was written. Its weights magnify rounding errors: "
+                "give --paths with other paths, or train it anew"
+            )
+        found[what] = {"absolute": absolute, "relative": relative}
+    return found
+
+
+@contextmanager
+def _kept_if_complete(out: Path) -> Iterator[Path]:
+    """Give a folder for the files; they go to ``out`` if nothing fails, the report last."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+            yield Path(folder)
+            out.mkdir(exist_ok=True)
+            (out / REPORT).unlink(missing_ok=True)
+            for name in (PROGRAM, GRAPH, PATHS, REPORT):
+                (Path(folder) / name).replace(out / name)
+    except OSError as error:
+        raise ExportError(f"{out} cannot be written ({error}); give another folder by --out") from None
