@@ -185,6 +185,7 @@ def test_the_graph_is_valid_and_of_the_stated_opset(clips):
     onnx.checker.check_model(model, full_check=True)
     assert [entry.version for entry in model.opset_import if entry.domain == ""] == [report["opset"]]
     assert [entry.name for entry in model.graph.input] == ["crops"]
+    assert not any(node.metadata_props for node in model.graph.node)
     dimensions = [d.dim_param or d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
     assert dimensions == ["batch", 3, "time", SIZE, SIZE]
 

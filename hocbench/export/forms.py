@@ -74,7 +74,7 @@ def _graph(program: ExportedProgram, names: dict[int, str], label: dict[str, str
     assert translated is not None  # only the old exporter returns None
     model = translated.model_proto
     for node in model.graph.node:
-        node.ClearField("metadata_props")  # name folders of this machine too
+        node.ClearField("metadata_props")  # traces that no runtime reads, a third of a small file
     onnx.helper.set_model_props(model, label)
     return model
 

@@ -144,10 +144,20 @@ def test_a_folded_network_holds_buffers_only_and_no_batchnorm():
     assert not folded.training
 
 
-def test_a_folded_clip_layer_is_two_projections_and_two_depthwise_kernels():
-    network = network_of(3, rank=7)
+@pytest.mark.parametrize(
+    ("kind", "rank", "kernels"),
+    [
+        ("cp", 7, [(7, 1, 3, 3), (7, 1, 3)]),
+        ("tucker", (5, 3, 1, 2, 2), [(5, 3, 3, 3), (5, 1, 3)]),
+        ("tucker", (5, 3, 2, 2, 2), [(5, 3, 3, 3, 3)]),
+        ("tt", (3, 2, 4, 5), [(2, 3, 3), (4, 2, 3, 1), (5, 4, 1, 3)]),
+    ],
+)
+def test_a_folded_clip_layer_is_two_projections_and_small_kernels_between_them(kind, rank, kernels):
+    network = network_of(3, kind, rank=rank)
     shapes = {name: tuple(buffer.shape) for name, buffer in fold(network).layer2[0].conv1.named_buffers()}
-    assert shapes == {"first": (7, 4), "kernel0": (7, 1, 3, 3), "kernel1": (7, 1, 3), "last": (8, 7), "bias": (8,)}
+    assert [shapes.pop(f"kernel{number}") for number in range(len(kernels))] == kernels
+    assert shapes == {"first": (kernels[0][1] if kind != "cp" else 7, 4), "last": (8, kernels[-1][0]), "bias": (8,)}
 
 
 def test_a_float32_network_folds_into_a_float32_one():
