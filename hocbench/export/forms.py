@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
+from hocbench.errors import ExportError
 from hocbench.nn.folding import FoldedResNet
 
 PROGRAM, GRAPH = "network.pt2", "network.onnx"
@@ -71,7 +72,8 @@ def _graph(program: ExportedProgram, names: dict[int, str], label: dict[str, str
         output_names=[OUTPUT],
         dynamic_shapes=(names,),
     )
-    assert translated is not None  # only the old exporter returns None
+    if translated is None:
+        raise ExportError("torch's ONNX exporter returned no graph; install the versions of constraints.txt")
     model = translated.model_proto
     for node in model.graph.node:
         node.ClearField("metadata_props")  # traces that no runtime reads, a third of a small file

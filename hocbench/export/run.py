@@ -103,22 +103,29 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
         write_text(_json(paths), folder / PATHS)
         report = label | {
             "weights": manifest["files"]["weights.safetensors"],
-            "config": network.config.as_dict(),
-            "input": {"shape": [*shape], "dtype": "float32", "colours": "RGB", "values": "(pixel - 127.5) / 63.75"},
-            "output": {"columns": [*TARGETS], "dtype": "float32"},
-            "dynamic": [*dynamic_dimensions(network.config.order).values()],
-            "opset": OPSET,
-            "parameters": {"trained": parameter_count(network), "compacted": parameter_count(small)},
             "paths": "measured" if options.paths is None else "given",
-            "threads": torch.get_num_threads(),
-            "environment": environment(),
+            "parameters": {"trained": parameter_count(network), "compacted": parameter_count(small)},
             "crops": note,
             "differences": differences,
-            "tolerance": TOLERANCE,
             "files": {name: _describe(folder / name) for name in (PROGRAM, GRAPH, PATHS)},
         }
+        report |= _interface(network, shape)
         write_text(_json(report), folder / REPORT)
     return report
+
+
+def _interface(network: ResNet, shape: Shape) -> dict[str, Any]:
+    """Say what goes in and out, and what the export was made and checked with."""
+    return {
+        "config": network.config.as_dict(),
+        "input": {"shape": [*shape], "dtype": "float32", "colours": "RGB", "values": "(pixel - 127.5) / 63.75"},
+        "output": {"columns": [*TARGETS], "dtype": "float32"},
+        "dynamic": [*dynamic_dimensions(network.config.order).values()],
+        "opset": OPSET,
+        "threads": torch.get_num_threads(),
+        "environment": environment(),
+        "tolerance": TOLERANCE,
+    }
 
 
 def _json(value: Any) -> str:

@@ -198,5 +198,7 @@ class Converter:
     def _adaptive(self, name: str, layer: Any) -> nn.Module:
         order = 1 if type(layer).__name__.endswith("1d") else 2
         self._check_position(name, order)
-        size = self._put(layer.output_size, order, -1)
-        return _ADAPTIVE[type(layer)](tuple(None if each == -1 else each for each in size))
+        size = layer.output_size
+        sizes: list[int | None] = list(size) if isinstance(size, tuple) else [size] * order
+        sizes.insert(self.position, None)  # as many positions out as in
+        return _ADAPTIVE[type(layer)](tuple(sizes))

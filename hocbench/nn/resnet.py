@@ -236,6 +236,9 @@ class ResNet(nn.Module):
                 inputs = outputs
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
         self.head = nn.Linear(inputs, config.outputs)
+        strangers = sorted(set(config.ranks) - {name for name, _ in self.named_modules()})
+        if strangers:
+            raise NetworkError(f"ranks of a network name layers that it lacks: {', '.join(strangers)}; remove them")
 
     def forward(self, x: Tensor) -> Tensor:
         """Predict for every image or every frame."""

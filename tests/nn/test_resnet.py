@@ -236,6 +236,7 @@ def test_a_config_written_as_json_builds_the_same_network():
         ({"order": 1}, r"order 1 \(2 or 3\)"),
         ({"stem": "tiny"}, r"stem 'tiny' \(imagenet or small\)"),
         ({"width": 0}, r"width 0 \(≥ 1\)"),
+        ({"width": 4, "ranks": {"layer1.0.conv1": 3, "typo": 3}}, "name layers that it lacks: typo; remove them"),
         ({"width": 4, "rank": 0}, "rank 0 of a factorized convolution: give at least 1"),
         ({"order": 3, "kind": "dense", "temporal_kernel": 2}, r"temporal kernel 2 \(odd\)"),
         ({"order": 3, "temporal_kernel": 4}, r"temporal kernel 4 \(odd\)"),
