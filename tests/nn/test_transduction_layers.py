@@ -128,7 +128,7 @@ def test_a_dense_kernel_is_repeated_along_the_new_dimension(order, init):
         nn.AvgPool2d(2, divisor_override=3),
         nn.AdaptiveAvgPool2d((2, None)),
         nn.AdaptiveAvgPool2d(3),
-        nn.AdaptiveAvgPool2d(None),
+        nn.AdaptiveAvgPool2d((None, None)),
         nn.AdaptiveMaxPool2d((1, 3)),
     ],
     ids=str,
