@@ -110,7 +110,7 @@ class AffectNet(_Section):
     seeds: list[Seed] = Field(min_length=1, description="training seeds")
 
 
-Rival = Literal["static_dense", "frames", "untrained", "inflated", "scratch_dense", "scratch_cp"]
+Rival = Literal["static_dense", "frames", "untrained", "inflated", "scratch_dense", "scratch_2plus1d", "scratch_cp"]
 
 
 class _Video(_Section):
@@ -149,6 +149,9 @@ class Network(_Section):
 
     width: Count = Field(description="channels of the first stage")
     stem: Literal["imagenet", "small"] = Field(description="7×7 with pooling, or 3×3")
+    inner_activation: bool = Field(
+        default=False, description="BatchNorm and ReLU after the first projection of CP layers, the published Ψ"
+    )
 
 
 class Temporal(_Section):
@@ -175,13 +178,37 @@ class Stage(_Section):
     batch_size: Annotated[int, Field(ge=2)] = Field(description="images, or clips of clip_length frames")
 
 
+class LassoStage(Stage):
+    """The stage that penalises λ."""
+
+    method: Literal["proximal", "subgradient"] = Field(
+        default="proximal", description="soft threshold after each step, or the published L1 term in the loss"
+    )
+    threshold: Positive = Field(
+        default=0.05,
+        description="subgradient: at the end, smaller λ become 0; in units of their layer's root mean square",
+    )
+    rate_factor: Positive = Field(default=250.0, description="proximal: learning rate of λ in units of the main one")
+    gradient_limit: Positive = Field(default=0.1, description="proximal: gradients of λ are clamped to this")
+    warm_start: bool = Field(
+        default=False,
+        description="start from the network of the next smaller weight of the sweep, not from the plain one",
+    )
+
+
+class TemporalStage(Stage):
+    """The stage that trains the temporal factors alone."""
+
+    stop_at_static: bool = Field(default=False, description="end once the score of the 2-D network is reached")
+
+
 class Stages(_Section):
     """All stages."""
 
     static: Stage
-    lasso: Stage
+    lasso: LassoStage
     frames: Stage
-    temporal: Stage
+    temporal: TemporalStage
     joint: Stage
     inflated: Stage
     scratch: Stage
@@ -196,9 +223,6 @@ class Training(_Section):
     warmup_share: Share = Field(default=0.25, description="share of the steps in which the learning rate rises")
     mirror: bool = Field(default=True, description="random mirroring, the same for all frames of a clip")
     loss_weights: LossWeights = LossWeights()
-    lasso_rate_factor: Positive = Field(default=250.0, description="learning rate of λ in units of the main one")
-    lasso_gradient_limit: Positive = Field(default=0.1, description="gradients of λ are clamped to this")
-    stop_at_static: bool = Field(default=False, description="end temporal training once the static level is reached")
     reestimation_batches: Count = Field(default=16, description="batches that give BatchNorm its statistics anew")
     stages: Stages
 

@@ -17,7 +17,7 @@ class Axes:
     Attributes
     ----------
     dataset, stage, kind : str
-        kind is "cp", "dense" or "inflated".
+        kind is "cp", "dense", "inflated" or "2plus1d".
     order : int
         2 for images, 3 for clips.
     rank : "same", number or None
@@ -75,7 +75,7 @@ def method_name(stage: str, kind: str, epochs: int, dataset: str) -> str:
     if stage == "joint":
         return "CP 3-D, temporal then joint" if kind == "cp" else "dense 2-D inflated to 3-D"
     if stage == "scratch":
-        return f"{'CP' if kind == 'cp' else 'dense'} 3-D from scratch"
+        return {"cp": "CP 3-D", "dense": "dense 3-D", "2plus1d": "dense (2+1)-D"}[kind] + " from scratch"
     return {"lasso": "CP 2-D, LASSO", "frames": "CP 2-D, fine-tuned on frames (reference)"}[stage]
 
 
@@ -127,6 +127,9 @@ class _Planner:
         network = self.static(seed, "cp", rank)
         if lasso == 0:
             return network
+        if self.params.training.stages.lasso.warm_start:
+            smaller = [weight for weight in self.params.sweep.lasso if weight < lasso]
+            network = self.image_network(seed, rank, max(smaller, default=0))
         return self._add("affectnet", "lasso", "cp", rank, seed=seed, lasso=lasso, parent=network)
 
     def video(self, name: str, fold: int, seed: int) -> None:
@@ -150,8 +153,9 @@ class _Planner:
             self._add(name, "static", "dense", None, **where, epochs=0, parent=dense)
         if "inflated" in dataset.rivals:
             self._add(name, "joint", "inflated", None, **where, order=3, parent=dense)
-        if "scratch_dense" in dataset.rivals:
-            self._add(name, "scratch", "dense", None, **where, order=3)
+        for kind in ("dense", "2plus1d"):
+            if f"scratch_{kind}" in dataset.rivals:
+                self._add(name, "scratch", kind, None, **where, order=3)
 
     def _add(
         self,
@@ -170,7 +174,8 @@ class _Planner:
         settings = getattr(self.params.training.stages, "inflated" if kind == "inflated" else stage)
         epochs = settings.epochs if epochs is None else epochs
         axes = Axes(dataset, stage, kind, order, rank, float(lasso), fold, seed, epochs)
-        spec = self._spec(axes, settings.model_dump(mode="json"), parent)
+        # Where a LASSO run starts is said by its parent.
+        spec = self._spec(axes, settings.model_dump(mode="json", exclude={"warm_start"}), parent)
         digest = hashlib.sha256(canonical_json(spec).encode()).hexdigest()[:8]
         run_id = f"{_slug(axes)}-{digest}"
         spec["run"] = run_id
@@ -183,8 +188,7 @@ class _Planner:
         spec = {
             "profile": params.profile,
             "axes": vars(axes),
-            "network": params.network.model_dump(mode="json")
-            | {"kind": "cp" if axes.kind == "cp" else "dense", "rank": axes.rank},
+            "network": _network(params, axes),
             "split": dataset["split"],
             "data": {key: dataset[key] for key in ("root", "synthetic", "crop")},
             "training": training,
@@ -195,6 +199,15 @@ class _Planner:
         if axes.order == 3:
             spec["temporal"] = params.temporal.model_dump(mode="json")
         return spec
+
+
+def _network(params: Params, axes: Axes) -> dict[str, Any]:
+    """Describe the network that a run builds; an inflated one begins as a dense one for images."""
+    network = params.network.model_dump(mode="json") | {"rank": axes.rank}
+    network["kind"] = "dense" if axes.kind == "inflated" else axes.kind
+    if axes.kind != "cp":
+        del network["inner_activation"]
+    return network
 
 
 def canonical_json(value: Any) -> str:

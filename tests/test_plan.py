@@ -47,11 +47,45 @@ def test_order_of_a_sweep_does_not_change_ids():
     assert ids(plan()) == ids(plan({"sweep": {"lasso": [0.05, 0, 0.02]}}))
 
 
+def test_a_warm_start_goes_along_the_sweep_from_the_next_smaller_weight():
+    stages = {"training": {"stages": {"lasso": {"warm_start": True}}}}
+    cold, warm = plan({"sweep": {"lasso": [0.05, 0, 0.02]}}), plan({"sweep": {"lasso": [0.05, 0, 0.02]}} | stages)
+    penalised = [run for run in warm if run.axes.stage == "lasso"]
+    assert {(run.axes.lasso, run.parent.axes.stage, run.parent.axes.lasso) for run in penalised} == {
+        (0.02, "static", 0.0),
+        (0.05, "lasso", 0.02),
+    }
+    assert all(run.parent.axes.seed == run.axes.seed for run in penalised)
+    # The path begins with the same step, and nothing without a penalty is touched.
+    assert {run.id for run in cold if run.axes.lasso < 0.05} == {run.id for run in warm if run.axes.lasso < 0.05}
+    assert len(warm) == len(cold)
+
+
+@pytest.mark.parametrize("lasso", [[0.02, 0.05], [0.05]])
+def test_a_warm_path_begins_at_the_plain_network_though_it_is_not_in_the_sweep(lasso):
+    runs = plan({"sweep": {"lasso": lasso}, "training": {"stages": {"lasso": {"warm_start": True}}}})
+    assert {run.parent.axes.lasso for run in runs if run.axes.stage == "lasso"} == {0.0, *lasso[:-1]}
+
+
+def test_networks_of_a_plan_say_what_they_are_built_of():
+    runs = [run for run in plan({"network": {"inner_activation": True}}) if run.axes.dataset == "sewa"]
+    kinds = {(run.axes.kind, run.spec["network"]["kind"], run.spec["network"].get("inner_activation")) for run in runs}
+    assert kinds == {
+        ("cp", "cp", True),
+        ("dense", "dense", None),
+        ("inflated", "dense", None),
+        ("2plus1d", "2plus1d", None),
+    }
+
+
 @pytest.mark.parametrize(
     ("change", "untouched"),
     [
         ({"training": {"stages": {"joint": {"epochs": 9}}}}, {"static", "lasso", "frames", "temporal", "scratch"}),
         ({"training": {"stages": {"static": {"epochs": 9}}}}, {"scratch"}),
+        ({"training": {"stages": {"lasso": {"rate_factor": 9}}}}, {"static", "frames", "scratch"}),
+        ({"training": {"stages": {"temporal": {"stop_at_static": True}}}}, {"static", "lasso", "frames", "scratch"}),
+        ({"network": {"inner_activation": True}}, set()),
         ({"datasets": {"sewa": {"synthetic": {"seed": 99}}}}, {"lasso"}),
         ({"seed": 1}, set()),
     ],

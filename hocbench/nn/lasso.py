@@ -1,9 +1,12 @@
-"""LASSO on the CP weights λ by proximal steps, which make exact zeros (section 3.3 of the paper).
+"""LASSO on the CP weights λ (section 3.3 of the paper), by proximal steps or as published.
 
 λ sits before a BatchNorm, so shrinking all of it costs nothing and would then kill the network. Two measures keep
 the penalty meaningful: factor columns get unit norm once, so that λ carries the size of a component, and after each
-step the λ of a layer are rescaled to mean square 1.
+proximal step the λ of a layer are rescaled to mean square 1. The published penalty, an L1 term in the loss, has only
+the first; a subgradient never makes a λ exactly zero, so a threshold does at the end.
 """
+
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -51,6 +54,18 @@ def normalize_factors(network: nn.Module) -> None:
         _rescale(layer.weights)
 
 
+class Penalty(Protocol):
+    """What training asks of a penalty: to act after each backward pass, and once at the end."""
+
+    moves_weights: bool  # whether λ is moved by the penalty's own steps and not by the main optimiser
+
+    def step(self, rate: float) -> None:
+        """Act between the backward pass and the step of the main optimiser, whose learning rate is ``rate``."""
+
+    def finish(self) -> None:
+        """Act after the last step."""
+
+
 class ProximalStep:
     """Gradient step with soft threshold on every λ of a network.
 
@@ -62,16 +77,22 @@ class ProximalStep:
         LASSO weight, ≥ 0.
     gradient_limit : float
         Gradients of λ are clamped to this absolute value.
+    rate_factor : float
+        Learning rate of λ in units of the main one.
     """
 
-    def __init__(self, network: nn.Module, penalty: float, gradient_limit: float) -> None:
+    moves_weights = True
+
+    def __init__(self, network: nn.Module, penalty: float, gradient_limit: float, rate_factor: float = 1.0) -> None:
         self.weights = [layer.weights for layer in factorized_layers(network).values()]
         self.penalty = penalty
         self.gradient_limit = gradient_limit
+        self.rate_factor = rate_factor
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Move λ against its gradient by ``rate``, shrink it by ``rate · penalty``, rescale it."""
+        """Move λ against its gradient by ``rate · rate_factor``, shrink it by that times the penalty, rescale it."""
+        rate *= self.rate_factor
         for weights in self.weights:
             if weights.grad is None:
                 continue
@@ -79,6 +100,43 @@ class ProximalStep:
             weights.copy_(functional.softshrink(weights - rate * step, rate * self.penalty))
             _rescale(weights)
             weights.grad = None
+
+    def finish(self) -> None:
+        """Do nothing: the zeros are there."""
+
+
+class SubgradientPenalty:
+    """The published penalty, γ·Σ|λ| in the loss, by its subgradient γ·sign(λ).
+
+    Parameters
+    ----------
+    network : module
+        Its λ stay with the main optimiser.
+    penalty : float
+        LASSO weight γ, ≥ 0.
+    threshold : float
+        At the end, λ of at most this size become zero; in units of the root mean square of their layer.
+    """
+
+    moves_weights = False
+
+    def __init__(self, network: nn.Module, penalty: float, threshold: float) -> None:
+        self.weights = [layer.weights for layer in factorized_layers(network).values()]
+        self.penalty = penalty
+        self.threshold = threshold
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Add the subgradient to the gradients of the loss; the rate does not matter."""
+        for weights in self.weights:
+            if weights.grad is not None:
+                weights.grad.add_(weights.sign(), alpha=self.penalty)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Set the λ below the threshold to zero."""
+        for weights in self.weights:
+            weights[weights.abs() <= self.threshold * weights.square().mean().sqrt()] = 0
 
 
 def _rescale(weights: torch.Tensor) -> None:

@@ -32,6 +32,7 @@ LOOKS = {
     "CP 3-D from scratch": (1, "<", ":"),
     "dense 2-D inflated to 3-D": (3, "s", "--"),
     "dense 3-D from scratch": (6, "X", ":"),
+    "dense (2+1)-D from scratch": (0, "v", "-."),
 }
 
 

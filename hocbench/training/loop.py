@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from hocbench.errors import RunError
-from hocbench.nn.lasso import ProximalStep
+from hocbench.nn.lasso import Penalty, ProximalStep, SubgradientPenalty
 from hocbench.nn.resnet import ResNet
 from hocbench.training.data import Samples, training_batches
 from hocbench.training.losses import affect_loss
@@ -37,7 +37,7 @@ class Setting:
     root_seed, seed : int
         Axes of the random numbers.
     lasso : float
-        LASSO weight; above 0 the λ are taken out of the main optimiser.
+        LASSO weight; 0 is no penalty.
     static_level : float or None
         Validation score of the 2-D network; recorded beside the epochs.
     log : callable
@@ -85,40 +85,19 @@ def train(
     RunError
         If the loss or a prediction is not finite.
     """
-    options, started = setting.options, time.monotonic()
+    started, epochs = time.monotonic(), setting.options["epochs"]
     outcome = Outcome()
     model = accelerator.prepare(network)
     best, best_state = _validate(outcome, network, validation, setting, accelerator, epoch=0), _state(network)
-    epochs = options["epochs"]
-    if epochs:
-        optimizer, schedule, proximal = _optimizers(network, training, setting)
-        optimizer = accelerator.prepare(optimizer)
+    steps = _Steps(model, network, training, setting, accelerator) if epochs else None
     for epoch in range(1, epochs + 1):
-        if _stops(outcome, setting):
+        if steps is None or _stops(outcome, setting):
             break
-        network.train()
-        losses = []
-        for images, labels in _batches(training, setting, epoch):
-            images, labels = images.to(accelerator.device), labels.to(accelerator.device)
-            loss = affect_loss(model(images), labels, options["loss_weights"])
-            if not torch.isfinite(loss):
-                raise RunError(
-                    f"run {setting.run}: the loss is {loss.item()} in epoch {epoch}; "
-                    "lower learning_rate or gradient_clip"
-                )
-            accelerator.backward(loss)
-            rate = schedule.get_last_lr()[0]
-            if proximal is not None:
-                proximal.step(rate * options["lasso_rate_factor"])
-            accelerator.clip_grad_norm_(network.parameters(), options["gradient_clip"])
-            optimizer.step()
-            schedule.step()
-            network.zero_grad(set_to_none=True)
-            losses.append(loss.item())
-            outcome.samples += len(images)
-        level = _validate(
-            outcome, network, validation, setting, accelerator, epoch, rate=rate, loss=math.fsum(losses) / len(losses)
-        )
+        loss = steps.epoch(epoch)
+        outcome.samples = steps.samples
+        if steps.penalty is not None and epoch == epochs:
+            steps.penalty.finish()
+        level = _validate(outcome, network, validation, setting, accelerator, epoch, rate=steps.rate, loss=loss)
         # A penalised network must keep its last state: its zeros grow from epoch to epoch.
         if level > best or setting.lasso:
             best, best_state = level, _state(network)
@@ -127,6 +106,47 @@ def train(
     network.load_state_dict(best_state)
     outcome.wall_s = time.monotonic() - started
     return outcome
+
+
+class _Steps:
+    """Steps of the optimiser, epoch by epoch."""
+
+    def __init__(
+        self, model: nn.Module, network: ResNet, training: Samples, setting: Setting, accelerator: Accelerator
+    ) -> None:
+        self.model, self.network, self.training = model, network, training
+        self.setting, self.accelerator = setting, accelerator
+        optimizer, self.schedule, self.penalty = _optimizers(network, training, setting)
+        self.optimizer = accelerator.prepare(optimizer)
+        self.samples = 0
+        self.rate = 0.0
+
+    def epoch(self, epoch: int) -> float:
+        """Pass over the training part once and return the mean loss."""
+        self.network.train()
+        losses = []
+        for images, labels in _batches(self.training, self.setting, epoch):
+            losses.append(self._step(images.to(self.accelerator.device), labels.to(self.accelerator.device), epoch))
+            self.samples += len(images)
+        return math.fsum(losses) / len(losses)
+
+    def _step(self, images: Tensor, labels: Tensor, epoch: int) -> float:
+        options, accelerator = self.setting.options, self.accelerator
+        loss = affect_loss(self.model(images), labels, options["loss_weights"])
+        if not torch.isfinite(loss):
+            raise RunError(
+                f"run {self.setting.run}: the loss is {loss.item()} in epoch {epoch}; "
+                "lower learning_rate or gradient_clip"
+            )
+        accelerator.backward(loss)
+        self.rate = self.schedule.get_last_lr()[0]
+        if self.penalty is not None:
+            self.penalty.step(self.rate)
+        accelerator.clip_grad_norm_(self.network.parameters(), options["gradient_clip"])
+        self.optimizer.step()
+        self.schedule.step()
+        self.network.zero_grad(set_to_none=True)
+        return float(loss.item())
 
 
 def _batches(training: Samples, setting: Setting, epoch: int) -> Any:
@@ -143,11 +163,12 @@ def _batches(training: Samples, setting: Setting, epoch: int) -> Any:
     )
 
 
-def _optimizers(network: ResNet, training: Samples, setting: Setting) -> tuple[Any, Any, ProximalStep | None]:
-    """Make AdamW without decay on vectors (BatchNorm, biases, λ), one cycle, and the proximal step of LASSO."""
+def _optimizers(network: ResNet, training: Samples, setting: Setting) -> tuple[Any, Any, Penalty | None]:
+    """Make AdamW without decay on vectors (BatchNorm, biases, λ), one cycle, and the penalty of LASSO."""
     options = setting.options
+    penalty = _penalty(network, setting) if setting.lasso else None
     named = [(name, value) for name, value in network.named_parameters() if value.requires_grad]
-    if setting.lasso:
+    if penalty is not None and penalty.moves_weights:
         named = [(name, value) for name, value in named if not name.endswith(".weights")]
     groups = [
         {"params": [value for _, value in named if value.ndim > 1], "weight_decay": options["weight_decay"]},
@@ -160,8 +181,14 @@ def _optimizers(network: ResNet, training: Samples, setting: Setting) -> tuple[A
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, options["learning_rate"], total_steps=steps + 1, pct_start=options["warmup_share"]
     )
-    proximal = ProximalStep(network, setting.lasso, options["lasso_gradient_limit"]) if setting.lasso else None
-    return optimizer, schedule, proximal
+    return optimizer, schedule, penalty
+
+
+def _penalty(network: ResNet, setting: Setting) -> Penalty:
+    options = setting.options
+    if options["method"] == "subgradient":
+        return SubgradientPenalty(network, setting.lasso, options["threshold"])
+    return ProximalStep(network, setting.lasso, options["gradient_limit"], options["rate_factor"])
 
 
 def _validate(
@@ -209,7 +236,7 @@ def _loss(prediction: Any, validation: Samples, setting: Setting) -> float:
 
 
 def _stops(outcome: Outcome, setting: Setting) -> bool:
-    return bool(setting.options["stop_at_static"]) and outcome.recovered_epoch is not None
+    return bool(setting.options.get("stop_at_static")) and outcome.recovered_epoch is not None
 
 
 def _state(network: nn.Module) -> dict[str, torch.Tensor]:

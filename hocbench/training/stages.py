@@ -16,6 +16,7 @@ from hocbench.errors import RunError
 from hocbench.faces import CropStore
 from hocbench.manifest import environment, file_hash
 from hocbench.nn import ResNet, compact, multiply_adds, parameter_count, reestimate_batchnorm, resnet18, transduct
+from hocbench.nn.cost import layer_paths
 from hocbench.nn.lasso import normalize_factors
 from hocbench.seeds import derive_seed
 from hocbench.training.data import Samples, select, training_batches
@@ -69,6 +70,7 @@ def fit(spec: dict[str, Any], crops: Path, parent: Path | None, out: Path) -> No
         network.to("cpu")
         cost = _cost(network, spec, store.size, outcome, started)
         manifest = _manifest(spec, store.label, crops, parts, outcome, accelerator)
+        manifest["paths"] = layer_paths(network, _shape(network, spec, store.size, spec["training"]["batch_size"]))
         tables = {"history": pd.DataFrame(outcome.history), "predictions": predictions}
         write_run(out, network, describe_layers(network, ancestors), tables, cost, manifest)
         tracker.finish(out, predictions)
@@ -181,14 +183,17 @@ def _batches(samples: Samples, spec: dict[str, Any], accelerator: Accelerator) -
     return [inputs.to(accelerator.device) for _, (inputs, _) in chosen]
 
 
+def _shape(network: ResNet, spec: dict[str, Any], size: int, batch: int) -> tuple[int, ...]:
+    time = (spec["training"]["clip_length"],) if network.config.order == 3 else ()
+    return (batch, 3, *time, size, size)
+
+
 def _cost(network: ResNet, spec: dict[str, Any], size: int, outcome: Outcome, started: float) -> dict[str, Any]:
-    length = spec["training"]["clip_length"]
-    shape = (1, 3, size, size) if network.config.order == 2 else (1, 3, length, size, size)
-    frames = 1 if network.config.order == 2 else length
+    frames = 1 if network.config.order == 2 else spec["training"]["clip_length"]
     cuda = torch.cuda.is_available()
     return {
         "parameters": parameter_count(network),
-        "multiply_adds": multiply_adds(network, shape) // frames,
+        "multiply_adds": multiply_adds(network, _shape(network, spec, size, 1)) // frames,
         "training_cpu_s": time.process_time() - started,
         "gpu_s": outcome.wall_s if cuda else 0.0,
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

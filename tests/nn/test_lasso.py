@@ -5,7 +5,7 @@ import torch
 
 from hocbench.errors import NetworkError
 from hocbench.nn import FactorizedConv, reestimate_batchnorm, resnet18
-from hocbench.nn.lasso import ProximalStep, count_zeros, factorized_layers, normalize_factors
+from hocbench.nn.lasso import ProximalStep, SubgradientPenalty, count_zeros, factorized_layers, normalize_factors
 from tests.nn.oracles import aged, assert_same, images
 
 
@@ -24,12 +24,12 @@ def uneven(made):
     return made
 
 
-def stepped(start, gradient, rate=0.1, penalty=0.0, limit=10.0):
+def stepped(start, gradient, rate=0.1, penalty=0.0, limit=10.0, factor=1.0):
     """Take one step with a lone layer and return its λ."""
     layer = FactorizedConv(2, 2, (3, 3), rank=len(start)).double()
     layer.weights.data = torch.tensor(start, dtype=torch.float64)
     layer.weights.grad = torch.tensor(gradient, dtype=torch.float64)
-    ProximalStep(layer, penalty, limit).step(rate)
+    ProximalStep(layer, penalty, limit, factor).step(rate)
     assert layer.weights.grad is None
     return layer.weights.tolist()
 
@@ -141,6 +141,39 @@ def test_small_lambdas_become_exactly_zero_from_either_side():
     first, above, below, last = stepped([1.5, 0.04, -0.04, -1.0], [0.0] * 4, rate=0.1, penalty=0.5)
     assert above == below == 0
     assert first > 0 > last
+
+
+def test_lambda_has_a_learning_rate_of_its_own():
+    start, gradient = [1.2, -0.9, 0.8, -0.3], [0.5, 0.4, -3.0, -1.0]
+    assert stepped(start, gradient, 0.02, 0.5, factor=5.0) == pytest.approx(stepped(start, gradient, 0.1, 0.5))
+
+
+def test_the_subgradient_is_that_of_an_l1_term_in_the_loss():
+    layer, x = FactorizedConv(3, 4, (3, 3), rank=5).double(), torch.randn(2, 3, 5, 5).double()
+    with torch.no_grad():
+        layer.weights.copy_(torch.tensor([1.5, -0.8, 0.3, -0.01, 1e-9]))
+    layer(x).square().mean().backward()
+    SubgradientPenalty(layer, 0.3, 0.05).step(7.0)
+    found = layer.weights.grad.clone()
+    layer.zero_grad()
+    (layer(x).square().mean() + 0.3 * layer.weights.abs().sum()).backward()
+    assert_same(found, layer.weights.grad)
+    layer.weights.data.zero_()
+    layer.weights.grad = torch.zeros(5, dtype=torch.float64)
+    SubgradientPenalty(layer, 0.3, 0.05).step(7.0)
+    assert not layer.weights.grad.any()
+
+
+def test_the_threshold_is_in_units_of_the_root_mean_square_of_a_layer():
+    layer = FactorizedConv(3, 4, (3, 3), rank=4).double()
+    for scale in (1.0, 1e-6):
+        layer.weights.data = scale * torch.tensor([2.0, -1.0, 0.11, -0.1], dtype=torch.float64)  # rms 1.12
+        before = layer.weights.detach().clone()
+        penalty = SubgradientPenalty(layer, 0.3, 0.095)
+        penalty.step(0.1)
+        assert torch.equal(layer.weights, before)
+        penalty.finish()
+        assert layer.weights.tolist() == [*before[:3].tolist(), 0.0]
 
 
 def test_a_zero_stays_until_its_gradient_exceeds_the_penalty():

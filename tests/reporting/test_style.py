@@ -6,7 +6,7 @@ from hocbench.reporting.figures import learning_curves
 from hocbench.reporting.style import COLOURS, LOOKS, data_label, look, place, use_style
 
 STAGES = {"static": ("cp", "dense"), "frames": ("cp",), "lasso": ("cp",), "temporal": ("cp",)}
-STAGES |= {"joint": ("cp", "inflated"), "scratch": ("cp", "dense")}
+STAGES |= {"joint": ("cp", "inflated"), "scratch": ("cp", "dense", "2plus1d")}
 
 
 def test_each_method_of_the_plan_has_a_look():

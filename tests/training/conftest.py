@@ -26,7 +26,15 @@ OVERLAY = {
         "affectnet": {"split": {"kind": "official", "validation_share": 0.25}},
         "sewa": {
             "split": {"kind": "sessions", "ratio": [3, 1, 2]},
-            "rivals": ["static_dense", "frames", "untrained", "inflated", "scratch_dense", "scratch_cp"],
+            "rivals": [
+                "static_dense",
+                "frames",
+                "untrained",
+                "inflated",
+                "scratch_dense",
+                "scratch_2plus1d",
+                "scratch_cp",
+            ],
         },
     },
     "network": {"width": 8},

@@ -22,9 +22,9 @@ def parts(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
-    static = make_runs(tmp_path_factory.mktemp("plan"))[1]
-    assert static.axes.stage == "static"
-    return static.spec["training"]
+    runs = make_runs(tmp_path_factory.mktemp("plan"))
+    assert (runs[1].axes.stage, runs[2].axes.stage) == ("static", "lasso")
+    return runs[2].spec["training"] | runs[1].spec["training"]
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_frozen_parameters_do_not_move(parts, make_setting):
 
 def test_lasso_keeps_the_last_epoch_and_moves_weights_by_proximal_steps_only(parts, make_setting):
     sparse = network()
-    setting = make_setting(lasso=0.001, epochs=3, batch_size=16, lasso_gradient_limit=1e-12, learning_rate=0.001)
+    setting = make_setting(lasso=0.001, epochs=3, batch_size=16, gradient_limit=1e-12, learning_rate=0.001)
     outcome = train(sparse, *parts, setting, Accelerator())
     assert [row["kept"] for row in outcome.history] == [0, 0, 0, 1]
     scores = score(predict(sparse, parts[1], 2, 4, CPU), parts[1])
@@ -165,15 +165,39 @@ def test_a_network_that_breaks_in_its_last_step_ends_the_run_with_advice(parts, 
         train(network(), *parts, setting, Accelerator())
 
 
-@pytest.mark.parametrize("lasso", [0.0, 0.1])
-def test_vectors_get_no_weight_decay_and_penalised_weights_no_adamw(parts, make_setting, lasso):
+@pytest.mark.parametrize(("lasso", "method"), [(0.0, "proximal"), (0.1, "proximal"), (0.1, "subgradient")])
+def test_vectors_get_no_weight_decay_and_weights_moved_by_proximal_steps_no_adamw(parts, make_setting, lasso, method):
     trained = network()
     trained.head.bias.requires_grad = False
-    optimizer, _, proximal = _optimizers(trained, parts[0], make_setting(lasso=lasso))
+    optimizer, _, penalty = _optimizers(trained, parts[0], make_setting(lasso=lasso, method=method))
     decay = {id(value): group["weight_decay"] for group in optimizer.param_groups for value in group["params"]}
     for name, value in trained.named_parameters():
-        if name == "head.bias" or (lasso and name.endswith(".weights")):
+        if name == "head.bias" or (lasso and method == "proximal" and name.endswith(".weights")):
             assert id(value) not in decay, name
         else:
             assert decay[id(value)] == (0.01 if value.ndim > 1 else 0.0), name
-    assert (proximal is not None) == bool(lasso)
+    assert (penalty is not None) == bool(lasso)
+
+
+def test_the_published_penalty_trains_the_weights_and_empties_the_small_ones_after_the_last_step(parts, make_setting):
+    sparse, threshold = network(), 0.97
+    setting = make_setting(lasso=0.1, method="subgradient", threshold=threshold, epochs=2, batch_size=16)
+    outcome = train(sparse, *parts, setting, Accelerator())
+    assert [row["kept"] for row in outcome.history] == [0, 0, 1]
+    scores = score(predict(sparse, parts[1], 2, 4, CPU), parts[1])
+    assert scores == {name: outcome.history[-1][name] for name in scores}  # of the network without those components
+    weights = [value.detach() for name, value in sparse.named_parameters() if name.endswith(".weights")]
+    left = torch.cat([value[value != 0] for value in weights])
+    assert 0 < len(left) < sum(map(len, weights))
+    assert len(left.unique()) > 1
+    untouched = network()
+    train(
+        untouched,
+        *parts,
+        make_setting(lasso=0.1, method="subgradient", threshold=1e-9, epochs=2, batch_size=16),
+        Accelerator(),
+    )
+    whole_weights = [value.detach() for name, value in untouched.named_parameters() if name.endswith(".weights")]
+    for emptied, before in zip(weights, whole_weights, strict=True):
+        small = before.abs() <= threshold * before.square().mean().sqrt()
+        assert torch.equal(emptied, before.masked_fill(small, 0))

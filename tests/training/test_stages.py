@@ -1,5 +1,6 @@
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from hocbench.datasets.splits import make_splits
 from hocbench.errors import RunError
 from hocbench.faces import CropStore
 from hocbench.manifest import file_hash
-from hocbench.nn import compact, transduct
+from hocbench.nn import FactorizedConv, compact, transduct
 from hocbench.training import fit
 from hocbench.training.data import select
 from hocbench.training.predict import mean_ccc, predict, score
@@ -35,6 +36,7 @@ RUNS = {
     "inflated": ("joint", {"kind": "inflated"}),
     "scratch": ("scratch", {}),
     "scratch dense": ("scratch", {"kind": "dense"}),
+    "scratch (2+1)-D": ("scratch", {"kind": "2plus1d"}),
 }
 
 
@@ -78,6 +80,24 @@ def test_every_stage_leaves_a_whole_run_directory(laboratory, name):
     assert manifest["code"] == code_hash("hocbench.training")
     assert manifest["frames"] == {part: len(samples.rows) for part, samples in parts_of(laboratory, run).items()}
     assert str(path) not in json.dumps(manifest)
+    network = load_network(path)[0]
+    for parameter, value in network.named_parameters():
+        value.requires_grad = run.axes.stage != "temporal" or parameter.endswith("factors.time")
+    clip = (4,) if run.axes.order == 3 else ()
+    x = torch.rand(run.spec["training"]["batch_size"], 3, *clip, 16, 16)
+    assert manifest["paths"] == taken_paths(network, x)
+
+
+def taken_paths(network, x):
+    """Watch which path each layer takes."""
+    taken = {}
+    for name, layer in network.named_modules():
+        if isinstance(layer, FactorizedConv):
+            layer._compute = partial(
+                lambda name, compute, x, path: taken.update({name: path}) or compute(x, path), name, layer._compute
+            )
+    network(x)
+    return taken
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -245,3 +265,36 @@ def test_a_failing_rerun_leaves_the_finished_run_alone(laboratory, copied_run, t
     with pytest.raises(RunError, match="lower learning_rate"):
         fit(spec, laboratory.crops["affectnet"], None, copied_run)
     assert all((copied_run / name).read_bytes() == (before / name).read_bytes() for name in paths.RUN_FILES)
+
+
+@pytest.mark.parametrize("method", ["proximal", "subgradient"])
+def test_networks_with_inner_activations_go_along_a_warm_path_of_either_penalty_to_video(laboratory, tmp_path, method):
+    short = {name: {"epochs": 1} for name in ("static", "lasso", "temporal")}
+    short["lasso"] |= {"method": method, "threshold": 0.9, "warm_start": True}
+    changes = {
+        "network": {"inner_activation": True},
+        "sweep": {"lasso": [2, 4]},
+        "training": {"stages": short},
+    }
+    plan = make_runs(tmp_path, changes)
+    (run,) = [run for run in plan if (run.axes.stage, run.axes.lasso) == ("temporal", 4)]
+    line = [run]
+    while line[0].parent:
+        line.insert(0, line[0].parent)
+    assert [(run.axes.stage, run.axes.lasso) for run in line] == [
+        ("static", 0),
+        ("lasso", 2),
+        ("lasso", 4),
+        ("temporal", 4),
+    ]
+    parent = None
+    for run in line:
+        fit(run.spec, laboratory.crops[run.axes.dataset], parent, tmp_path / run.id)
+        parent = tmp_path / run.id
+    first, second = (tmp_path / run.id for run in line[1:3])
+    zeros = [sum(zeros for _, zeros in sparsity(path).values()) for path in (first, second)]
+    assert min(zeros) > 0
+    network = load_network(parent)[0]
+    assert network.config.inner_activation
+    assert sparsity(parent) == sparsity(second)
+    assert set(read(parent, "manifest.json")["paths"].values()) == {"factorized"}
