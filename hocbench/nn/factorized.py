@@ -15,7 +15,7 @@ from hocbench.errors import NetworkError
 from hocbench.nn.contraction import Planes, convolve_dense, from_planes, to_planes
 from hocbench.nn.factorizations import Cost, Rank, find_factorization
 from hocbench.nn.geometry import DIMENSIONS, Geometry, make_geometry
-from hocbench.nn.paths import MEASURED, check_path, fastest, padded, rule_path, situation
+from hocbench.nn.paths import MEASURED, check_path, fastest, rule_path, situation
 from hocbench.nn.recompute import recomputed
 from hocbench.nn.weights import check_state
 
@@ -236,11 +236,9 @@ class FactorizedConv(nn.Module):
         before, sizes = tuple(shape[2:]), self.sizes
         after = self.geometry.output_size(before)
         chain, rebuild = self.scheme.multiply_adds(self.rank, sizes, before, after)
-        wide = {name: padded(size) if name in ("out", "in") else size for name, size in sizes.items()}
-        rank = padded(self.rank) if isinstance(self.rank, int) else self.rank
-        executed, _ = self.scheme.multiply_adds(rank, wide, before, after)
+        effort = self.scheme.effort(self.rank, sizes, before, after)
         batch, dense = shape[0], math.prod(after) * math.prod(sizes.values())
-        return Cost(batch * chain, batch * executed, batch * dense, rebuild)
+        return Cost(batch * chain, batch * effort, batch * dense, rebuild)
 
     def chosen_path(self, x: Tensor) -> str:
         """Return the path that ``x`` will take; the first time in a situation, "measured" tries them out."""

@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 MEASURED = ("factorized", "reconstructed")
 COMPUTED = (*MEASURED, "recompute")
 PATHS = ("rule", "measured", *COMPUTED)
-# Vector units of CPUs work on so many float32 at once, however few channels there are.
-LANES = 8
-# Below four positions per component, rebuilding the dense kernel costs more than it saves (measured, 2-D).
-DENSE_PER_REBUILD = 4
-# A dense convolution runs near peak speed, the depthwise part of the chain does not (measured).
-DENSE_PER_CHAIN = 2
 ROUNDS = 5
 # A candidate that is so many times slower than the best in the first round is not timed again.
 HOPELESS = 4
@@ -43,13 +37,8 @@ def check_path(path: str) -> None:
         raise NetworkError(f"path {path!r} of a factorized convolution: choose from {', '.join(PATHS)}")
 
 
-def padded(channels: int) -> int:
-    """Round a number of channels up to what a vector unit does at once."""
-    return -(-channels // LANES) * LANES
-
-
 def rule_path(cost: Cost, temporal_only: bool) -> str:
-    """Decide by counts alone whether to rebuild the dense kernel and convolve once.
+    """Decide by counts alone whether to rebuild the dense kernel and convolve once, or to go along the chain.
 
     The same counts give the same answer on every machine, so that a training run is reproducible.
 
@@ -63,9 +52,9 @@ def rule_path(cost: Cost, temporal_only: bool) -> str:
     Returns
     -------
     {"factorized", "reconstructed"}
-        For a CP kernel of rank R, the dense convolution costs 4 times the rebuilding at 4·R output positions.
+        The one with less effort.
     """
-    pays = cost.dense > DENSE_PER_REBUILD * cost.rebuild and cost.dense < DENSE_PER_CHAIN * cost.executed
+    pays = cost.dense + cost.rebuild < cost.effort
     return "reconstructed" if pays and not temporal_only else "factorized"
 
 

@@ -188,7 +188,7 @@ def test_a_factorized_network_costs_the_sum_of_its_chains(kind, order, shape):
 
 @pytest.mark.parametrize(("order", "shape"), [(2, (64, 3, 48, 48)), (3, (2, 3, 4, 24, 24))])
 def test_the_paths_of_a_network_are_those_that_its_layers_take(order, shape, monkeypatch):
-    network, taken = resnet18(order, "cp", 8, stem="small"), {}
+    network, taken = resnet18(order, "cp", 8, rank=0.5, stem="small"), {}
     names = {layer: name for name, layer in network.named_modules()}
     compute = FactorizedConv._compute
     watched = lambda layer, x, path: taken.update({names[layer]: path}) or compute(layer, x, path)  # noqa: E731

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 
 import pytest
@@ -9,27 +10,53 @@ from hocbench.errors import NetworkError
 from hocbench.nn import FactorizedConv, load_choices, resnet18, save_choices, set_path
 from hocbench.nn.factorizations import Cost
 from hocbench.nn.paths import PATHS, elapsed, fastest, layer_choices, rule_path, situation
-from tests.nn.oracles import SCHEMES, assert_same, images, layer_of
+from tests.nn.oracles import RANKS, SCHEMES, assert_same, images, layer_of
 
 
-def test_the_kernel_is_rebuilt_where_that_is_a_quarter_of_a_dense_convolution_that_costs_twice_the_chain():
-    assert rule_path(Cost(0, executed=51, dense=101, rebuild=25), False) == "reconstructed"
-    assert rule_path(Cost(0, executed=51, dense=100, rebuild=25), False) == "factorized"
-    assert rule_path(Cost(0, executed=50, dense=100, rebuild=24), False) == "factorized"
-    assert rule_path(Cost(0, executed=51, dense=101, rebuild=25), True) == "factorized"
-    assert rule_path(Cost(0, executed=0, dense=0, rebuild=25), False) == "factorized"
+def test_the_kernel_is_rebuilt_where_that_and_one_dense_convolution_are_less_effort_than_the_chain():
+    assert rule_path(Cost(0, effort=126, dense=100, rebuild=25), False) == "reconstructed"
+    assert rule_path(Cost(0, effort=125, dense=100, rebuild=25), False) == "factorized"
+    assert rule_path(Cost(0, effort=126, dense=100, rebuild=25), True) == "factorized"
+    assert rule_path(Cost(0, effort=0, dense=0, rebuild=25), False) == "factorized"
 
 
-@pytest.mark.parametrize(("kernel_size", "rank"), [((5,), 14), ((3, 5), 18), ((3, 3, 5), 60)], ids=str)
+@pytest.mark.parametrize(
+    ("kernel_size", "rank", "before", "after", "effort"),
+    [
+        # Projections of 6 and 8 channels, each padded to 8, and taps in the depthwise planes that count eightfold.
+        ((5,), 14, 7, 7, 16 * (8 * 7 + 8 * 5 * 7 + 8 * 7)),
+        ((3, 5), 18, 35, 12, 24 * (8 * 35 + 8 * 15 * 12 + 8 * 12)),
+        # A plane per frame at its stride, then time at its own.
+        ((3, 3, 5), 61, 70, 12, 64 * (8 * 70 + 8 * (15 * 2 * 12 + 3 * 12) + 8 * 12)),
+    ],
+    ids=str,
+)
+def test_the_effort_of_a_cp_chain_by_hand(kernel_size, rank, before, after, effort):
+    layer = layer_of(6, 8, kernel_size, rank=rank, stride=1 if len(kernel_size) == 1 else 2)
+    x = images(3, 6, *(2, 5, 7)[-layer.order :])
+    assert (x[0, 0].numel(), layer(x)[0, 0].numel()) == (before, after)
+    assert layer.cost(x.shape).effort == 3 * effort
+
+
+@pytest.mark.parametrize("scheme", ["tucker", "tt"])
+def test_the_effort_of_other_chains_is_twice_their_multiply_adds(scheme):
+    layer = layer_of(6, 8, (3, 3), factorization=scheme, rank=RANKS[scheme][2])
+    cost = layer.cost((3, 6, 5, 7))
+    assert cost.effort == 2 * cost.chain
+
+
+@pytest.mark.parametrize(("kernel_size", "rank"), [((5,), 60), ((3, 5), 90), ((3, 3, 5), 200)], ids=str)
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_cp_kernel_is_rebuilt_above_four_output_positions_per_component(kernel_size, rank, stride):
-    layer = layer_of(6, 8, kernel_size, rank=rank, stride=stride)
+def test_a_kernel_is_rebuilt_once_the_batch_is_large_enough_to_pay_for_it(kernel_size, rank, stride):
+    layer = layer_of(24, 32, kernel_size, rank=rank, stride=stride)
+    one = layer.cost((1, 24, *(2, 5, 7)[-layer.order :]))
+    enough = one.rebuild / (one.effort - one.dense)
     chosen = set()
-    for batch in range(1, 26):
-        x = images(batch, 6, *(2, 5, 7)[-layer.order :])
+    for batch in (math.floor(enough), math.floor(enough) + 1):
+        x = images(batch, 24, *(2, 5, 7)[-layer.order :])
         layer.path = "rule"
         by_rule = layer(x)
-        path = "reconstructed" if by_rule[:, 0].numel() > 4 * rank else "factorized"
+        path = "reconstructed" if batch > enough else "factorized"
         assert layer.chosen_path(x) == path
         layer.path = path
         # Bit for bit: the two paths differ in the last digits.
@@ -40,20 +67,11 @@ def test_a_cp_kernel_is_rebuilt_above_four_output_positions_per_component(kernel
     assert chosen == {"reconstructed", "factorized"}
 
 
-def test_a_kernel_twice_as_large_as_its_components_is_not_rebuilt():
-    # The dense kernel has 32 · 32 · 9 = 9216 entries, a component 32 + 32 + 3 + 3 = 70 on a large image without stride.
-    x = torch.zeros(1, 32, 100, 100)
-    assert FactorizedConv(32, 32, (3, 3), rank=72).chosen_path(x) == "reconstructed"
-    assert FactorizedConv(32, 32, (3, 3), rank=64).chosen_path(x) == "factorized"
-
-
 def test_idle_lanes_count():
-    # Up to 8 components cost as much as 8 do: 8 · 8 · 9 = 576 against 8 · 22 and 16 · 22.
+    # Up to 8 components cost as much as 8 do: 16 for the projections and 8 for each of 9 taps.
     x = torch.zeros(10, 8, 100, 100)
-    assert {FactorizedConv(8, 8, (3, 3), rank=rank).chosen_path(x) for rank in range(1, 9)} == {"factorized"}
-    assert {FactorizedConv(8, 8, (3, 3), rank=rank).chosen_path(x) for rank in range(9, 20)} == {"reconstructed"}
-    # Three colours are padded to eight channels.
-    assert FactorizedConv(3, 16, (3, 3), rank=4, stride=2).chosen_path(torch.zeros(64, 3, 48, 48)) == "reconstructed"
+    assert {FactorizedConv(8, 8, (3, 3), rank=rank).cost(x.shape).effort for rank in range(1, 9)} == {8 * 88 * 10**5}
+    assert {FactorizedConv(8, 8, (3, 3), rank=rank).cost(x.shape).effort for rank in range(9, 17)} == {16 * 88 * 10**5}
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -70,7 +88,7 @@ def test_the_rule_looks_at_counts_only(scheme):
         assert layer.chosen_path(other) == expected
     layer.bias = nn.Parameter(torch.zeros(8))
     assert layer.eval().chosen_path(x) == expected
-    assert layer.chosen_path(x[:1, :, :3, :3]) == "factorized"
+    assert layer.chosen_path(x[:1, :, :2, :2]) == "factorized"
     assert not layer.choices
 
 
@@ -89,8 +107,8 @@ def test_where_the_temporal_factor_alone_is_trained_the_chain_is_taken(scheme, r
 
 
 def test_a_sample_alone_gives_the_numbers_it_gives_in_a_batch():
-    layer = layer_of(6, 8, (3, 3), rank=12)
-    x = images(12, 6, 5, 5)
+    layer = layer_of(24, 32, (3, 3), rank=96)
+    x = images(12, 24, 5, 5)
     assert layer.chosen_path(x) != layer.chosen_path(x[:1])
     assert_same(torch.cat([layer(sample) for sample in x.split(1)]), layer(x))
 

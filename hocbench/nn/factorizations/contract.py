@@ -18,6 +18,9 @@ Sizes = Mapping[str, int]
 Tensors = Mapping[str, Tensor]
 Activation = Callable[[Planes], Planes]
 
+# A dense convolution runs near peak speed, a chain of small ones does not (measured on CPUs).
+CHAIN_EFFORT = 2
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -27,8 +30,8 @@ class Cost:
     ----------
     chain : int
         One contraction after the other, for the whole input.
-    executed : int
-        The same with channels rounded up to the width of a vector unit: with few channels its lanes idle.
+    effort : int
+        What the chain takes as long as, in multiply-adds of a dense convolution (see `Factorization.effort`).
     dense : int
         One dense convolution of the whole input.
     rebuild : int
@@ -36,7 +39,7 @@ class Cost:
     """
 
     chain: int
-    executed: int
+    effort: int
     dense: int
     rebuild: int
 
@@ -81,6 +84,10 @@ class Factorization(ABC):
     @abstractmethod
     def multiply_adds(self, rank: Any, sizes: Sizes, before: Sequence[int], after: Sequence[int]) -> tuple[int, int]:
         """Count chain and rebuilding for one sample of ``before`` positions in and ``after`` positions out."""
+
+    def effort(self, rank: Any, sizes: Sizes, before: Sequence[int], after: Sequence[int]) -> int:
+        """Weigh the chain of one sample: multiply-adds of a dense convolution that take about as long (measured)."""
+        return CHAIN_EFFORT * self.multiply_adds(rank, sizes, before, after)[0]
 
     @abstractmethod
     def add_mode(self, tensors: Tensors, sizes: Sizes, name: str, taps: Tensor) -> dict[str, Tensor]:

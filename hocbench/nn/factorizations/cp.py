@@ -19,6 +19,12 @@ from hocbench.nn.factorizations.contract import (
 )
 from hocbench.nn.geometry import Geometry
 
+# Vector units work on so many float32 at once, however few channels there are.
+LANES = 8
+# A multiply-add of a depthwise convolution takes as long as 8 of a dense one: it waits for memory (measured on a
+# CPU, forward and backward, over the layers of ResNet-18; larger images take longer).
+DEPTHWISE_EFFORT = 8
+
 
 class CP(Factorization):
     """``[[λ; U_out, U_in, U_K1 ... U_KN]]``: ``weights`` λ of shape (R,), one factor (size, R) per mode."""
@@ -81,6 +87,15 @@ class CP(Factorization):
         chain += sizes["out"] * math.prod(after)
         return rank * chain, rank * math.prod(sizes.values())
 
+    def effort(self, rank: int, sizes: Sizes, before: Sequence[int], after: Sequence[int]) -> int:
+        """Weigh what `convolve` does: projections of padded channels, one depthwise plane, one depthwise lead."""
+        kernel = list(sizes.values())[2:]
+        plane, lead = kernel[-2:], kernel[:-2]
+        depthwise = math.prod(plane) * math.prod(before[:-2]) * math.prod(after[-2:])
+        depthwise += math.prod(lead) * math.prod(after) if lead else 0
+        projections = _padded(sizes["in"]) * math.prod(before) + _padded(sizes["out"]) * math.prod(after)
+        return _padded(rank) * (projections + DEPTHWISE_EFFORT * depthwise)
+
     def add_mode(self, tensors: Tensors, sizes: Sizes, name: str, taps: Tensor) -> dict[str, Tensor]:
         """Give each component the same new filter."""
         factor = taps.unsqueeze(1).repeat(1, self.rank_of(tensors))
@@ -96,3 +111,7 @@ class CP(Factorization):
                 kernel, rank, n_iter_max=iterations, init="random", random_state=seed, normalize_factors=True
             )
         return [weights, *factors]
+
+
+def _padded(channels: int) -> int:
+    return -(-channels // LANES) * LANES
