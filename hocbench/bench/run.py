@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,18 +77,20 @@ def run_benchmark(out: Path, options: Options | None = None) -> list[Outcome]:
     Raises
     ------
     BenchmarkError
-        If an option cannot be met, or two ways to compute the same do not agree.
+        If an option cannot be met, or two ways to compute the same do not agree; speed.csv then holds the groups before.
     """
     options = options or Options()
     settings = resolve_settings(out, options)
     scale = find_scale(options.scale, settings[0].device)
     measurements: list[Measurement] = []
+    out.mkdir(parents=True, exist_ok=True)
     for setting in settings:
         with setting.active():
-            measurements += _measure(Bench(scale, setting, options.rounds))
+            for rows in _measure(Bench(scale, setting, options.rounds)):
+                measurements += rows
+                # Should a later group fail, what was measured is there.
+                write_csv(to_table(measurements), out / "speed.csv")
     outcomes = evaluate_bars(read_bars(), measurements if scale.name == "paper" else [], settings)
-    out.mkdir(parents=True, exist_ok=True)
-    write_csv(to_table(measurements), out / "speed.csv")
     write_csv(outcome_table(outcomes), out / "bars.csv")
     save(draw_speed(measurements, settings), out / "speed")
     write_text(describe_speed(scale, options.rounds, settings, measurements, outcomes), out / "speed.md")
@@ -124,9 +126,10 @@ def resolve_settings(out: Path, options: Options) -> list[Setting]:
     return [Setting(threads, device) for threads in dict.fromkeys(options.threads)]
 
 
-def _measure(bench: Bench) -> list[Measurement]:
-    """Measure all groups in one setting."""
-    machine, found = measure_machine(bench.setting, bench.scale.name)
+def _measure(bench: Bench) -> Iterator[list[Measurement]]:
+    """Measure group by group in one setting."""
+    machine, limits = measure_machine(bench.setting, bench.scale.name)
+    yield limits
 
     def images(bench: Bench) -> list[Measurement]:
         return measure_layers(bench, 2, machine)
@@ -138,5 +141,4 @@ def _measure(bench: Bench) -> list[Measurement]:
         started = time.process_time()
         rows = group(bench)
         log.info("%s, %s: %.0f s of CPU time", bench.setting, rows[0].group, time.process_time() - started)
-        found += rows
-    return found
+        yield rows

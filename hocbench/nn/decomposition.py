@@ -83,8 +83,9 @@ def decompose_convolution(
         ) from None
     names = list(layer.tensors)
     layer = layer.with_tensors({key: tensor.to(kernel) for key, tensor in zip(names, tensors, strict=True)})
+    layer.requires_grad_(source.weight.requires_grad)
     if source.bias is not None:
-        layer.bias = nn.Parameter(source.bias.detach().clone())
+        layer.bias = nn.Parameter(source.bias.detach().clone(), requires_grad=source.bias.requires_grad)
     return layer.train(source.training), Fit(relative_error(kernel, layer.dense_kernel()), layer.rank)
 
 

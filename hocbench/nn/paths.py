@@ -47,15 +47,16 @@ def rule_path(cost: Cost, temporal_only: bool) -> str:
     cost : Cost
         Multiply-adds for the whole batch.
     temporal_only : bool
-        Whether the temporal factor alone is trained: its gradient is far cheaper than that of a dense kernel.
+        Whether the temporal factor alone is trained: then the chain needs no gradients of its projections, a third of
+        its effort, while a rebuilt kernel needs its whole gradient.
 
     Returns
     -------
     {"factorized", "reconstructed"}
         The one with less effort.
     """
-    pays = cost.dense + cost.rebuild < cost.effort
-    return "reconstructed" if pays and not temporal_only else "factorized"
+    chain = cost.effort * 2 / 3 if temporal_only else cost.effort
+    return "reconstructed" if cost.dense + cost.rebuild < chain else "factorized"
 
 
 def situation(x: Tensor, training: bool) -> str:

@@ -77,6 +77,18 @@ def test_what_cannot_be_measured_is_refused(hocbench, tmp_path, arguments, text)
     assert not (tmp_path / "out").exists()
 
 
+def test_what_was_measured_before_a_failure_is_kept(tmp_path, monkeypatch):
+    def fails(bench):
+        raise BenchmarkError("two ways to compute the same do not agree")
+
+    monkeypatch.setattr("hocbench.bench.run.GROUPS", (fails,))
+    with pytest.raises(BenchmarkError, match="do not agree"):
+        run_benchmark(tmp_path / "out", Options(scale="tiny", rounds=1, device="cpu"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["speed.csv"]
+    kept = pd.read_csv(tmp_path / "out" / "speed.csv")
+    assert list(kept["group"].unique()) == ["machine", "layers 2-D", "layers 3-D"]
+
+
 def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(BenchmarkError, match="out is a file; give a folder"):

@@ -253,6 +253,23 @@ def test_a_lone_convolution_is_a_network_too():
     assert_same(layer.dense_kernel(), FactorizedConv.from_dense(conv, 2)[0].dense_kernel())
 
 
+def test_what_was_frozen_stays_frozen():
+    network = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3))
+    network[0].weight.requires_grad = False
+    network[1].bias.requires_grad = False
+    result, _ = factorize(network, 2)
+    trained = {name for name, value in result.named_parameters() if value.requires_grad}
+    expected = {name for name, _ in result.named_parameters() if name == "0.bias" or name.startswith("1.")}
+    assert trained == expected - {"1.bias"}
+    assert {name for name, value in network.named_parameters() if value.requires_grad} == {"0.bias", "1.weight"}
+
+
+def test_tensorly_does_not_warn_of_ranks_above_what_a_mode_can_have(recwarn):
+    FactorizedConv.from_dense(nn.Conv2d(4, 4, 3), (4, 4, 2, 1), factorization="tucker")
+    FactorizedConv.from_dense(nn.Conv2d(5, 1, (1, 3)), (3, 4, 3, 3), factorization="tucker")
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_a_convolution_used_twice_stays_one():
     conv = nn.Conv2d(4, 4, 3)
     network, _ = factorize(nn.Sequential(conv, nn.ReLU(), conv), 2)

@@ -16,7 +16,8 @@ from tests.nn.oracles import RANKS, SCHEMES, assert_same, images, layer_of
 def test_the_kernel_is_rebuilt_where_that_and_one_dense_convolution_are_less_effort_than_the_chain():
     assert rule_path(Cost(0, effort=126, dense=100, rebuild=25), False) == "reconstructed"
     assert rule_path(Cost(0, effort=125, dense=100, rebuild=25), False) == "factorized"
-    assert rule_path(Cost(0, effort=126, dense=100, rebuild=25), True) == "factorized"
+    assert rule_path(Cost(0, effort=186, dense=100, rebuild=25), True) == "factorized"
+    assert rule_path(Cost(0, effort=189, dense=100, rebuild=25), True) == "reconstructed"
     assert rule_path(Cost(0, effort=0, dense=0, rebuild=25), False) == "factorized"
 
 
@@ -92,8 +93,8 @@ def test_the_rule_looks_at_counts_only(scheme):
     assert not layer.choices
 
 
-@pytest.mark.parametrize(("scheme", "rank"), [("cp", 60), ("tucker", (8, 8, 3, 3, 3)), ("tt", (8, 24, 24, 8))])
-def test_where_the_temporal_factor_alone_is_trained_the_chain_is_taken(scheme, rank):
+@pytest.mark.parametrize(("scheme", "rank"), [("cp", 16), ("tucker", (6, 6, 3, 3, 3)), ("tt", (8, 12, 12, 8))])
+def test_where_the_temporal_factor_alone_is_trained_the_chain_is_taken_more_often(scheme, rank):
     layer = FactorizedConv(8, 8, (3, 3, 3), factorization=scheme, rank=rank)
     x = torch.zeros(20, 8, 4, 12, 12)
     assert layer.chosen_path(x) == "reconstructed"

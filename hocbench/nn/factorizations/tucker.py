@@ -1,6 +1,7 @@
 """Tucker kernels: a small core, and a factor per mode."""
 
 import math
+import warnings
 import string
 from collections.abc import Sequence
 
@@ -125,7 +126,9 @@ class Tucker(Factorization):
         from tensorly import backend_context
         from tensorly.decomposition import tucker
 
-        with backend_context("pytorch", local_threadsafe=True):
+        with backend_context("pytorch", local_threadsafe=True), warnings.catch_warnings():
+            # It asks for more vectors than there are, takes what there is and says so.
+            warnings.filterwarnings("ignore", message="Trying to compute SVD with n_eigenvecs")
             # tensorly's start goes wrong for ranks above the size of a mode.
             capped = [min(r, size) for r, size in zip(rank, kernel.shape, strict=True)]
             core, factors = tucker(kernel, capped, n_iter_max=iterations, init="svd", random_state=seed)
