@@ -77,7 +77,7 @@ def run_benchmark(out: Path, options: Options | None = None) -> list[Outcome]:
     Raises
     ------
     BenchmarkError
-        If an option cannot be met, or two ways to compute the same do not agree; speed.csv then holds the groups before.
+        If an option cannot be met, or two ways to compute the same do not agree; speed.csv then has the groups before.
     """
     options = options or Options()
     settings = resolve_settings(out, options)

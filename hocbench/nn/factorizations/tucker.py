@@ -1,8 +1,8 @@
 """Tucker kernels: a small core, and a factor per mode."""
 
 import math
-import warnings
 import string
+import warnings
 from collections.abc import Sequence
 
 import torch
