@@ -14,6 +14,9 @@ from torch.nn import functional
 
 from hocbench.nn.geometry import Geometry, pad_replicated
 
+# Each with the geometry of which it uses its own dimensions; see `convolve_kernels`.
+Kernels = list[tuple[Tensor, Geometry]]
+
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 
@@ -117,6 +120,28 @@ def convolve_lead(planes: Planes, weight: Tensor, geometry: Geometry, groups: in
     lead, channels = sheet.shape[2], sheet.shape[1]
     values = sheet.permute(0, 2, 3, 1).reshape(batch * lead, height, width, channels).permute(0, 3, 1, 2)
     return Planes(values, batch, lead)
+
+
+def convolve_kernels(planes: Planes, kernels: Kernels) -> Planes:
+    """Convolve by one kernel after the other.
+
+    Parameters
+    ----------
+    planes : Planes
+        With C channels.
+    kernels : list of (Tensor, Geometry)
+        Shape ``(out, C / groups, kd)`` for the leading dimension, ``(out, C / groups, kh, kw)`` for planes, or
+        ``(out, C, kd, kh, kw)`` for both at once.
+    """
+    for kernel, geometry in kernels:
+        groups = planes.values.shape[1] // kernel.shape[1]
+        if kernel.ndim == 5:
+            planes = to_planes(convolve_dense(from_planes(planes, 3), kernel, geometry))
+        elif kernel.ndim == 4:
+            planes = convolve_planes(planes, kernel, geometry, groups)
+        else:
+            planes = convolve_lead(planes, kernel, geometry, groups)
+    return planes
 
 
 def convolve_dense(x: Tensor, kernel: Tensor, geometry: Geometry, bias: Tensor | None = None) -> Tensor:

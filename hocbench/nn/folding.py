@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from hocbench.errors import NetworkError
 from hocbench.nn.contraction import (
+    Kernels,
     Planes,
     convolve_dense,
-    convolve_lead,
-    convolve_planes,
+    convolve_kernels,
     from_planes,
     pointwise,
     to_planes,
@@ -30,9 +30,6 @@ from hocbench.nn.paths import fastest
 from hocbench.nn.resnet import STAGE_MULTIPLES, ResNet
 
 FOLDED_PATHS = ("factorized", "reconstructed")
-# Kernels between the two projections: (out, in / groups, kd) along the leading dimension, (..., kh, kw) within planes,
-# (..., kd, kh, kw) for both at once.
-Kernels = list[tuple[Tensor, Geometry]]
 
 
 @torch.no_grad()
@@ -198,7 +195,7 @@ def _layer(name: str, conv: Any, norm: Any, paths: Mapping[str, str]) -> nn.Modu
         return _Dense(_scaled(conv.weight, scale), shift, geometry)
     if paths[name] == "reconstructed":
         return _Dense(_scaled(conv.dense_kernel(), scale), shift, conv.geometry)
-    first, kernels, last = _PARTS[conv.factorization](conv.tensors, conv.geometry)
+    first, kernels, last = conv.scheme.parts(conv.tensors, conv.geometry)
     if conv.inner_norm is None:
         return _Chain(first, None, kernels, _scaled(last, scale), shift)
     inner_scale, inner_shift = _affine(conv.inner_norm)
@@ -256,51 +253,11 @@ class _Chain(nn.Module):
         x = pointwise(x, self.first, self.inner_bias)
         if self.inner_bias is not None:
             x = _rectify(x)
-        for number, geometry in enumerate(self.geometries):
-            kernel = self.get_buffer(f"kernel{number}")
-            groups = x.values.shape[1] // kernel.shape[1]
-            if kernel.ndim == 5:
-                x = to_planes(convolve_dense(from_planes(x, 3), kernel, geometry))
-            else:
-                x = (convolve_lead if kernel.ndim == 3 else convolve_planes)(x, kernel, geometry, groups)
-        return pointwise(x, self.last, self.bias)
+        kernels = [(self.get_buffer(f"kernel{number}"), g) for number, g in enumerate(self.geometries)]
+        return pointwise(convolve_kernels(x, kernels), self.last, self.bias)
 
 
 def _laid_out(kernel: Tensor) -> Tensor:
     """Give a kernel the memory of the planes that it meets, which saves a copy in every call."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     return kernel.clone(memory_format=formats.get(kernel.ndim, torch.contiguous_format))
-
-
-def _cp(tensors: Mapping[str, Tensor], geometry: Geometry) -> tuple[Tensor, Kernels, Tensor]:
-    """Make a depthwise kernel with λ in it, then one along the leading dimension."""
-    *lead, height, width = list(tensors)[3:]
-    plane = torch.einsum("r,hr,wr->rhw", tensors["weights"], tensors[height], tensors[width])
-    kernels = [plane.unsqueeze(1), *(tensors[mode].t().unsqueeze(1) for mode in lead)]
-    return tensors["in"].t(), [(kernel, geometry) for kernel in kernels], tensors["out"]
-
-
-def _tucker(tensors: Mapping[str, Tensor], geometry: Geometry) -> tuple[Tensor, Kernels, Tensor]:
-    """Multiply the core by the factors of its dimensions; where time has rank 1, it is one filter for all channels."""
-    core, (*lead, height, width) = tensors["core"], list(tensors)[3:]
-    core = torch.einsum("...hw,Hh,Ww->...HW", core, tensors[height], tensors[width])
-    kernels = [core]
-    if lead and core.shape[2] == 1:
-        kernels = [core[:, :, 0], tensors[lead[0]].t().unsqueeze(1).expand(core.shape[0], 1, -1)]
-    elif lead:
-        kernels = [torch.einsum("oithw,Tt->oiThw", core, tensors[lead[0]])]
-    return tensors["in"].t(), [(kernel, geometry) for kernel in kernels], tensors["out"]
-
-
-def _tensor_train(tensors: Mapping[str, Tensor], geometry: Geometry) -> tuple[Tensor, Kernels, Tensor]:
-    """Make a kernel per dimension, which extends along that alone."""
-    kernels: Kernels = []
-    for d, mode in enumerate(list(tensors)[2:]):
-        kernel = tensors[mode].permute(2, 0, 1)
-        if geometry.order == 2 or d > 0:
-            kernel = kernel.unsqueeze(-1 if geometry.order - d == 2 else -2)
-        kernels.append((kernel, geometry.only(d)))
-    return tensors["in"].squeeze(0).t(), kernels, tensors["out"].squeeze(-1).t()
-
-
-_PARTS = {"cp": _cp, "tucker": _tucker, "tt": _tensor_train}

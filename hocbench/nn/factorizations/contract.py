@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from hocbench.errors import NetworkError
-from hocbench.nn.contraction import Planes
+from hocbench.nn.contraction import Kernels, Planes, convolve_kernels, pointwise
 from hocbench.nn.geometry import Geometry
 
 Rank = Literal["same"] | int | float | tuple[int, ...]
@@ -76,10 +76,15 @@ class Factorization(ABC):
         """Rebuild the dense kernel, shape ``(out, in, *kernel_size)``."""
 
     @abstractmethod
+    def parts(self, tensors: Tensors, geometry: Geometry) -> tuple[Tensor, Kernels, Tensor]:
+        """Return the chain: a projection (R, in), kernels from R to R' channels, a projection (out, R')."""
+
     def convolve(
         self, x: Planes, tensors: Tensors, geometry: Geometry, activation: Activation, bias: Tensor | None
     ) -> Planes:
-        """Contract one tensor after the other; ``activation`` comes after the first projection."""
+        """Go along the chain; ``activation`` comes after the first projection."""
+        first, kernels, last = self.parts(tensors, geometry)
+        return pointwise(convolve_kernels(activation(pointwise(x, first)), kernels), last, bias)
 
     @abstractmethod
     def multiply_adds(self, rank: Any, sizes: Sizes, before: Sequence[int], after: Sequence[int]) -> tuple[int, int]:

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from hocbench.errors import NetworkError
-from hocbench.nn.contraction import Planes, convolve_lead, convolve_planes, cp_kernel, pointwise, unit_columns
+from hocbench.nn.contraction import Kernels, cp_kernel, unit_columns
 from hocbench.nn.factorizations.contract import (
-    Activation,
     Factorization,
     Rank,
     Sizes,
@@ -63,20 +62,14 @@ class CP(Factorization):
         """Sum the rank-one terms."""
         return cp_kernel(tensors["weights"], [tensors[name] for name in sizes])
 
-    def convolve(
-        self, x: Planes, tensors: Tensors, geometry: Geometry, activation: Activation, bias: Tensor | None
-    ) -> Planes:
-        """Project, convolve each plane by one depthwise kernel that also carries λ, then the lead, project."""
+    def parts(self, tensors: Tensors, geometry: Geometry) -> tuple[Tensor, Kernels, Tensor]:
+        """Make one depthwise kernel for planes, which also carries λ, then one along the leading dimension."""
         *lead, last = list(tensors)[3:]
         height = lead.pop() if lead else None
         plane = tensors["weights"] * tensors[last].unsqueeze(0)
         plane = plane * tensors[height].unsqueeze(1) if height else plane
-        rank = plane.shape[-1]
-        z = activation(pointwise(x, tensors["in"].t()))
-        z = convolve_planes(z, plane.permute(2, 0, 1).unsqueeze(1), geometry, groups=rank)
-        if lead:
-            z = convolve_lead(z, tensors[lead[0]].t().unsqueeze(1), geometry, groups=rank)
-        return pointwise(z, tensors["out"], bias)
+        kernels = [plane.permute(2, 0, 1), *(tensors[mode].t() for mode in lead)]
+        return tensors["in"].t(), [(kernel.unsqueeze(1), geometry) for kernel in kernels], tensors["out"]
 
     def multiply_adds(self, rank: int, sizes: Sizes, before: Sequence[int], after: Sequence[int]) -> tuple[int, int]:
         """Count the published chain: one 1-D convolution per dimension in turn, each stride shrinks what follows."""
@@ -88,7 +81,7 @@ class CP(Factorization):
         return rank * chain, rank * math.prod(sizes.values())
 
     def effort(self, rank: int, sizes: Sizes, before: Sequence[int], after: Sequence[int]) -> int:
-        """Weigh what `convolve` does: projections of padded channels, one depthwise plane, one depthwise lead."""
+        """Weigh the chain of `parts`: projections of padded channels, one depthwise plane, one depthwise lead."""
         kernel = list(sizes.values())[2:]
         plane, lead = kernel[-2:], kernel[:-2]
         depthwise = math.prod(plane) * math.prod(before[:-2]) * math.prod(after[-2:])

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hocbench.nn.contraction import Planes, convolve_lead, convolve_planes, pointwise
+from hocbench.nn.contraction import Kernels
 from hocbench.nn.factorizations.contract import (
-    Activation,
     Factorization,
     Rank,
     Sizes,
@@ -77,25 +76,21 @@ class TensorTrain(Factorization):
             kernel = torch.tensordot(kernel, tensors[mode], ([-1], [0]))
         return kernel.squeeze(0).squeeze(-1).movedim(-1, 0)
 
-    def convolve(
-        self, x: Planes, tensors: Tensors, geometry: Geometry, activation: Activation, bias: Tensor | None
-    ) -> Planes:
-        """Project, one 1-D convolution per dimension, project."""
-        z = activation(pointwise(x, tensors["in"].squeeze(0).t()))
+    def parts(self, tensors: Tensors, geometry: Geometry) -> tuple[Tensor, Kernels, Tensor]:
+        """Make a kernel per dimension, which extends along that alone."""
+        kernels: Kernels = []
         for d, mode in enumerate(list(tensors)[2:]):
             # (before, k, after) → (after, before, k)
-            weight = tensors[mode].permute(2, 0, 1)
-            if geometry.order == 3 and d == 0:
-                z = convolve_lead(z, weight, geometry)
-            else:
-                upright = geometry.order - d == 2
-                z = convolve_planes(z, weight.unsqueeze(-1 if upright else -2), geometry.only(d))
-        return pointwise(z, tensors["out"].squeeze(-1).t(), bias)
+            kernel = tensors[mode].permute(2, 0, 1)
+            if geometry.order < 3 or d > 0:
+                kernel = kernel.unsqueeze(-1 if geometry.order - d == 2 else -2)
+            kernels.append((kernel, geometry.only(d)))
+        return tensors["in"].squeeze(0).t(), kernels, tensors["out"].squeeze(-1).t()
 
     def multiply_adds(
         self, rank: tuple[int, ...], sizes: Sizes, before: Sequence[int], after: Sequence[int]
     ) -> tuple[int, int]:
-        """Count the chain as `convolve` does it."""
+        """Count the chain as `parts` has it."""
         bonds = (1, *rank, 1)
         chain = sizes["in"] * bonds[1] * math.prod(before)
         rebuild, built = 0, sizes["in"]

@@ -8,18 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hocbench.nn.contraction import (
-    Planes,
-    convolve_dense,
-    convolve_lead,
-    convolve_planes,
-    from_planes,
-    pointwise,
-    to_planes,
-    unit_columns,
-)
+from hocbench.nn.contraction import Kernels, unit_columns
 from hocbench.nn.factorizations.contract import (
-    Activation,
     Factorization,
     Rank,
     Sizes,
@@ -83,29 +73,21 @@ class Tucker(Factorization):
             kernel = torch.tensordot(kernel, tensors[list(sizes)[axis]], ([axis], [1])).movedim(-1, axis)
         return kernel
 
-    def convolve(
-        self, x: Planes, tensors: Tensors, geometry: Geometry, activation: Activation, bias: Tensor | None
-    ) -> Planes:
-        """Project, convolve by the core, project; a leading mode of rank 1 is one filter for all channels."""
+    def parts(self, tensors: Tensors, geometry: Geometry) -> tuple[Tensor, Kernels, Tensor]:
+        """Contract the core with its dimensions; a leading mode of rank 1 is one filter for all channels."""
         core, modes = tensors["core"], list(tensors)[3:]
-        z = activation(pointwise(x, tensors["in"].t()))
-        if geometry.order < 3:
-            core = _contract(core, [tensors[mode] for mode in modes])
-            z = convolve_planes(z, core.unsqueeze(2) if geometry.order == 1 else core, geometry)
-        elif core.shape[2] == 1:
+        if geometry.order == 3 and core.shape[2] == 1:
             plane = _contract(core[:, :, 0], [tensors[mode] for mode in modes[1:]])
-            z = convolve_planes(z, plane, geometry)
-            lead = tensors[modes[0]].t().unsqueeze(1).expand(core.shape[0], 1, -1)
-            z = convolve_lead(z, lead, geometry, groups=core.shape[0])
+            kernels = [plane, tensors[modes[0]].t().unsqueeze(1).expand(core.shape[0], 1, -1)]
         else:
-            whole = convolve_dense(from_planes(z, 3), _contract(core, [tensors[mode] for mode in modes]), geometry)
-            z = to_planes(whole)
-        return pointwise(z, tensors["out"], bias)
+            whole = _contract(core, [tensors[mode] for mode in modes])
+            kernels = [whole.unsqueeze(2) if geometry.order == 1 else whole]
+        return tensors["in"].t(), [(kernel, geometry) for kernel in kernels], tensors["out"]
 
     def multiply_adds(
         self, rank: tuple[int, ...], sizes: Sizes, before: Sequence[int], after: Sequence[int]
     ) -> tuple[int, int]:
-        """Count the two projections and the convolution by the core, as `convolve` does them."""
+        """Count the two projections and the convolution by the core, as `parts` has them."""
         kernel = list(sizes.values())[2:]
         chain = sizes["in"] * rank[1] * math.prod(before) + sizes["out"] * rank[0] * math.prod(after)
         if len(kernel) == 3 and rank[2] == 1:
