@@ -42,6 +42,8 @@ reference:
 	cp results/embedded/tables/*.md $(REFERENCE)/tables/
 	cp results/embedded/figures/*.png $(REFERENCE)/figures/
 	cp results/embedded/evaluation/*.csv results/embedded/evaluation/metrics.json $(REFERENCE)/evaluation/
+	if [ -e results/embedded/speed/speed.md ]; then \
+		mkdir -p $(REFERENCE)/speed; cd results/embedded/speed; cp bars.csv speed.md speed.png ../../reference/speed/; fi
 
 # Keeps the environment; removes what the workflow made.
 clean:

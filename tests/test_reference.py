@@ -9,7 +9,6 @@ from hocbench.evaluation import read_table
 from hocbench.params import load_params
 from hocbench.paths import FIGURES, TABLES
 from hocbench.plan import make_plan
-from hocbench.reporting.parameters import SIZE_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -26,8 +25,6 @@ def test_it_holds_every_table_and_figure_and_says_synthetic():
     says = dict.fromkeys(TABLES, "SYNTHETIC")
     # Two pages hold arithmetic alone and say so.
     says |= {"conventions": "no data needed", "special_cases": "no data are needed"}
-    if not set(SIZE_COLUMNS) <= set(read_table(REFERENCE / "evaluation" / "sparsity.csv").columns):
-        says["ranks"] = "its evaluation is older than this table"
     for name, words in says.items():
         assert words in (REFERENCE / "tables" / f"{name}.md").read_text(encoding="utf-8")
     for name in FIGURES:
@@ -55,6 +52,25 @@ def test_the_readme_quotes_every_method_of_the_sewa_table_with_its_numbers():
 
 def shown(row: pd.Series) -> str:
     return f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}] ± {row['seed_sd']:.3f}"
+
+
+def test_the_readme_quotes_the_speed_benchmark_with_its_ratios():
+    bars = read_table(REFERENCE / "speed" / "bars.csv")
+    cleared = (bars["status"] == "cleared").sum()
+    assert f"{cleared} of {len(bars)} bars" in " ".join(README.split())
+    rows = re.findall(r"^\| ([^|]+) \| ([≥≤]) ([\d.]+) \| ([^|]+) \| ([^|]+) \|$", README, re.MULTILINE)
+    assert len(rows) >= 6
+    for what, sign, wanted, *quoted in rows:
+        chosen = bars[bars["what"] == what].sort_values("threads")
+        assert chosen["threads"].tolist() == [1, 2], what
+        assert set(chosen["bar"]) == {float(wanted)}, what
+        assert set(chosen["direction"]) == {"at least" if sign == "≥" else "at most"}, what
+        assert quoted == [f"{bar.median:.2f}" + _quartiles(bar) for bar in chosen.itertuples()], what
+
+
+def _quartiles(bar) -> str:
+    low, high = f"{bar.quartile_low:.2f}", f"{bar.quartile_high:.2f}"
+    return "" if low == high else f" ({low}–{high})"
 
 
 def test_differences_that_the_readme_quotes_stand_in_the_table():

@@ -1,25 +1,12 @@
 import pytest
-import torch
 
 from hocbench.bench.measurements import TIME, Measurement
 from hocbench.bench.scales import SCALES
 from hocbench.bench.steps import Bench
 from hocbench.bench.timing import Setting
+from tests.torch_state import fixed_seed, one_thread  # noqa: F401
 
 ONE = Setting(1, "cpu")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True)
-def fixed_seed():
-    torch.manual_seed(20)
 
 
 @pytest.fixture

@@ -8,94 +8,21 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-import pandas as pd
 import pytest
 import torch
 
-from hocbench import cli
-from hocbench.datasets.contract import write_text
 from hocbench.errors import ExportError
 from hocbench.export import Options, export_run
 from hocbench.export.forms import write_forms
 from hocbench.export.inputs import crops_input
 from hocbench.faces import CropStore
 from hocbench.manifest import file_hash
-from hocbench.nn import resnet18
-from hocbench.nn.folding import FOLDED_PATHS, factorized_names, fold
+from hocbench.nn.folding import factorized_names, fold
 from hocbench.training import fit
-from hocbench.training.rundir import load_network, write_run
-from tests.nn.oracles import aged
-from tests.training.conftest import SIZE, make_runs, restored_globals, write_store  # noqa: F401
-
-ROOT = Path(__file__).parents[1]
-FILES = ["export.json", "network.onnx", "network.pt2", "paths.json"]
-LENGTH = 4
-TOLERANCE = 1e-5
-
-
-def trained(order, kind="cp", **options):
-    """Make a float32 network in evaluation mode that looks trained."""
-    torch.manual_seed(3)
-    return aged(resnet18(order, kind, 4, stem="small", **options)).float()
-
-
-def sparse(order, **options):
-    network = trained(order, temporal_padding="replicate" if order == 3 else "zeros", **options)
-    with torch.no_grad():
-        for count, name in enumerate(factorized_names(network)):
-            network.get_submodule(name).weights[: count % 3] = 0
-    return network
-
-
-def alternating(network):
-    return {name: FOLDED_PATHS[place % 2] for place, name in enumerate(factorized_names(network))}
-
-
-def write(folder, network, label="synthetic"):
-    """Write the run directory of a network."""
-    spec = {"axes": {"dataset": "sewa"}, "profile": "none", "root_seed": 0}
-    spec |= {"training": {"clip_length": LENGTH}, "data": {"crop": {"size": SIZE}}}
-    tables = dict.fromkeys(("history", "predictions"), pd.DataFrame({"epoch": [0]}))
-    write_run(folder, network, [], tables, {}, {"run": folder.name, "label": label, "spec": spec})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store") / "sewa"
-    write_store(folder, [3, 10, 6, 9], unusable=(4,))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory, store):
-    """Export a sparse network for clips, its layers by both paths in turn: folder, network and report."""
-    folder = tmp_path_factory.mktemp("clips")
-    network = sparse(3)
-    run = write(folder / "clip-network", network)
-    paths = folder / "paths.json"
-    write_text(json.dumps(alternating(network)), paths)
-    report = export_run(run, folder / "deep" / "out", Options(batch=2, paths=paths, crops=store))
-    return folder / "deep" / "out", network, report
-
-
-@pytest.fixture
-def images_run(tmp_path):
-    return write(tmp_path / "image-network", trained(2))
-
-
-@pytest.fixture
-def hocbench(monkeypatch, capsys, tmp_path):
-    """Run a command; return its exit code and what it printed to both streams."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hocbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code, *capsys.readouterr()
-
-    return run
+from hocbench.training.rundir import load_network
+from tests.conftest import ROOT
+from tests.export.conftest import FILES, LENGTH, TOLERANCE, alternating, trained, write
+from tests.training.conftest import SIZE, make_runs, write_store
 
 
 def program_of(folder):
@@ -301,79 +228,6 @@ def test_an_export_that_differs_is_refused_and_leaves_an_older_one_alone(tmp_pat
     assert [path.read_text() for path in out.iterdir()] == ["older"]
 
 
-def assert_refused(outcome, text, out):
-    code, printed, err = outcome
-    assert code == 2
-    assert err.splitlines()[-1].startswith(f"hocbench: error: {text}")
-    assert err.count("hocbench: error:") == 1
-    assert "Traceback" not in printed + err
-    assert not out.exists()
-
-
-def test_a_missing_run_is_refused(hocbench, tmp_path):
-    run, out = tmp_path / "nosuch", tmp_path / "out"
-    assert_refused(hocbench("export", run, "--out", out), f"{run} is not a finished run (no manifest.json)", out)
-
-
-def test_an_unfinished_run_is_refused(hocbench, images_run, tmp_path):
-    (images_run / "manifest.json").unlink()
-    outcome = hocbench("export", images_run, "--out", tmp_path / "out")
-    assert_refused(outcome, f"{images_run} is not a finished run (no manifest.json)", tmp_path / "out")
-
-
-def test_damaged_weights_are_refused(hocbench, images_run, tmp_path):
-    file = images_run / "weights.safetensors"
-    file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\1")
-    outcome = hocbench("export", images_run, "--out", tmp_path / "out")
-    assert_refused(outcome, f"{file} is damaged (its hash differs from the manifest)", tmp_path / "out")
-
-
-def test_a_manifest_without_parameters_is_refused(hocbench, images_run, tmp_path):
-    file = images_run / "manifest.json"
-    manifest = json.loads(file.read_text())
-    del manifest["spec"]["training"]
-    file.write_text(json.dumps(manifest))
-    outcome = hocbench("export", images_run, "--out", tmp_path / "out")
-    assert_refused(outcome, f"{file} lacks 'training'; delete the folder and run it again", tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (None, "[Errno 2] No such file or directory"),
-        ("{", "Expecting property name"),
-        ("[]", "'list' object has no attribute 'items'"),
-        ("{}", "paths: nothing is said about the factorized layer 'stem'"),
-        ('{"layer5.0.conv1": "factorized"}', "paths: layer 'layer5.0.conv1' is not a factorized layer of this network"),
-    ],
-)
-def test_a_wrong_file_of_paths_is_refused(hocbench, images_run, tmp_path, content, reason):
-    file = tmp_path / "mine.json"
-    if content is not None:
-        file.write_text(content)
-    outcome = hocbench("export", images_run, "--out", tmp_path / "out", "--paths", file)
-    assert_refused(outcome, f"{file} cannot be used ({reason}", tmp_path / "out")
-    assert outcome[2].endswith("); give the paths.json of an export of this run\n")
-
-
-@pytest.mark.parametrize("option", ["--batch", "--size", "--clip-length"])
-def test_nothing_of_nothing_is_refused(hocbench, tmp_path, option):
-    run = write(tmp_path / "clip-network", trained(3))
-    outcome = hocbench("export", run, "--out", tmp_path / "out", option, 0)
-    assert_refused(outcome, f"{option} 0: give at least 1", tmp_path / "out")
-
-
-def test_a_clip_length_for_single_images_is_refused(hocbench, images_run, tmp_path):
-    outcome = hocbench("export", images_run, "--out", tmp_path / "out", "--clip-length", 4)
-    assert_refused(outcome, "--clip-length: run image-network has a network for single images", tmp_path / "out")
-
-
-def test_crops_of_another_size_are_refused(hocbench, images_run, tmp_path, store):
-    outcome = hocbench("export", images_run, "--out", tmp_path / "out", "--crops", store, "--size", 20)
-    text = f"crops in {store} have {SIZE} pixels per side, the export has 20; change --size or --crops"
-    assert_refused(outcome, text, tmp_path / "out")
-
-
 def test_the_usual_store_is_left_alone_if_its_crops_have_another_size(store, caplog):
     batches, note = crops_input(None, store, (2, 3, 20, 20))
     reason = f"crops in {store} have {SIZE} pixels per side, the export has 20"
@@ -394,19 +248,3 @@ def test_checked_crops_are_windows_of_usable_frames_from_all_clips(store, length
     assert all(4 not in rows for rows in found)  # it has no face
     assert all(len({clip_of[row] for row in rows}) == 1 for rows in found)
     assert len({clip_of[rows[0]] for rows in found}) == (1 if length == 50 else 4)
-
-
-def test_an_incomplete_store_is_refused(hocbench, images_run, tmp_path):
-    outcome = hocbench("export", images_run, "--out", tmp_path / "out", "--crops", tmp_path)
-    assert_refused(outcome, f"{tmp_path} is not a complete crop store", tmp_path / "out")
-
-
-def test_a_file_is_no_folder_to_write(hocbench, images_run, tmp_path):
-    file = tmp_path / "mine.txt"
-    file.write_text("mine")
-    code, _, err = hocbench("export", images_run, "--out", file)
-    assert (code, err) == (2, f"hocbench: error: {file} is a file; give a folder by --out\n")
-    code, _, err = hocbench("export", images_run, "--out", file / "out")
-    assert code == 2
-    assert err.splitlines()[-1].startswith(f"hocbench: error: {file / 'out'} cannot be written (")
-    assert file.read_text() == "mine"

@@ -1,0 +1,86 @@
+"""Run directories of networks that look trained, and a crop store."""
+
+import json
+import sys
+
+import pandas as pd
+import pytest
+import torch
+
+from hocbench import cli
+from hocbench.datasets.contract import write_text
+from hocbench.export import Options, export_run
+from hocbench.nn import resnet18
+from hocbench.nn.folding import FOLDED_PATHS, factorized_names
+from hocbench.training.rundir import write_run
+from tests.nn.oracles import aged
+from tests.training.conftest import SIZE, make_runs, restored_globals, write_store  # noqa: F401
+
+FILES = ["export.json", "network.onnx", "network.pt2", "paths.json"]
+LENGTH = 4
+TOLERANCE = 1e-5
+
+
+def trained(order, kind="cp", **options):
+    """Make a float32 network in evaluation mode that looks trained."""
+    torch.manual_seed(3)
+    return aged(resnet18(order, kind, 4, stem="small", **options)).float()
+
+
+def sparse(order, **options):
+    network = trained(order, temporal_padding="replicate" if order == 3 else "zeros", **options)
+    with torch.no_grad():
+        for count, name in enumerate(factorized_names(network)):
+            network.get_submodule(name).weights[: count % 3] = 0
+    return network
+
+
+def alternating(network):
+    return {name: FOLDED_PATHS[place % 2] for place, name in enumerate(factorized_names(network))}
+
+
+def write(folder, network, label="synthetic"):
+    """Write the run directory of a network."""
+    spec = {"axes": {"dataset": "sewa"}, "profile": "none", "root_seed": 0}
+    spec |= {"training": {"clip_length": LENGTH}, "data": {"crop": {"size": SIZE}}}
+    tables = dict.fromkeys(("history", "predictions"), pd.DataFrame({"epoch": [0]}))
+    write_run(folder, network, [], tables, {}, {"run": folder.name, "label": label, "spec": spec})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store") / "sewa"
+    write_store(folder, [3, 10, 6, 9], unusable=(4,))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory, store):
+    """Export a sparse network for clips, its layers by both paths in turn: folder, network and report."""
+    folder = tmp_path_factory.mktemp("clips")
+    network = sparse(3)
+    run = write(folder / "clip-network", network)
+    paths = folder / "paths.json"
+    write_text(json.dumps(alternating(network)), paths)
+    report = export_run(run, folder / "deep" / "out", Options(batch=2, paths=paths, crops=store))
+    return folder / "deep" / "out", network, report
+
+
+@pytest.fixture
+def images_run(tmp_path):
+    return write(tmp_path / "image-network", trained(2))
+
+
+@pytest.fixture
+def hocbench(monkeypatch, capsys, tmp_path):
+    """Run a command; return its exit code and what it printed to both streams."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["hocbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, *capsys.readouterr()
+
+    return run
