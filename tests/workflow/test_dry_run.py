@@ -24,7 +24,7 @@ def test_missing_real_dataset_is_named(copied_tree):
 
 def test_dry_run_plans_every_run_once(copied_tree):
     counts = planned_jobs(copied_tree, "--forceall")
-    assert counts["fit"] == 15
+    assert counts["fit"] == 16
     assert counts["synthesize"] == counts["index"] == counts["crop"] == 3
     assert counts["figure"] == 4
     assert counts["evaluate"] == counts["table"] == counts["report"] == 1

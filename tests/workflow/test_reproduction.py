@@ -43,7 +43,7 @@ def test_every_table_says_synthetic_and_lists_every_method_of_the_plan(tiny_repr
 
 def test_every_run_is_complete_and_knows_what_it_started_from(tiny_reproduction):
     runs = sorted((tiny_reproduction / RESULTS / "runs").glob("*/*"))
-    assert len(runs) == 15
+    assert len(runs) == 16
     names = {run.name for run in runs}
     for run in runs:
         assert {path.name for path in run.iterdir()} == set(paths.RUN_FILES)
