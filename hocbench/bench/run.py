@@ -25,6 +25,7 @@ from hocbench.bench.timing import DTYPES, Setting
 from hocbench.datasets.contract import write_text
 from hocbench.errors import BenchmarkError
 from hocbench.evaluation.files import write_csv
+from hocbench.memory import keep_freed_memory
 from hocbench.reporting.style import save
 
 GROUPS: tuple[Callable[[Bench], list[Measurement]], ...] = (
@@ -81,6 +82,8 @@ def run_benchmark(out: Path, options: Options | None = None) -> list[Outcome]:
     """
     options = options or Options()
     settings = resolve_settings(out, options)
+    # For every method alike, as in training.
+    keep_freed_memory()
     scale = find_scale(options.scale, settings[0].device)
     measurements: list[Measurement] = []
     out.mkdir(parents=True, exist_ok=True)

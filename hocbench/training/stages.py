@@ -15,6 +15,7 @@ from hocbench.datasets.splits import make_splits
 from hocbench.errors import RunError
 from hocbench.faces import CropStore
 from hocbench.manifest import environment, file_hash
+from hocbench.memory import keep_freed_memory
 from hocbench.nn import ResNet, compact, multiply_adds, parameter_count, reestimate_batchnorm, resnet18, transduct
 from hocbench.nn.cost import layer_paths
 from hocbench.nn.lasso import normalize_factors
@@ -46,6 +47,7 @@ def fit(spec: dict[str, Any], crops: Path, parent: Path | None, out: Path) -> No
         If the parent is missing or does not fit, or training diverges.
     """
     torch.set_num_threads(spec["threads"])
+    keep_freed_memory()
     # cuBLAS is deterministic with a workspace of this size only; what has no deterministic form on a GPU warns.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
