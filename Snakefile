@@ -1,5 +1,6 @@
 # From data to tables, figures and one HTML report. Every rule calls one `hocbench` command; what runs is decided by hocbench.plan.
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -13,14 +14,16 @@ from hocbench import paths
 from hocbench.codehash import code_hash
 from hocbench.errors import HocbenchError
 from hocbench.params import is_rendered, parse_params
-from hocbench.plan import canonical_json, expected_rows, make_plan
+from hocbench.plan import canonical_json, expected_rows, make_plan, split_protocol
 
 configfile: "params.yaml"
 report: "workflow/report/workflow.rst"
 
 try:
     PARAMS = parse_params(config)
-    missing = [d.root for _, d in PARAMS.datasets if not is_rendered(d.root) and not os.path.isdir(d.root)]
+    # What is rendered or fetched need not be there yet.
+    own = [dataset.root for _, dataset in PARAMS.datasets if not is_rendered(dataset.root) and not dataset.fetch]
+    missing = [root for root in own if not os.path.isdir(root)]
     if missing:
         raise HocbenchError(f"dataset folder missing: {', '.join(missing)}; put your copy there or change the root in params.yaml")
 except HocbenchError as error:
@@ -44,7 +47,7 @@ include: "workflow/rules/speed.smk"
 
 rule all:
     default_target: True
-    input: rules.tables.input, rules.figures.input, rules.report.output,
+    input: rules.data.input, rules.tables.input, rules.figures.input, rules.report.output,
 
 # MLflow watches: a store that cannot be reached costs a warning, never a run.
 onstart:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hocbench.cli_data import data_app
 from hocbench.errors import HocbenchError, ParameterError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 mlflow_app = typer.Typer(no_args_is_help=True, help="The MLflow view of all runs.")
 app.add_typer(mlflow_app, name="mlflow")
+app.add_typer(data_app, name="data")
 
 ParamsOption = Annotated[list[Path] | None, typer.Option("--params", help="params.yaml and overlays, in order")]
 
@@ -110,11 +112,15 @@ def crop(
     size: Annotated[int, typer.Option(help="pixels per side")],
     margin: Annotated[float, typer.Option(help="side in face sizes")],
     method: Annotated[str, typer.Option(help="auto, landmarks, box or detector")] = "auto",
+    detector: Annotated[str, typer.Option(help="haar or lbp")] = "haar",
+    store: Annotated[str, typer.Option(help="raw or jpeg")] = "raw",
+    workers: Annotated[int, typer.Option(help="processes")] = 1,
 ) -> None:
     """Cut and align the faces of an index into PREPARED/crops.npy, with a ledger of what was dropped or repaired."""
     from hocbench.faces import make_crops
 
-    make_crops(prepared, root, prepared, size=size, margin=margin, method=method)
+    options = {"size": size, "margin": margin, "method": method, "detector": detector, "store": store}
+    make_crops(prepared, root, prepared, **options, workers=workers)
 
 
 @app.command()

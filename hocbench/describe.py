@@ -8,25 +8,30 @@ from annotated_types import Ge, Gt, Lt, MultipleOf
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hocbench.params import Params
+from hocbench.params import Params, nested_models
 
 
 def describe_params() -> list[tuple[str, str, str, str]]:
     """List every key with its type and range, default and description."""
-    rows: list[tuple[str, str, str, str]] = []
+    rows: dict[str, tuple[str, str, str, str]] = {}
 
     def walk(model: type[BaseModel], prefix: str) -> None:
         for name, field in model.model_fields.items():
-            candidates = [field.annotation, *get_args(field.annotation)]
-            nested = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
+            nested = nested_models(field.annotation)
             if nested:
-                walk(nested[0], f"{prefix}{name}.")
+                # A union has the keys of all its members, and an item of a list those of its model.
+                items = "[]." if get_origin(field.annotation) is list else "."
+                for member in nested:
+                    walk(member, f"{prefix}{name}{items}")
                 continue
+            key, kind = prefix + name, _kind(field.annotation, field.metadata)
+            if key in rows and kind != rows[key][1]:
+                kind = f"{rows[key][1]} | {kind}"
             default = "required" if field.is_required() else str(field.default)
-            rows.append((prefix + name, _kind(field.annotation, field.metadata), default, field.description or ""))
+            rows[key] = (key, kind, default, field.description or "")
 
     walk(Params, "")
-    return rows
+    return list(rows.values())
 
 
 def _kind(annotation: Any, constraints: Iterable[Any] = ()) -> str:

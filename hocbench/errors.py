@@ -17,6 +17,10 @@ class DatasetError(HocbenchError):
     """A dataset folder is missing, incomplete or not laid out as distributed."""
 
 
+class FetchError(HocbenchError):
+    """A file cannot be downloaded or unpacked, or is not the one that was expected."""
+
+
 class SplitError(HocbenchError):
     """A split is impossible or would leak a subject from one part into another."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from hocbench.errors import ParameterError
@@ -71,9 +71,39 @@ class Crop(_Section):
     method: Literal["auto", "landmarks", "box", "detector"] = Field(
         default="auto", description="where the face is taken from"
     )
+    detector: Literal["haar", "lbp"] = Field(default="haar", description="looks where there is no landmark and no box")
+    store: Literal["raw", "jpeg"] = Field(default="raw", description="pixels, or a tenth of the disk with some loss")
 
 
-class OfficialSplit(_Section):
+class Download(_Section):
+    """A file to fetch into the dataset's folder; archives are unpacked there."""
+
+    url: str = Field(description="http, https or file address; credentials come from the environment")
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = Field(
+        default=None, description="checksum that the file must have"
+    )
+
+
+class _Split(_Section):
+    """A protocol; keys of the other protocols are left behind, since an overlay cannot take them out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_other_keys(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        own = cls.model_fields
+        return {key: value for key, value in values.items() if key in own or key not in SPLIT_KEYS}
+
+
+class FileSplit(_Split):
+    """A list of the user's own; one that puts a person on two sides is refused."""
+
+    kind: Literal["file"] = Field(description="protocol")
+    path: str = Field(description="CSV with the columns part and clip, subject or session; fold is optional")
+
+
+class OfficialSplit(_Split):
     """The dataset's own lists; part of its training list is kept for choices."""
 
     kind: Literal["official"] = Field(description="protocol")
@@ -81,7 +111,7 @@ class OfficialSplit(_Section):
     seed: Seed = Field(default=0, description="split seed")
 
 
-class SessionSplit(_Section):
+class SessionSplit(_Split):
     """Subject-independent parts with both partners of a session on one side."""
 
     kind: Literal["sessions"] = Field(description="protocol")
@@ -89,7 +119,7 @@ class SessionSplit(_Section):
     seed: Seed = Field(default=0, description="split seed")
 
 
-class SubjectSplit(_Section):
+class SubjectSplit(_Split):
     """Cross-validation folds by subject."""
 
     kind: Literal["subjects"] = Field(description="protocol")
@@ -98,23 +128,30 @@ class SubjectSplit(_Section):
     seed: Seed = Field(default=0, description="split seed")
 
 
-class AffectNet(_Section):
+KINDS = ("official", "sessions", "subjects", "file")
+SPLIT_KEYS = {key for model in (FileSplit, OfficialSplit, SessionSplit, SubjectSplit) for key in model.model_fields}
+
+
+class _Dataset(_Section):
+    root: str = Field(description="dataset folder; below data/synthetic/ it is rendered, elsewhere it must exist")
+    fetch: list[Download] = Field(default=[], description="files to download into the root first")
+
+
+class AffectNet(_Dataset):
     """Still images."""
 
-    root: str = Field(description="dataset folder; below data/synthetic/ it is rendered, elsewhere it must exist")
     synthetic: AffectNetSynthetic | None = Field(
         default=None, description="used when the root lies below data/synthetic/"
     )
     crop: Crop
-    split: OfficialSplit
+    split: Annotated[OfficialSplit | FileSplit, Field(discriminator="kind")]
     seeds: list[Seed] = Field(min_length=1, description="training seeds")
 
 
 Rival = Literal["static_dense", "frames", "untrained", "inflated", "scratch_dense", "scratch_2plus1d", "scratch_cp"]
 
 
-class _Video(_Section):
-    root: str = Field(description="dataset folder; below data/synthetic/ it is rendered, elsewhere it must exist")
+class _Video(_Dataset):
     crop: Crop
     folds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="folds to run")
     seeds: list[Seed] = Field(min_length=1, description="training seeds, each among the static ones")
@@ -126,14 +163,14 @@ class Sewa(_Video):
     """Video chats."""
 
     synthetic: SewaSynthetic | None = Field(default=None, description="used when the root lies below data/synthetic/")
-    split: SessionSplit
+    split: Annotated[SessionSplit | FileSplit, Field(discriminator="kind")]
 
 
 class AfewVa(_Video):
     """Film clips."""
 
     synthetic: AfewVaSynthetic | None = Field(default=None, description="used when the root lies below data/synthetic/")
-    split: SubjectSplit
+    split: Annotated[SubjectSplit | FileSplit, Field(discriminator="kind")]
 
 
 class Datasets(_Section):
@@ -214,14 +251,27 @@ class Stages(_Section):
     scratch: Stage
 
 
+class Augmentation(_Section):
+    """Largest random changes of a training sample, the same for all frames of a clip; 0 is none."""
+
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = Field(default=0.0, description="to either side")
+    scale: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="larger or smaller by this share")
+    shift: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="share of the side, both ways")
+    brightness: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="share up or down")
+    contrast: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="share up or down")
+    saturation: Annotated[float, Field(ge=0, le=1)] = Field(default=0.0, description="share up or down")
+
+
 class Training(_Section):
     """What all stages share, and each stage."""
 
     clip_length: Annotated[int, Field(ge=2)] = Field(description="frames of a training window")
+    frame_step: Count = Field(default=1, description="frames of the video from one frame of a window to the next")
     weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW, matrices only")
     gradient_clip: Positive = Field(default=1.0, description="largest norm of the gradient")
     warmup_share: Share = Field(default=0.25, description="share of the steps in which the learning rate rises")
     mirror: bool = Field(default=True, description="random mirroring, the same for all frames of a clip")
+    augmentation: Augmentation = Augmentation()
     loss_weights: LossWeights = LossWeights()
     reestimation_batches: Count = Field(default=16, description="batches that give BatchNorm its statistics anew")
     stages: Stages
@@ -318,6 +368,8 @@ def _check_relations(params: Params) -> None:
                 f"{params.datasets.affectnet.seeds}; a video run starts from the static network of its seed: "
                 "add them there"
             )
+        if isinstance(video.split, FileSplit):
+            continue  # the list says how many there are
         count = video.split.folds if isinstance(video.split, SubjectSplit) else 1
         if max(video.folds) >= count:
             raise ParameterError(f"datasets.{name}.folds: {max(video.folds)} is too high, folds are 0 to {count - 1}")
@@ -336,23 +388,36 @@ def is_rendered(root: str) -> bool:
 
 def _describe(detail: ErrorDetails) -> str:
     # pydantic puts the names of union members into the location; keys of the file are kept, tags are not.
-    parts = [str(part) for part in detail["loc"] if not str(part).startswith(("constrained-", "literal["))]
+    names = [str(part) for part in detail["loc"]]
+    parts = [name for name in names if not name.startswith(("constrained-", "literal[")) and name not in KINDS]
     key = ".".join(parts)
     if detail["type"] == "extra_forbidden":
         valid = _keys_at(detail["loc"][:-1])
         near = difflib.get_close_matches(str(detail["loc"][-1]), valid, n=1, cutoff=0.0)
         hint = f"did you mean {'.'.join([*parts[:-1], near[0]])}?" if near else "remove it"
         return f"  {key}: unknown key (value {detail['input']!r}); {hint}"
-    if detail["type"] == "missing":
-        return f"  {key}: missing; add it"
+    if detail["type"] in ("missing", "union_tag_not_found"):
+        return f"  {key}: missing; add it" if detail["type"] == "missing" else f"  {key}.kind: missing; add it"
+    if detail["type"] == "union_tag_invalid":
+        context = detail["ctx"]
+        return f"  {key}.kind: {context['tag']!r} is not valid; input should be {context['expected_tags']}"
     return f"  {key}: {detail['input']!r} is not valid; {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     """List the keys that are valid at a place."""
-    model: Any = Params
+    models: list[Any] = [Params]
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        candidates = [annotation, *get_args(annotation)]
-        model = next(item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel))
-    return list(model.model_fields)
+        if isinstance(part, int):
+            continue  # a place in a list
+        if len(models) > 1:
+            models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
+            continue
+        models = nested_models(models[0].model_fields[part].annotation)
+    return list(models[0].model_fields)
+
+
+def nested_models(annotation: Any) -> list[type[BaseModel]]:
+    """List the models that a type is made of: itself, members of a union, items of a list."""
+    candidates = [annotation, *get_args(annotation)]
+    return [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 DATA_FILES = ("crops.json", "frames.parquet", "ledger.csv", "crops.npy")
+CHECK_FILES = ("check.json", "check.txt")
+SPLIT_FILES = ("splits.csv", "splits.json")
 RUN_FILES = ("weights.safetensors", "network.json", "history.csv", "predictions.parquet", "cost.json", "manifest.json")
 EVALUATION_FILES = (
     "scores.csv",

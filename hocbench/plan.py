@@ -3,9 +3,11 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from hocbench.params import AfewVa, Params, Sewa
+from hocbench.errors import ParameterError
+from hocbench.params import AfewVa, AffectNet, Params, Sewa
 
 VIDEO_DATASETS = ("sewa", "afew_va")
 
@@ -184,12 +186,13 @@ class _Planner:
     def _spec(self, axes: Axes, settings: dict[str, Any], parent: Run | None) -> dict[str, Any]:
         params = self.params
         training = params.training.model_dump(mode="json", exclude={"stages"}) | settings | {"epochs": axes.epochs}
-        dataset = getattr(params.datasets, axes.dataset).model_dump(mode="json")
+        settings_of = getattr(params.datasets, axes.dataset)
+        dataset = settings_of.model_dump(mode="json")
         spec = {
             "profile": params.profile,
             "axes": vars(axes),
             "network": _network(params, axes),
-            "split": dataset["split"],
+            "split": split_protocol(settings_of),
             "data": {key: dataset[key] for key in ("root", "synthetic", "crop")},
             "training": training,
             "root_seed": params.seed,
@@ -208,6 +211,25 @@ def _network(params: Params, axes: Axes) -> dict[str, Any]:
     if axes.kind != "cp":
         del network["inner_activation"]
     return network
+
+
+def split_protocol(dataset: AffectNet | Sewa | AfewVa) -> dict[str, Any]:
+    """Spell out the split of a dataset's section; that by a list holds its hash, so that another list is another run.
+
+    Raises
+    ------
+    ParameterError
+        If the list cannot be read.
+    """
+    protocol: dict[str, Any] = dataset.split.model_dump(mode="json")
+    if protocol["kind"] == "file":
+        try:
+            protocol["sha256"] = hashlib.sha256(Path(protocol["path"]).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ParameterError(
+                f"split list {protocol['path']} cannot be read ({error.strerror}); check split.path"
+            ) from None
+    return protocol
 
 
 def canonical_json(value: Any) -> str:

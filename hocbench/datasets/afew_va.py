@@ -1,73 +1,106 @@
-"""AFEW-VA: a folder of PNG frames and one JSON file per film clip."""
+"""AFEW-VA: a folder of PNG frames and one JSON file per film clip, unpacked or in the archives of the release."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets.contract import read_each
+from hocbench.datasets.sources import list_files, read_bytes
 from hocbench.errors import DatasetError
 
 SCALE = 10.0  # labels are integers from -10 to 10
+Row = dict[str, Any]
 
 
 class AfewVa:
     """Film clips with the name of the actor."""
 
     name = "afew_va"
-    layout = "folders 001 ... 600 with 00000.png ... and 001.json"
+    layout = "folders 001 ... 600 with 00000.png ... and 001.json, or the 12 zip archives that hold them"
 
     def read(self, root: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Read all clip folders; see `hocbench.datasets.contract.Adapter`."""
-        folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name.isdigit())
-        rows = [row for folder in folders for row in self._read_clip(root, folder)]
-        return pd.DataFrame(rows), {"clips": len(folders)}
-
-    def _read_clip(self, root: Path, folder: Path) -> list[dict[str, Any]]:
-        path = folder / f"{folder.name}.json"
-        if not path.is_file():
-            raise DatasetError(f"afew_va: {path} is missing; each clip folder holds its frames and one JSON file")
-        actor, frames = _load(path)
-        return [self._read_frame(root, folder, path, actor, name, frame) for name, frame in sorted(frames.items())]
-
-    def _read_frame(
-        self, root: Path, folder: Path, path: Path, actor: str, name: str, frame: dict[str, Any]
-    ) -> dict[str, Any]:
-        labels = {}
-        for target in ("valence", "arousal"):
-            value = frame.get(target)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise DatasetError(
-                    f"afew_va: {path}, frame {name}: {target} {value!r} is not a number; copy the file again"
-                )
-            if value is not None and not -SCALE <= value <= SCALE:
-                raise DatasetError(
-                    f"afew_va: {path}, frame {name}: {target} {value:g} is outside [-10, 10]; copy the file again"
-                )
-            labels[target] = np.nan if value is None else value / SCALE
-        image = folder / f"{name}.png"
-        points = _landmarks(frame.get("landmarks"))
-        status = "ok" if len(points) else "landmarks_failed"
-        if np.isnan(labels["valence"]) or np.isnan(labels["arousal"]):
-            status = "label_missing"
-        if not image.is_file():
-            status = "frame_missing"
-        return labels | {
-            "subject": actor,
-            "clip": folder.name,
-            "frame": int(name),
-            "source": image.relative_to(root).as_posix(),
-            "landmarks": points,
-            "status": status,
-        }
+        """Read all clips; see `hocbench.datasets.contract.Adapter`."""
+        clips, archives = _find_clips(root)
+        rows: list[Row] = []
+        read_each(self.name, sorted(clips), lambda clip: rows.extend(_read_clip(root, clip, clips[clip])))
+        return pd.DataFrame(rows), {"clips": len(clips), "archives": archives}
 
 
-def _load(path: Path) -> tuple[str, dict[str, dict[str, Any]]]:
+def _find_clips(root: Path) -> tuple[dict[str, dict[str, str]], int]:
+    """List the files of each clip by name, and count archives; an unpacked clip goes before a packed one."""
+    clips: dict[str, dict[str, str]] = {}
+    archives = sorted(path for path in root.iterdir() if path.suffix.lower() == ".zip")
+    for archive in archives:
+        try:
+            sources = list_files(root, archive.name)
+        except OSError as error:
+            raise DatasetError(f"afew_va: {error}; copy it again") from None
+        for source in sources:
+            path = PurePosixPath(source)
+            if path.parent.name.isdigit():
+                clips.setdefault(path.parent.name, {})[path.name] = source
+    for folder in root.iterdir():
+        if folder.is_dir() and folder.name.isdigit():
+            clips[folder.name] = {path.name: f"{folder.name}/{path.name}" for path in folder.iterdir()}
+    return clips, len(archives)
+
+
+def _read_clip(root: Path, clip: str, files: dict[str, str]) -> list[Row]:
+    name = f"{clip}.json"
+    if name not in files:
+        folder = PurePosixPath(next(iter(files.values()), f"{clip}/")).parent
+        raise DatasetError(
+            f"afew_va: {root / folder / name} is missing; each clip folder holds its frames and one JSON file"
+        )
+    path = root / files[name]
+    try:
+        actor, frames = _load(path, read_bytes(root, files[name]))
+    except OSError as error:
+        raise DatasetError(f"afew_va: {path} cannot be read ({error}); copy it again") from None
+    return [
+        _read_frame(path, number, frame) | {"subject": actor, "clip": clip} | _picture(files, files[name], number, frame)
+        for number, frame in sorted(frames.items())
+    ]
+
+
+def _picture(files: dict[str, str], description: str, number: str, frame: Row) -> Row:
+    """Tell the picture and the landmarks of a frame, and its status as far as these two decide it."""
+    name = f"{number}.png"
+    points = _landmarks(frame.get("landmarks"))
+    status = "ok" if len(points) else "landmarks_failed"
+    if frame.get("valence") is None or frame.get("arousal") is None:
+        status = "label_missing"
+    if name not in files:
+        status = "frame_missing"
+    source = files.get(name, str(PurePosixPath(description).with_name(name)))
+    return {"source": source, "landmarks": points, "status": status}
+
+
+def _read_frame(path: Path, number: str, frame: Row) -> Row:
+    """Read the labels of a frame."""
+    labels: Row = {"frame": int(number)}
+    for target in ("valence", "arousal"):
+        value = frame.get(target)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise DatasetError(
+                f"afew_va: {path}, frame {number}: {target} {value!r} is not a number; copy the file again"
+            )
+        if value is not None and not -SCALE <= value <= SCALE:
+            raise DatasetError(
+                f"afew_va: {path}, frame {number}: {target} {value!s:.20} is outside [-10, 10]; copy the file again"
+            )
+        labels[target] = np.nan if value is None else value / SCALE
+    return labels
+
+
+def _load(path: Path, content: bytes) -> tuple[str, dict[str, Row]]:
     """Read the actor and the frames, by their numbers, of a clip."""
     try:
-        clip = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        clip = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"afew_va: {path} is not JSON ({error}); copy it again") from None
     if not isinstance(clip, dict) or not {"actor", "frames"} <= set(clip):
         raise DatasetError(f"afew_va: {path} has no keys actor and frames as released; copy it again")
@@ -75,7 +108,7 @@ def _load(path: Path) -> tuple[str, dict[str, dict[str, Any]]]:
     if not isinstance(frames, dict) or not frames:
         raise DatasetError(f"afew_va: {path}: frames is not a table of frames by number as released; copy it again")
     for name, frame in frames.items():
-        if not name.isdecimal() or not isinstance(frame, dict):
+        if not (name.isdecimal() and len(name) < 10) or not isinstance(frame, dict):
             raise DatasetError(
                 f"afew_va: {path}, frame {name!r}: not a frame number with labels as released; copy it again"
             )

@@ -1,4 +1,4 @@
-"""AffectNet, original release: two CSV lists and a tree of images."""
+"""AffectNet: the original release with two CSV lists, or that of 2021 with one annotation file per value."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets import affectnet_2021
 from hocbench.datasets.contract import read_csv, to_numbers
 from hocbench.errors import DatasetError
 
@@ -23,32 +24,40 @@ COLUMNS = (
     "arousal",
 )
 TEXT = {"subDirectory_filePath": str, "facial_landmarks": str}
-UNCERTAIN = -2.0  # the value of both labels where annotators were uncertain or saw no face
+UNCERTAIN = affectnet_2021.UNCERTAIN
 
 
 class AffectNet:
     """Still images; each is a clip of one frame and a subject of its own, since no subject ids are distributed."""
 
     name = "affectnet"
-    layout = f"[Manually_Annotated/]{IMAGES}/<folder>/<image> and {LISTS}/training.csv and validation.csv"
+    layout = (
+        f"[Manually_Annotated/]{IMAGES}/<folder>/<image> and {LISTS}/training.csv and validation.csv, "
+        f"or {affectnet_2021.LAYOUT}"
+    )
 
     def read(self, root: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Read both lists; see `hocbench.datasets.contract.Adapter`."""
-        parts = [self._read_list(root, split) for split in ("training", "validation")]
-        return pd.concat(parts, ignore_index=True), {"layout": "original CSV"}
+        if affectnet_2021.is_here(root):
+            return affectnet_2021.read(root)
+        notes: dict[str, Any] = {"layout": "original CSV", "expressions": {}}
+        parts = [self._read_list(root, split, notes) for split in ("training", "validation")]
+        return pd.concat(parts, ignore_index=True), notes
 
-    def _read_list(self, root: Path, split: str) -> pd.DataFrame:
+    def _read_list(self, root: Path, split: str, notes: dict[str, Any]) -> pd.DataFrame:
         path = _first(root, f"{LISTS}/{split}.csv")
         images = _first(root, IMAGES).relative_to(root).as_posix()
         table = _read_csv(path)
         for target in ("valence", "arousal"):
             _check_range(path, table[target], target)
+        _check_paths(path, table["subDirectory_filePath"])
+        counts = table["expression"].value_counts().sort_index()
+        notes["expressions"][split] = {str(expression): int(count) for expression, count in counts.items()}
         uncertain = (table["valence"] == UNCERTAIN) | (table["arousal"] == UNCERTAIN)
         clip = table["subDirectory_filePath"].str.replace(r"\.[^.]*$", "", regex=True)
         landmarks = [_landmarks(text) for text in table["facial_landmarks"].fillna("")]
-        status = np.where(uncertain, "uncertain_label", "ok")
         failed = np.array([len(points) == 0 for points in landmarks])
-        status = np.where(failed & ~uncertain, "landmarks_failed", status)
+        status = np.where(uncertain, "uncertain_label", np.where(failed, "landmarks_failed", "ok"))
         return pd.DataFrame(
             {
                 "subject": clip,
@@ -117,10 +126,21 @@ def _check_range(path: Path, values: pd.Series, target: str) -> None:
         )
 
 
+def _check_paths(path: Path, names: pd.Series) -> None:
+    """Refuse names that lead out of the image folder."""
+    outside = names.str.contains(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:", regex=True)
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise DatasetError(
+            f"affectnet: {path}, row {row + 1}: subDirectory_filePath {names.iloc[row]!r} leads out of the image "
+            "folder; copy the list from the release again"
+        )
+
+
 def _landmarks(text: str) -> np.ndarray:
     """Parse ``x;y;x;y;...``; anything but 68 points counts as failed."""
     try:
-        points = np.array([float(number) for number in text.rstrip("; ").split(";")], dtype=np.float32)
+        points = np.array(text.rstrip("; ").split(";"), dtype=np.float32)
     except ValueError:
         return np.empty(0, np.float32)
     return points if len(points) == 136 and np.isfinite(points).all() else np.empty(0, np.float32)

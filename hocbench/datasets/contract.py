@@ -1,5 +1,7 @@
 """What every dataset adapter promises: one row per frame, in the same columns, whatever the layout on disk."""
 
+import io
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -8,10 +10,18 @@ import numpy as np
 import pandas as pd
 
 from hocbench.errors import DatasetError
+from hocbench.progress import Item, progress
 
 Label = Literal["synthetic", "real"]
 SYNTHETIC_MARKER = "SYNTHETIC.json"  # written last: the folder is complete
 SYNTHETIC_NOTICE = "SYNTHETIC.txt"  # written first
+
+# What a frame of an index can be; cropping adds "image_unreadable" and "no_face".
+STATUSES = ("ok", "uncertain_label", "label_missing", "landmarks_failed", "frame_missing")
+NO_LABEL = ("uncertain_label", "label_missing")
+# In predictions: a frame with a label but no crop, answered by the mean label of the training part.
+NO_CROP = "no_crop"
+MOST_FAULTS = 20  # named in one message
 
 FRAME_COLUMNS = {
     "dataset": "str",
@@ -42,7 +52,8 @@ class DatasetIndex:
     frames : DataFrame
         Columns of `FRAME_COLUMNS`, sorted by clip and frame. ``landmarks`` holds flat float32 arrays x, y, x, y, ...
         of 68 or 49 points in pixels, empty where there are none; valence and arousal are in [-1, 1] or NaN;
-        ``status`` is "ok" or the reason why a frame is special.
+        ``status`` is one of `STATUSES`; ``source`` is a path below the dataset's folder, which may lead through a zip
+        archive (see `hocbench.datasets.sources`), and ``source_frame`` a frame of it, if it is a video.
     label : {"synthetic", "real"}
         Told by the marker file that the renderer leaves in its folders.
     notes : dict
@@ -55,13 +66,25 @@ class DatasetIndex:
 
 
 class Adapter(Protocol):
-    """Reads one dataset in its published layout."""
+    """Reads one dataset in its published layout.
+
+    Attributes
+    ----------
+    name : str
+        One word, the value of the column ``dataset``.
+    layout : str
+        What is expected below the dataset's folder, for messages.
+    """
 
     name: str
     layout: str
 
     def read(self, root: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Return the frames, with the columns that this dataset has, and notes.
+        """Return the frames, with those columns of `FRAME_COLUMNS` that this dataset has, and notes.
+
+        One row per frame, kept even where its picture, landmarks or label are missing; labels joined by frame, never by
+        order; valence and arousal in [-1, 1] or NaN; notes of plain values say what was decided on the way.
+        `hocbench data conformance` checks an adapter against all of this.
 
         Raises
         ------
@@ -115,8 +138,30 @@ def _check(name: str, frames: pd.DataFrame) -> None:
             )
 
 
-def read_csv(name: str, path: Path, **options: Any) -> pd.DataFrame:
-    """Read a CSV list of a dataset.
+def read_each(name: str, items: Iterable[Item], read: Callable[[Item], None]) -> None:
+    """Read one part of a dataset after the other, with a progress bar, and report the faults of all of them together.
+
+    Raises
+    ------
+    DatasetError
+        If some part could not be read: its own message, or the first `MOST_FAULTS` of several.
+    """
+    faults = []
+    for item in progress(items, f"Reading {name}"):
+        try:
+            read(item)
+        except DatasetError as error:
+            faults.append(str(error))
+    if len(faults) == 1:
+        raise DatasetError(faults[0])
+    if faults:
+        shown = [f"  {fault}" for fault in faults[:MOST_FAULTS]]
+        rest = [f"  ... and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
+        raise DatasetError("\n".join([f"{name}: {len(faults)} parts cannot be read:", *shown, *rest]))
+
+
+def read_csv(name: str, path: Path, content: bytes | None = None, **options: Any) -> pd.DataFrame:
+    """Read a CSV list of a dataset; the content is given where it comes from an archive.
 
     Raises
     ------
@@ -124,7 +169,8 @@ def read_csv(name: str, path: Path, **options: Any) -> pd.DataFrame:
         If the file holds nothing, or is not CSV in UTF-8.
     """
     try:
-        return pd.read_csv(path, encoding="utf-8", **options)
+        # Spreadsheets put a byte order mark in front, which is no part of the first column's name.
+        return pd.read_csv(path if content is None else io.BytesIO(content), encoding="utf-8-sig", **options)
     except pd.errors.EmptyDataError:
         raise DatasetError(f"{name}: {path} is empty; copy it from the release again") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:

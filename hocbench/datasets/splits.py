@@ -1,14 +1,20 @@
 """Who is trained on, chosen on and tested on; no subject is ever on two sides."""
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets.contract import write_text
+from hocbench.datasets.split_lists import read_list
 from hocbench.errors import SplitError
 from hocbench.seeds import generator
 
 PARTS = ("train", "validation", "test")
+COLUMNS = ["fold", "clip", "subject", "session", "part"]
 
 
 def make_splits(index: pd.DataFrame, protocol: dict[str, Any], root_seed: int) -> pd.DataFrame:
@@ -20,25 +26,30 @@ def make_splits(index: pd.DataFrame, protocol: dict[str, Any], root_seed: int) -
         With the columns clip, subject, session and split of `FRAME_COLUMNS`.
     protocol : dict
         ``{"kind": "official", "validation_share"}``, ``{"kind": "sessions", "ratio"}`` or
-        ``{"kind": "subjects", "folds", "validation_share"}``, each with an optional ``seed``.
+        ``{"kind": "subjects", "folds", "validation_share"}``, each with an optional ``seed``; or
+        ``{"kind": "file", "path"}``, see `hocbench.datasets.split_lists.read_list`.
     root_seed : int
         Root of the random numbers.
 
     Returns
     -------
     DataFrame
-        Columns fold, clip, subject, session, part, sorted by fold and clip.
+        `COLUMNS`, sorted by fold and clip. A list may leave clips out.
 
     Raises
     ------
     SplitError
-        If there are too few subjects for a part to have any.
+        If there are too few subjects for a part to have any, or a list is wrong or leaks a person.
     """
     clips = (
         index[["clip", "subject", "session", "split"]].drop_duplicates("clip").sort_values("clip", ignore_index=True)
     )
     rng = generator(root_seed, use="split", seed=int(protocol.get("seed", 0)))
     kind = protocol["kind"]
+    if kind == "file":
+        splits = read_list(clips, Path(protocol["path"]), protocol.get("sha256"))[COLUMNS]
+        check_splits(splits)
+        return splits
     if kind == "official":
         folds = [_official(clips, protocol["validation_share"], rng)]
     elif kind == "sessions":
@@ -48,9 +59,48 @@ def make_splits(index: pd.DataFrame, protocol: dict[str, Any], root_seed: int) -
     else:
         folds = _by_fold(clips["subject"], protocol["folds"], protocol["validation_share"], rng)
     tables = [clips[["clip", "subject", "session"]].assign(fold=fold, part=part) for fold, part in enumerate(folds)]
-    splits = pd.concat(tables, ignore_index=True)[["fold", "clip", "subject", "session", "part"]]
+    splits = pd.concat(tables, ignore_index=True)[COLUMNS]
     check_splits(splits)
     return splits
+
+
+def write_splits(index: pd.DataFrame, splits: pd.DataFrame, protocol: dict[str, Any], out: Path) -> None:
+    """Write the lists that laboratories compare without sharing data: ``splits.csv`` and ``splits.json``.
+
+    The CSV has a row per fold and clip with its number of frames and the hash of its frame numbers and labels, and can
+    be given as a list itself; the JSON has the sizes of all parts and one hash over the CSV.
+
+    Parameters
+    ----------
+    index : DataFrame
+        All frames.
+    splits : DataFrame
+        From `make_splits`.
+    protocol : dict
+        Where they come from.
+    out : Path
+        Folder.
+    """
+    clips = index.groupby("clip")[["frame", "valence", "arousal"]].apply(_describe_clip)
+    table = splits.merge(clips, left_on="clip", right_index=True)[[*COLUMNS, "frames", "sha256"]]
+    text = table.to_csv(index=False, lineterminator="\n")
+    parts = {
+        f"fold {fold}": {
+            part: {"clips": len(own), "subjects": int(own["subject"].nunique()), "frames": int(own["frames"].sum())}
+            for part, own in rows.groupby("part")
+        }
+        for fold, rows in table.groupby("fold")
+    }
+    about = {"protocol": protocol, "parts": parts, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(text, out / "splits.csv")
+    write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", out / "splits.json")
+
+
+def _describe_clip(frames: pd.DataFrame) -> pd.Series:
+    # Six digits: what other software rounds differently beyond them is the same label.
+    lines = frames.sort_values("frame").to_csv(index=False, header=False, float_format="%.6f", lineterminator="\n")
+    return pd.Series({"frames": len(frames), "sha256": hashlib.sha256(lines.encode()).hexdigest()[:16]})
 
 
 def check_splits(splits: pd.DataFrame) -> None:

@@ -1,15 +1,22 @@
-"""Face detection by an ensemble of OpenCV's Haar cascades, for pictures without landmarks or box."""
+"""Face detection for pictures without landmarks or box: OpenCV's Haar cascades, or scikit-image's LBP cascade."""
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from skimage import data
+from skimage.feature import Cascade
 
 CASCADES = ("haarcascade_frontalface_alt2", "haarcascade_frontalface_alt", "haarcascade_frontalface_default")
 ROTATIONS_DEGREES = (0, -15, 15, -28, 28)
 SMALLEST_SHARE = 0.2  # of the shorter side; smaller finds are mostly false
 LEAST_VOTES = 3  # fewer are given to noise and foliage as well
+DETECTORS = ("haar", "lbp")
+# The LBP cascade was trained on windows of this size; finds are to be at least twice as large as noise gives.
+LBP_WINDOW = 24
+LBP_LEAST_FINDS = 4
 
 Box = tuple[float, float, float, float]
 
@@ -19,21 +26,32 @@ def _cascade(name: str) -> cv2.CascadeClassifier:
     return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / f"{name}.xml"))
 
 
-def detect_face(picture: np.ndarray) -> Box | None:
+@cache
+def _lbp() -> Any:
+    return Cascade(data.lbp_frontal_face_cascade_filename())
+
+
+def detect_face(picture: np.ndarray, detector: str = "haar") -> Box | None:
     """Find the most prominent face.
 
     Parameters
     ----------
     picture : ndarray, shape (H, W, 3), uint8
         RGB.
+    detector : {"haar", "lbp"}
+        "haar": an ensemble of three cascades, upright first and then tilted; among the finds of one cascade and
+        rotation the one with most votes counts, the larger one in a tie; finds of fewer than `LEAST_VOTES` votes are
+        passed over. "lbp": one cascade of local binary patterns, upright only.
 
     Returns
     -------
     tuple of float or None
-        x, y, width, height in pixels. Upright faces are looked for first, then tilted ones; among the finds of one
-        cascade and rotation the one with most votes counts, the larger one in a tie; finds of fewer than
-        `LEAST_VOTES` votes are passed over.
+        x, y, width, height in pixels.
     """
+    return _detect_lbp(picture) if detector == "lbp" else _detect_haar(picture)
+
+
+def _detect_haar(picture: np.ndarray) -> Box | None:
     grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (3, 3), 0)
     height, width = grey.shape
     smallest = max(20, int(SMALLEST_SHARE * min(height, width)))
@@ -55,3 +73,22 @@ def _turn_back(box: np.ndarray, turn: np.ndarray) -> Box:
     back = cv2.invertAffineTransform(turn)
     cx, cy = back @ np.array([x + width / 2, y + height / 2, 1.0])
     return float(cx - width / 2), float(cy - height / 2), width, height
+
+
+def _detect_lbp(picture: np.ndarray) -> Box | None:
+    height, width = picture.shape[:2]
+    smallest = max(LBP_WINDOW, int(SMALLEST_SHARE * min(height, width)))
+    if min(height, width) < smallest:
+        return None
+    finds = _lbp().detect_multi_scale(
+        img=picture,
+        scale_factor=1.1,
+        step_ratio=1,
+        min_size=(smallest, smallest),
+        max_size=(height, width),
+        min_neighbor_number=LBP_LEAST_FINDS,
+    )
+    if not finds:
+        return None
+    best = max(finds, key=lambda find: (find["width"], -find["r"], -find["c"]))
+    return float(best["c"]), float(best["r"]), float(best["width"]), float(best["height"])

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from hocbench.datasets.contract import write_text
+from hocbench.datasets.contract import NO_CROP, write_text
 from hocbench.evaluation import METRICS, TARGETS, read_table
 from hocbench.reporting.conventions import convention_page, convention_table, dense_table
 from hocbench.reporting.markdown import markdown_table, records
@@ -113,7 +113,8 @@ def _caption(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, setting: 
         return "No run of this dataset is finished."
     synthetic = (intervals["label"] == "synthetic").any()
     test = counts[counts["part"] == "test"]
-    repaired = test[test["status"] != "ok"].groupby("run")["frames"].sum()
+    repaired = test[~test["status"].isin(["ok", NO_CROP])].groupby("run")["frames"].sum()
+    lost = test[test["status"] == NO_CROP].groupby("run")["frames"].sum()
     first = intervals.iloc[0]
     label = "**SYNTHETIC data: these scores say nothing about real faces.** " if synthetic else ""
     return (
@@ -121,7 +122,8 @@ def _caption(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, setting: 
         f"{setting['crop_size'][name]} pixels. {int(test.groupby('run')['scored'].sum().max())} test frames per run, "
         f"{int(first['n_clusters'])} {'images' if name == 'affectnet' else 'subjects'} as clusters, "
         f"{int(intervals['n_seeds'].max())} training seed(s), {int(intervals['n_folds'].max())} fold(s); "
-        f"up to {int(repaired.max()) if len(repaired) else 0} frames of a run have a repaired crop and are scored. "
+        f"up to {int(repaired.max()) if len(repaired) else 0} frames of a run have a repaired crop and are scored, "
+        f"{int(lost.max()) if len(lost) else 0} have none and are scored with the mean training label. "
         "Cells: mean over seeds [95 % cluster-bootstrap interval, conditional on the seeds] ± standard deviation over "
         "seeds. Rank is a multiple of the rank that matches a dense layer's parameters. RMSE: small is good; "
         "SAGR, PCC, CCC: large is good."

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ValidationError
-from rich.progress import track
+from hocbench.progress import progress
 
 from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS, UNCERTAIN
 from hocbench.datasets.contract import SYNTHETIC_MARKER, SYNTHETIC_NOTICE, write_text
@@ -125,7 +125,7 @@ def _write_affectnet(root: Path, parameters: dict[str, Any]) -> Defects:
         rng = generator(parameters["seed"], dataset="affectnet", split=split, use="defects")
         rows: list[dict[str, Any]] = []
         chunks = range(0, count, CHUNK)
-        for start in track(chunks, description=f"Rendering SYNTHETIC affectnet, {split}"):
+        for start in progress(chunks, f"Rendering SYNTHETIC affectnet, {split}"):
             own = generator(parameters["seed"], dataset="affectnet", split=split, chunk=start // CHUNK)
             pictures = render_stills(own, CHUNK, parameters["size"])
             for i in range(min(CHUNK, count - start)):
@@ -183,7 +183,7 @@ def _damage_rows(rows: list[dict[str, Any]], rng: np.random.Generator, split: st
 def _write_sewa(root: Path, parameters: dict[str, Any]) -> Defects:
     defects: Defects = []
     length, fps = parameters["frames"], parameters["fps"]
-    for subject in track(range(1, parameters["subjects"] + 1), description="Rendering SYNTHETIC sewa"):
+    for subject in progress(range(1, parameters["subjects"] + 1), "Rendering SYNTHETIC sewa"):
         rng = generator(parameters["seed"], dataset="sewa", subject=subject)
         person = sample_identities(rng, 1)
         size = (parameters["height"], parameters["width"])
@@ -254,7 +254,7 @@ def _write_afew_va(root: Path, parameters: dict[str, Any]) -> Defects:
     size, count = parameters["size"], parameters["clips"]
     chooser = generator(parameters["seed"], dataset="afew_va", use="defects")
     broken, lost = (int(value) for value in chooser.choice(np.arange(1, count + 1), 2, replace=False))
-    for clip in track(range(1, count + 1), description="Rendering SYNTHETIC afew_va"):
+    for clip in progress(range(1, count + 1), "Rendering SYNTHETIC afew_va"):
         rng = generator(parameters["seed"], dataset="afew_va", clip=clip)
         # The first clips go round all actors once, so that each has at least one.
         actor = (clip - 1) % parameters["actors"]

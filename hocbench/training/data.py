@@ -1,7 +1,8 @@
 """Batches of crops: single images, or windows of a clip."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from hocbench.errors import RunError
 from hocbench.faces import CropStore
 from hocbench.seeds import generator
+from hocbench.training.augment import Augmentation, draw
 
 EVALUATION_IMAGES = 256  # images, or frames of clips, per batch when nothing is learned
 
@@ -28,11 +30,14 @@ class Samples:
         Store rows of the part, sorted by clip and frame.
     clips : list of ndarray
         The same rows, one array per clip.
+    lost : ndarray of int
+        Rows of the part that have a label but no crop; they are not trained on, but scored.
     """
 
     store: CropStore
     rows: np.ndarray
     clips: list[np.ndarray]
+    lost: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def select(store: CropStore, splits: pd.DataFrame, fold: int, part: str) -> Samples:
@@ -45,41 +50,57 @@ def select(store: CropStore, splits: pd.DataFrame, fold: int, part: str) -> Samp
     """
     chosen = set(splits.loc[(splits["fold"] == fold) & (splits["part"] == part), "clip"])
     frames = store.frames
-    rows = np.flatnonzero((frames["clip"].isin(chosen) & frames["usable"]).to_numpy())
+    inside = frames["clip"].isin(chosen)
+    labelled = frames[["valence", "arousal"]].notna().all(axis=1)
+    rows = np.flatnonzero((inside & frames["usable"]).to_numpy())
+    lost = np.flatnonzero((inside & labelled & ~frames["usable"]).to_numpy())
     if len(rows) == 0:
         raise RunError(f"fold {fold} has no usable frame in its {part} part; see ledger.csv beside the crops")
     edges = np.flatnonzero(np.diff(pd.factorize(frames["clip"].to_numpy()[rows])[0])) + 1
-    return Samples(store, rows, np.split(rows, edges))
+    return Samples(store, rows, np.split(rows, edges), lost)
 
 
-def training_windows(samples: Samples, length: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Cut each clip into windows of ``length`` frames from a random start; a short clip repeats its last frame."""
+def training_windows(samples: Samples, length: int, rng: np.random.Generator, step: int = 1) -> list[np.ndarray]:
+    """Cut each clip into windows of ``length`` frames from a random start; a short clip repeats its last frame.
+
+    With a step, a window takes every ``step``-th frame, and each clip is cut anew from each of its first frames.
+    """
     windows = []
-    for clip in samples.clips:
-        count = max(1, len(clip) // length)
-        start = int(rng.integers(0, max(1, len(clip) - count * length + 1)))
-        for k in range(count):
-            places = np.minimum(np.arange(start + k * length, start + (k + 1) * length), len(clip) - 1)
-            windows.append(clip[places])
+    for whole in samples.clips:
+        for clip in _thinned(whole, step):
+            count = max(1, len(clip) // length)
+            start = int(rng.integers(0, max(1, len(clip) - count * length + 1)))
+            for k in range(count):
+                places = np.minimum(np.arange(start + k * length, start + (k + 1) * length), len(clip) - 1)
+                windows.append(clip[places])
     return windows
 
 
-def overlapping_windows(clip: np.ndarray, length: int) -> list[np.ndarray]:
+def overlapping_windows(clip: np.ndarray, length: int, step: int = 1) -> list[np.ndarray]:
     """Cover a clip by windows that begin half a window after each other.
 
     A network knows nothing beyond the ends of a window, so a frame at one's edge is seen in the middle of another.
-    The last window ends with the clip; a short clip repeats its last frame.
+    The last window ends with the clip; a short clip repeats its last frame. With a step, a window takes every
+    ``step``-th frame, and the frames between are covered by windows of their own.
     """
-    last = max(0, len(clip) - length)
-    starts = sorted({*range(0, last + 1, max(1, length // 2)), last})
-    return [clip[np.minimum(np.arange(start, start + length), len(clip) - 1)] for start in starts]
+    windows = []
+    for part in _thinned(clip, step):
+        last = max(0, len(part) - length)
+        starts = sorted({*range(0, last + 1, max(1, length // 2)), last})
+        windows += [part[np.minimum(np.arange(start, start + length), len(part) - 1)] for start in starts]
+    return windows
+
+
+def _thinned(clip: np.ndarray, step: int) -> list[np.ndarray]:
+    """Split a clip into ``step`` clips of every ``step``-th frame."""
+    return [clip[start::step] for start in range(min(step, len(clip)))]
 
 
 class _Crops(Dataset[tuple[Tensor, Tensor]]):
     """Gathers whole batches, so that there is no work per sample in Python."""
 
-    def __init__(self, samples: Samples, items: np.ndarray, flips: np.ndarray | None) -> None:
-        self.samples, self.items, self.flips = samples, items, flips
+    def __init__(self, samples: Samples, items: np.ndarray, changes: Augmentation | None) -> None:
+        self.samples, self.items, self.changes = samples, items, changes
         labels = samples.store.frames[["valence", "arousal"]].to_numpy(dtype=np.float32)
         self.labels = torch.from_numpy(labels.copy())
 
@@ -88,10 +109,9 @@ class _Crops(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitems__(self, places: list[int]) -> list[tuple[Tensor, Tensor]]:
         rows = self.items[places]
-        pixels = self.samples.store.crops[rows]
-        if self.flips is not None:
-            turned = self.flips[places]
-            pixels[turned] = pixels[turned][..., ::-1, :]
+        pixels = self.samples.store.read(rows)
+        if self.changes is not None:
+            pixels = self.changes.apply(pixels, places)
         x = torch.from_numpy(pixels).movedim(-1, 1).float().sub_(127.5).div_(63.75)
         return [(x, self.labels[torch.from_numpy(rows)])]
 
@@ -101,7 +121,14 @@ def _only(batch: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def training_batches(
-    samples: Samples, order: int, batch_size: int, length: int, mirror: bool, root_seed: int, seed: int, epoch: int
+    samples: Samples,
+    order: int,
+    options: dict[str, Any],
+    root_seed: int,
+    seed: int,
+    epoch: int,
+    *,
+    augment: bool = True,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Return the shuffled batches of one epoch.
 
@@ -111,28 +138,34 @@ def training_batches(
         Training part.
     order : int
         2: images ``(N, 3, H, W)`` and labels ``(N, 2)``; 3: clips ``(N, 3, T, H, W)`` and ``(N, T, 2)``.
-    batch_size, length : int
-        N and T.
-    mirror : bool
-        Mirror half of the samples, a clip as a whole.
+    options : dict
+        ``training`` part of a run's slice: batch_size is N, clip_length T, frame_step the frames from one of a window
+        to the next; mirror and augmentation change the pixels.
     root_seed, seed, epoch : int
         Axes of the random numbers.
+    augment : bool
+        Off for batches that are not learned from.
     """
     rng = generator(root_seed, use="batches", seed=seed, epoch=epoch)
-    items = samples.rows if order == 2 else np.stack(training_windows(samples, length, rng))
+    if order == 2:
+        items = samples.rows
+    else:
+        items = np.stack(training_windows(samples, options["clip_length"], rng, options["frame_step"]))
     items = items[rng.permutation(len(items))]
-    flips = rng.random(len(items)) < 0.5 if mirror else None
+    changes = draw(len(items), options, rng) if augment else None
     # A last batch of one or two samples has no meaningful correlation.
-    drop = len(items) > batch_size
-    return DataLoader(_Crops(samples, items, flips), batch_size, drop_last=drop, collate_fn=_only)
+    drop = len(items) > options["batch_size"]
+    return DataLoader(_Crops(samples, items, changes), options["batch_size"], drop_last=drop, collate_fn=_only)
 
 
-def evaluation_batches(samples: Samples, order: int, length: int) -> Iterator[tuple[Tensor, np.ndarray]]:
+def evaluation_batches(
+    samples: Samples, order: int, length: int, step: int = 1
+) -> Iterator[tuple[Tensor, np.ndarray]]:
     """Yield inputs and the store rows of their frames; every frame comes at least once."""
     if order == 2:
         items = samples.rows
     else:
-        items = np.stack([window for clip in samples.clips for window in overlapping_windows(clip, length)])
+        items = np.stack([window for clip in samples.clips for window in overlapping_windows(clip, length, step)])
     data = _Crops(samples, items, None)
     size = EVALUATION_IMAGES if order == 2 else max(1, EVALUATION_IMAGES // length)
     for start in range(0, len(items), size):

@@ -150,17 +150,7 @@ class _Steps:
 
 
 def _batches(training: Samples, setting: Setting, epoch: int) -> Any:
-    options = setting.options
-    return training_batches(
-        training,
-        setting.order,
-        options["batch_size"],
-        options["clip_length"],
-        options["mirror"],
-        setting.root_seed,
-        setting.seed,
-        epoch,
-    )
+    return training_batches(training, setting.order, setting.options, setting.root_seed, setting.seed, epoch)
 
 
 def _optimizers(network: ResNet, training: Samples, setting: Setting) -> tuple[Any, Any, Penalty | None]:
@@ -201,7 +191,8 @@ def _validate(
     rate: float = 0.0,
     loss: float = float("nan"),
 ) -> float:
-    prediction = predict(network, validation, setting.order, setting.options["clip_length"], accelerator.device)
+    length, step = setting.options["clip_length"], setting.options["frame_step"]
+    prediction = predict(network, validation, setting.order, length, accelerator.device, step)
     if not np.isfinite(prediction).all():
         # The last step of an epoch has no loss after it that would tell.
         raise RunError(

@@ -5,6 +5,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from hocbench.datasets.contract import NO_CROP
 from hocbench.metrics import ccc, rmse
 from hocbench.training.data import Samples, evaluation_batches
 
@@ -12,8 +13,23 @@ TARGETS = ("valence", "arousal")
 
 
 @torch.no_grad()
-def predict(network: nn.Module, samples: Samples, order: int, length: int, device: torch.device) -> np.ndarray:
+def predict(
+    network: nn.Module, samples: Samples, order: int, length: int, device: torch.device, step: int = 1
+) -> np.ndarray:
     """Predict every frame of a part once.
+
+    Parameters
+    ----------
+    network : Module
+        For images or clips.
+    samples : Samples
+        The part.
+    order : int
+        2 for images, 3 for clips.
+    length, step : int
+        Frames of a window, and from one of them to the next.
+    device : torch.device
+        Where the network is.
 
     Returns
     -------
@@ -23,7 +39,7 @@ def predict(network: nn.Module, samples: Samples, order: int, length: int, devic
     network.eval()
     count = len(samples.store.frames)
     total, seen = np.zeros((count, 2), np.float64), np.zeros(count, np.int64)
-    for batch, rows in evaluation_batches(samples, order, length):
+    for batch, rows in evaluation_batches(samples, order, length, step):
         output = network(batch.to(device)).reshape(-1, 2).double().cpu().numpy()
         np.add.at(total, rows.ravel(), output)
         np.add.at(seen, rows.ravel(), 1)
@@ -46,15 +62,33 @@ def mean_ccc(scores: dict[str, float]) -> float:
     return (scores["validation_ccc_valence"] + scores["validation_ccc_arousal"]) / 2
 
 
-def prediction_table(parts: dict[str, tuple[Samples, np.ndarray]]) -> pd.DataFrame:
-    """Put predictions beside the truth; one row per frame, sorted by part, clip and frame."""
+def mean_label(samples: Samples) -> np.ndarray:
+    """Average the labels of a part: the best answer to a frame that cannot be looked at, ``(2,)`` float32."""
+    labels = samples.store.frames[list(TARGETS)].to_numpy(dtype=np.float64)[samples.rows]
+    return labels.mean(axis=0).astype(np.float32)
+
+
+def prediction_table(parts: dict[str, tuple[Samples, np.ndarray]], answer: np.ndarray) -> pd.DataFrame:
+    """Put predictions beside the truth; one row per frame, sorted by part, clip and frame.
+
+    Parameters
+    ----------
+    parts : dict
+        Part → its samples and the predictions of `predict`.
+    answer : ndarray, (2,)
+        Prediction for frames without a crop, whose status becomes "no_crop": leaving them out would make the scores
+        of whoever fails to find faces better.
+    """
     tables = []
     for part, (samples, prediction) in parts.items():
-        frames = samples.store.frames.iloc[samples.rows]
+        frames = samples.store.frames.iloc[np.concatenate([samples.rows, samples.lost])]
+        outputs = np.concatenate([prediction, np.tile(answer, (len(samples.lost), 1))])
         table = frames[["subject", "clip", "frame"]].assign(part=part)
         for column, target in enumerate(TARGETS):
             table[f"truth_{target}"] = frames[target].to_numpy(dtype=np.float32)
-            table[target] = prediction[:, column]
-        tables.append(table.assign(status=frames["status"]))
+            table[target] = outputs[:, column]
+        status = frames["status"].to_numpy(dtype=object, copy=True)
+        status[len(samples.rows) :] = NO_CROP
+        tables.append(table.assign(status=status))
     columns = ["subject", "clip", "frame", "part", "truth_valence", "truth_arousal", "valence", "arousal", "status"]
     return pd.concat(tables)[columns].sort_values(["part", "clip", "frame"], ignore_index=True)

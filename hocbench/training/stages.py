@@ -22,7 +22,7 @@ from hocbench.nn.lasso import normalize_factors
 from hocbench.seeds import derive_seed
 from hocbench.training.data import Samples, select, training_batches
 from hocbench.training.loop import Outcome, Setting, train
-from hocbench.training.predict import mean_ccc, predict, prediction_table, score
+from hocbench.training.predict import mean_ccc, mean_label, predict, prediction_table, score
 from hocbench.training.rundir import Layers, describe_layers, load_network, write_run
 from hocbench.training.tracking import Tracker
 
@@ -81,10 +81,10 @@ def fit(spec: dict[str, Any], crops: Path, parent: Path | None, out: Path) -> No
 def _predictions(
     network: ResNet, parts: dict[str, Samples], spec: dict[str, Any], accelerator: Accelerator
 ) -> pd.DataFrame:
-    order, length = spec["axes"]["order"], spec["training"]["clip_length"]
-    return prediction_table(
-        {p: (parts[p], predict(network, parts[p], order, length, accelerator.device)) for p in ("validation", "test")}
-    )
+    order, options = spec["axes"]["order"], spec["training"]
+    where = (order, options["clip_length"], accelerator.device, options["frame_step"])
+    outputs = {part: (parts[part], predict(network, parts[part], *where)) for part in ("validation", "test")}
+    return prediction_table(outputs, mean_label(parts["train"]))
 
 
 def _manifest(
@@ -108,6 +108,7 @@ def _manifest(
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "frames": {part: len(samples.rows) for part, samples in parts.items()},
+        "frames_without_crop": {part: len(samples.lost) for part, samples in parts.items()},
     }
 
 
@@ -171,16 +172,7 @@ def _fresh(spec: dict[str, Any]) -> ResNet:
 def _batches(samples: Samples, spec: dict[str, Any], accelerator: Accelerator) -> list[torch.Tensor]:
     """Draw the training images or clips that BatchNorm statistics are estimated from."""
     options, axes = spec["training"], spec["axes"]
-    batches = training_batches(
-        samples,
-        axes["order"],
-        options["batch_size"],
-        options["clip_length"],
-        False,
-        spec["root_seed"],
-        axes["seed"],
-        -1,
-    )
+    batches = training_batches(samples, axes["order"], options, spec["root_seed"], axes["seed"], -1, augment=False)
     chosen = zip(range(options["reestimation_batches"]), batches, strict=False)
     return [inputs.to(accelerator.device) for _, (inputs, _) in chosen]
 

@@ -33,7 +33,7 @@ def test_each_picture_of_each_clip_has_a_row(indices, rendered):
     frames = indices["afew_va"].frames
     pictures = sorted(path.relative_to(rendered["afew_va"]).as_posix() for path in rendered["afew_va"].glob("*/*.png"))
     assert frames["source"].to_list() == pictures
-    assert indices["afew_va"].notes == {"clips": 6}
+    assert indices["afew_va"].notes == {"clips": 6, "archives": 0}
     assert frames["clip"].unique().tolist() == ["001", "002", "003", "004", "005", "006"]
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from hocbench.datasets import read_index
-from hocbench.datasets.sewa import count_frames
+from hocbench.datasets.annotations import NUMBER
+from hocbench.datasets.video import probe_video
 from hocbench.seeds import generator
 from hocbench.synthetic.face import sample_identities
 from hocbench.synthetic.scenes import render_clip
@@ -51,6 +52,8 @@ def test_each_frame_of_each_segment_has_a_row(indices):
         "value_column": {"valence": 6, "arousal": 6},
         "first_label": {"frame 0 of the video": 6},
         "without_landmarks": 0,
+        "label_join": {NUMBER: 6},
+        "label_scale": 1,
     }
 
 
@@ -193,10 +196,10 @@ def test_frames_are_counted_where_the_header_does_not_state_them(segment, tmp_pa
                 target.mux(packet)
     with av.open(str(raw)) as container:
         assert container.streams.video[0].frames == 0
-    assert count_frames(raw) == 12
+    assert probe_video(tmp_path, "raw.m4v").frames == 12
 
 
 def test_the_name_of_a_segment_tells_its_length(rendered):
     for folder in rendered["sewa"].glob("S*_P*"):
         first, last = map(int, re.findall(r"_(\d{6})", folder.name))
-        assert count_frames(folder / f"{folder.name}.avi") == last - first + 1
+        assert probe_video(folder, f"{folder.name}.avi").frames == last - first + 1

@@ -8,7 +8,7 @@ import pytest
 
 from hocbench.datasets import read_index, write_index
 from hocbench.errors import FaceError
-from hocbench.faces import CropStore, make_crops, store
+from hocbench.faces import CropStore, clips, crops, make_crops
 from tests.faces.conftest import crop, read_ledger, write_photograph
 
 NOISE = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
@@ -39,8 +39,9 @@ def test_a_video_that_was_cut_short_keeps_its_frames_before_the_damage(copy, sto
         np.testing.assert_array_equal(found.crops[start + later], found.crops[start + good - 1])
     listed = read_ledger(tmp_path / "out").query("clip == @video.stem")
     assert listed["frame"].tolist() == list(range(good, 12))
-    assert listed[["step", "reason", "action", "detail"]].drop_duplicates().values.tolist() == [
-        ["crop", "image_unreadable", "repaired", "face from neighbour"]
+    assert listed[["step", "reason", "action", "detail"]].values.tolist() == [
+        ["crop", "image_unreadable", "repaired", f"face from neighbour; the video ends or is damaged before frame {n}"]
+        for n in range(good, 12)
     ]
     others = found.frames["clip"] != video.stem
     np.testing.assert_array_equal(found.crops[others.to_numpy()], whole.crops[others.to_numpy()])
@@ -149,7 +150,7 @@ def test_a_pickled_array_is_refused_and_not_executed(complete):
 
 def test_an_interrupted_crop_over_an_older_store_leaves_none_that_can_be_read(complete, rendered, monkeypatch):
     write_index(read_index("afew_va", rendered / "afew_va"), complete)
-    cut, done = store.cut, []
+    cut, done = clips.cut, []
 
     def interrupt(*arguments):
         done.append(1)
@@ -157,7 +158,7 @@ def test_an_interrupted_crop_over_an_older_store_leaves_none_that_can_be_read(co
             raise KeyboardInterrupt
         return cut(*arguments)
 
-    monkeypatch.setattr(store, "cut", interrupt)
+    monkeypatch.setattr(clips, "cut", interrupt)
     with pytest.raises(KeyboardInterrupt):
         make_crops(complete, rendered / "afew_va", complete, size=48, margin=1.25)
     assert not (complete / "crops.json").exists()
@@ -173,7 +174,7 @@ def test_the_summary_is_written_last(rendered, tmp_path, monkeypatch):
     def fail(*arguments):
         raise OSError("disk full")
 
-    monkeypatch.setattr(store, "_sha256", fail)
+    monkeypatch.setattr(crops, "_counts", fail)
     with pytest.raises(OSError, match="disk full"):
         crop("afew_va", rendered / "afew_va", tmp_path)
     assert {"crops.npy", "frames.parquet", "ledger.csv"} <= {path.name for path in tmp_path.iterdir()}

@@ -48,7 +48,7 @@ def test_the_ledger_of_stills_lists_each_deliberate_defect_and_no_more(rendered,
     table = pd.concat([pd.read_csv(lists / f"{split}.csv") for split in ("training", "validation")])
     table["clip"] = table["subDirectory_filePath"].str.removesuffix(".jpg")
     (broken,) = (d["file"].removesuffix(".jpg") for d in defects(rendered / "affectnet") if "file" in d)
-    expected = [(broken, 0, "crop", "image_unreadable", "dropped", "face from none")]
+    expected = [(broken, 0, "crop", "image_unreadable", "dropped", "face from none; cut short")]
     expected += [
         (clip, 0, "index", "uncertain_label", "dropped", "face from landmarks")
         for clip in table.loc[table["valence"] == -2, "clip"]
@@ -73,7 +73,7 @@ def test_the_ledger_of_frames_on_disk_lists_the_broken_image_and_the_missing_lan
     broken, lost = sorted(defects(rendered / "afew_va"), key=lambda defect: "frames" in defect)
     assert ledger_rows(stores / "afew_va") == sorted(
         [
-            (broken["file"][:3], 1, "crop", "image_unreadable", "repaired", "face from neighbour"),
+            (broken["file"][:3], 1, "crop", "image_unreadable", "repaired", "face from neighbour; cut short"),
             (lost["file"][:3], 2, "index", "landmarks_failed", "repaired", "face from neighbour"),
         ]
     )

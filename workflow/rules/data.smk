@@ -1,4 +1,4 @@
-# Datasets on disk -> frame index -> crops.
+# Datasets on disk (the user's own, fetched, or rendered) -> check -> frame index -> crops, splits, a page to look at.
 ROOTS = {dataset.root: name for name, dataset in PARAMS.datasets}
 
 
@@ -7,9 +7,17 @@ def settings(wildcards):
 
 
 def marker(wildcards):
-    """Return what says that a rendered dataset is complete; a real one is taken as it is."""
-    root = settings(wildcards).root
-    return [f"{root}/SYNTHETIC.json"] if is_rendered(root) else []
+    """Return what says that a rendered or fetched dataset is complete; the user's own folder is taken as it is."""
+    dataset = settings(wildcards)
+    if is_rendered(dataset.root):
+        return [f"{dataset.root}/SYNTHETIC.json"]
+    return [f"{dataset.root}/FETCHED.json"] if dataset.fetch else []
+
+
+def addresses(wildcards):
+    """Spell out what is fetched into a root."""
+    wanted = getattr(PARAMS.datasets, ROOTS[wildcards.root]).fetch
+    return " ".join(f"--url {shlex.quote(each.url + (f'={each.sha256}' if each.sha256 else ''))}" for each in wanted)
 
 
 rule synthesize:
@@ -24,8 +32,32 @@ rule synthesize:
     shell: "hocbench synthesize {params.name} {params.root:q} --parameters {params.parameters:q} > {log} 2>&1"
 
 
-rule index:
+# Not marked as an output folder: Snakemake would delete what is there already, and a fetch goes on from it.
+rule fetch:
+    output: "{root}/FETCHED.json"
+    wildcard_constraints: root="|".join(re.escape(d.root) for _, d in PARAMS.datasets if d.fetch) or "nothing"
+    params: urls=addresses
+    log: f"{LOGS}/fetch/{{root}}.log"
+    shell: "hocbench data fetch {wildcards.root:q} {params.urls} > {log} 2>&1"
+
+
+# After a change to your own copy: snakemake --forcerun check
+rule check:
     input: marker
+    output: [f"{PREPARED}/{{dataset}}/{name}" for name in paths.CHECK_FILES]
+    params:
+        root=lambda w: settings(w).root,
+        out=f"{PREPARED}/{{dataset}}",
+        code=code_hash("hocbench.datasets.check"),
+    log: f"{LOGS}/check/{{dataset}}.log"
+    benchmark: f"{LOGS}/benchmark/check/{{dataset}}.tsv"
+    shell: "hocbench data check {wildcards.dataset} {params.root:q} --out {params.out:q} > {log} 2>&1"
+
+
+rule index:
+    input:
+        marker,
+        rules.check.output,
     output:
         f"{PREPARED}/{{dataset}}/index.parquet",
         f"{PREPARED}/{{dataset}}/index.json",
@@ -48,12 +80,42 @@ rule crop:
         out=f"{PREPARED}/{{dataset}}",
         crop=lambda w: settings(w).crop,
         code=code_hash("hocbench.faces"),
+    threads: PARAMS.threads
     log: f"{LOGS}/crop/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/crop/{{dataset}}.tsv"
     shell:
         "hocbench crop {params.out:q} {params.root:q} --size {params.crop.size} --margin {params.crop.margin} "
-        "--method {params.crop.method} > {log} 2>&1"
+        "--method {params.crop.method} --detector {params.crop.detector} --store {params.crop.store} "
+        "--workers {threads} > {log} 2>&1"
+
+
+rule splits:
+    input: rules.index.output
+    output: [f"{PREPARED}/{{dataset}}/{name}" for name in paths.SPLIT_FILES]
+    params:
+        out=f"{PREPARED}/{{dataset}}",
+        split=lambda w: canonical_json(split_protocol(settings(w))),
+        seed=PARAMS.seed,
+        code=code_hash("hocbench.datasets.splits"),
+    log: f"{LOGS}/splits/{{dataset}}.log"
+    shell: "hocbench data splits {params.out:q} --split {params.split:q} --seed {params.seed} > {log} 2>&1"
+
+
+# Beside the crops and not among the results: of real data it shows faces.
+rule montage:
+    input: rules.crop.output
+    output: f"{PREPARED}/{{dataset}}/montage.png"
+    params:
+        out=f"{PREPARED}/{{dataset}}",
+        code=code_hash("hocbench.reporting.montage"),
+    log: f"{LOGS}/montage/{{dataset}}.log"
+    shell: "hocbench data montage {params.out:q} > {log} 2>&1"
 
 
 rule data:
-    input: expand(f"{PREPARED}/{{dataset}}/crops.json", dataset=list(type(PARAMS.datasets).model_fields))
+    input:
+        expand(
+            f"{PREPARED}/{{dataset}}/{{name}}",
+            dataset=list(type(PARAMS.datasets).model_fields),
+            name=["crops.json", "montage.png", *paths.CHECK_FILES, *paths.SPLIT_FILES],
+        ),

@@ -1,0 +1,152 @@
+"""``hocbench data``: what a holder of the datasets does with an own copy before any network is trained."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hocbench.errors import DatasetError, ParameterError
+
+if TYPE_CHECKING:
+    from hocbench.datasets.contract import DatasetIndex
+
+data_app = typer.Typer(no_args_is_help=True, help="Your own copies of AffectNet, SEWA and AFEW-VA.")
+ListOption = Annotated[
+    Path | None, typer.Option("--checksums", help="list of checksums, by default data/checksums/DATASET.sha256")
+]
+
+
+def _list_of(dataset: str, path: Path | None) -> Path:
+    from hocbench.datasets import ADAPTERS
+
+    if dataset not in ADAPTERS:
+        raise DatasetError(f"unknown dataset {dataset!r}; choose from {', '.join(ADAPTERS)}")
+    return path or Path("data") / "checksums" / f"{dataset}.sha256"
+
+
+@data_app.command()
+def check(
+    dataset: str,
+    root: Path,
+    out: Annotated[Path | None, typer.Option(help="folder for check.txt and check.json")] = None,
+) -> None:
+    """Take stock of a copy: layout, files, labels, landmarks, splits, duplicates, published counts. Exit code 2: not usable."""
+    from hocbench.datasets import read_index
+    from hocbench.datasets.check import check_dataset, refused, write_inventory
+    from hocbench.datasets.inventory import describe_inventory
+
+    index: DatasetIndex | None = None
+    try:
+        index = read_index(dataset, root)
+        inventory = check_dataset(dataset, root, index)
+    except DatasetError as error:
+        inventory = refused(dataset, error)
+    if out is not None:
+        write_inventory(inventory, out)
+    if index is not None:
+        sys.stdout.write(describe_inventory(inventory))
+    if not inventory["usable"]:
+        raise DatasetError("\n".join(inventory["problems"]))
+
+
+@data_app.command()
+def register(dataset: str, root: Path, checksums: ListOption = None) -> None:
+    """Write the sha256 of every file of a copy."""
+    from hocbench.datasets.checksums import register as write
+
+    path = _list_of(dataset, checksums)
+    sys.stdout.write(f"{write(root, path):,} files of {root} listed in {path}\n")
+
+
+@data_app.command()
+def verify(dataset: str, root: Path, checksums: ListOption = None) -> None:
+    """Compare a copy with the list that register wrote. Exit code 2: something changed."""
+    from hocbench.datasets.checksums import verify as compare
+
+    path = _list_of(dataset, checksums)
+    changes = compare(root, path)
+    for what in ("changed", "missing", "added"):
+        for name in getattr(changes, what):
+            sys.stdout.write(f"{what}: {name}\n")
+    if changes.any:
+        counts = f"{len(changes.changed)} changed, {len(changes.missing)} missing, {len(changes.added)} added"
+        raise DatasetError(f"{root} is not what {path} lists: {counts}; copy these files again, or register anew")
+    sys.stdout.write(f"{root}: {changes.checked:,} files as listed in {path}\n")
+
+
+@data_app.command()
+def conformance(adapter: str, root: Path) -> None:
+    """Hold an adapter, ours by name or yours as module:name, against the contract. Exit code 2: it breaks it."""
+    from hocbench.datasets import ADAPTERS
+    from hocbench.datasets.conformance import check_adapter, load_adapter
+
+    # A user's module is looked for where the command is called, as `python -m` does.
+    sys.path.insert(0, str(Path.cwd()))
+    verdicts = check_adapter(load_adapter(adapter, ADAPTERS), root)
+    for verdict in verdicts:
+        sys.stdout.write(f"{'BROKEN' if verdict.fault else 'kept  '}  {verdict.clause}\n")
+        if verdict.fault:
+            sys.stdout.write(f"        {verdict.fault}\n")
+    broken = sum(bool(verdict.fault) for verdict in verdicts)
+    if broken:
+        raise DatasetError(f"adapter {adapter} breaks {broken} of {len(verdicts)} clauses; see hocbench.datasets.contract")
+
+
+@data_app.command()
+def fetch(
+    root: Path,
+    url: Annotated[list[str], typer.Option(help="address, or address=sha256; may be given more than once")],
+) -> None:
+    """Download files into ROOT, resumed and checked, and unpack archives; credentials come from the environment."""
+    from hocbench.datasets.download import Item
+    from hocbench.datasets.download import fetch as download
+
+    items = []
+    for each in url:
+        address, _, digest = each.rpartition("=")
+        known = len(digest) == 64 and set(digest.lower()) <= set("0123456789abcdef")
+        items.append(Item(address, digest) if known and address else Item(each))
+    download(root, items)
+
+
+@data_app.command()
+def splits(
+    prepared: Path,
+    split: Annotated[str, typer.Option(help="the protocol, JSON")],
+    seed: Annotated[int, typer.Option(help="root seed")],
+) -> None:
+    """Write who is in which part: PREPARED/splits.csv, ids and hashes only, and PREPARED/splits.json."""
+    import json
+
+    import pandas as pd
+
+    from hocbench.datasets.splits import make_splits, write_splits
+
+    try:
+        protocol = json.loads(split)
+        index = pd.read_parquet(prepared / "index.parquet", columns=None)
+    except json.JSONDecodeError as error:
+        raise ParameterError(f"--split is not JSON ({error}); `hocbench params` describes the keys") from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{prepared} has no index ({error}); run `hocbench index` first") from None
+    write_splits(index, make_splits(index, protocol, seed), protocol, prepared)
+
+
+@data_app.command()
+def montage(
+    prepared: Path, stem: Annotated[Path | None, typer.Argument(help="by default PREPARED/montage")] = None
+) -> None:
+    """Draw crops with their labels, random and special ones, as STEM.png and STEM.pdf."""
+    from hocbench.reporting.montage import draw_montage
+
+    draw_montage(prepared, stem or prepared / "montage")
+
+
+@data_app.command()
+def bench(out: Path, scale: Annotated[str, typer.Option(help="full or tiny")] = "full") -> None:
+    """Measure index, crops, store and detectors on SYNTHETIC data: OUT/data.csv and OUT/data.md."""
+    from hocbench.bench.data import run_data_benchmark
+
+    run_data_benchmark(out, scale)
+    sys.stdout.write((out / "data.md").read_text(encoding="utf-8"))

@@ -1,0 +1,192 @@
+"""Labels of a video: found, checked and joined to its frames by number or by time, never by order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hocbench.datasets.contract import read_csv, to_numbers
+from hocbench.datasets.video import Video
+from hocbench.errors import DatasetError
+
+LABELS_PER_SECOND = 50.0
+# A rate measured over a whole clip differs from the true one by a label at either end.
+RATE_TOLERANCE, END_TOLERANCE_LABELS = 0.02, 2
+# Labels over less of a clip than this are at another rate than its frames, or of another clip.
+LEAST_SHARE = 0.9
+SCALES = (1, 10, 100, 1000)
+NUMBER, TIME = "by frame number", "by time, 50 labels per second"
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The rows of an annotation file.
+
+    Attributes
+    ----------
+    path : Path
+        The file, for messages.
+    column : str
+        Which column was taken as the value.
+    values : Series
+        Labels as they stand in the file, by their number.
+    """
+
+    path: Path
+    column: str
+    values: pd.Series
+
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of all labels."""
+        return [int(number) for number in self.values.index]
+
+
+@dataclass(frozen=True)
+class Join:
+    """How labels belong to the frames of a video.
+
+    Attributes
+    ----------
+    kind : str
+        `NUMBER` or `TIME`.
+    origin : int
+        Number of the video's first frame.
+    wanted : ndarray of int, (frames,)
+        Number of the label of each frame.
+    first_labelled : int
+        First frame that has a label, counted from 0.
+    """
+
+    kind: str
+    origin: int
+    wanted: np.ndarray
+    first_labelled: int
+
+    def pick(self, annotation: Annotation) -> np.ndarray:
+        """Return the label of each frame, NaN where it has none."""
+        return annotation.values.reindex(self.wanted).to_numpy(dtype=np.float64)
+
+    @staticmethod
+    def find_origin(numbers: Sequence[int], length: int, start: int) -> int:
+        """Tell the number of a video's first frame.
+
+        Numbers for all frames speak for themselves. Where some are missing, numbers count from 0, from 1 or from the
+        start in the name of the segment, whichever fits; else from the first one.
+        """
+        low, high = min(numbers), max(numbers)
+        candidates = (low,) if high - low + 1 == length else (0, 1, start)
+        return next((origin for origin in candidates if origin <= low and high - origin < length), low)
+
+
+def join_labels(numbers: Sequence[int], video: Video, path: Path, start: int) -> Join:
+    """Find out whether there is a label for each frame or one for each fiftieth of a second.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Of all labels of the video.
+    video : Video
+        Whose frames they are for.
+    path : Path
+        Of the video, for messages.
+    start : int
+        First frame in the name of the segment.
+
+    Raises
+    ------
+    DatasetError
+        If the labels go over more or less than the video by either count.
+    """
+    low, high = min(numbers), max(numbers)
+    span = high - low + 1
+    if LEAST_SHARE * video.frames <= span <= video.frames:
+        origin = Join.find_origin(numbers, video.frames, start)
+        return Join(NUMBER, origin, origin + np.arange(video.frames), low - origin)
+    times = video.times()
+    seconds = times[-1] + 1 / video.rate
+    expected = seconds * LABELS_PER_SECOND
+    if abs(span - expected) > max(END_TOLERANCE_LABELS, RATE_TOLERANCE * expected):
+        raise DatasetError(
+            f"sewa: {path} has {video.frames} frames, its labels go over {span}; "
+            "the video is cut short or the labels belong to another clip: copy both again"
+        )
+    # Frame and label that are shown at the same time; the last frame may end behind the last label.
+    nearest = low + np.minimum(np.rint(times * LABELS_PER_SECOND).astype(np.int64), span - 1)
+    return Join(TIME, 0, nearest, 0)
+
+
+def find_scale(annotations: Sequence[Annotation]) -> int:
+    """Tell what labels have to be divided by to lie in [-1, 1]: the same number for the whole dataset.
+
+    Most files of a copy in [-1, 1] lie in it altogether, and hardly a file of one in [-10, 10] or more does; so where
+    most files leave [-1, 1] the scale is another one, and where few do, these are at fault.
+
+    Raises
+    ------
+    DatasetError
+        Naming the file and the row of a label that is outside of the scale.
+    """
+    largest = np.array([each.values.abs().max() for each in annotations])
+    scale = 1
+    if len(largest) and np.mean(largest > 1) > 0.5:
+        scale = next((each for each in SCALES if largest.max() <= each), SCALES[-1])
+    for annotation, high in zip(annotations, largest, strict=True):
+        if high > scale:
+            row = int(np.flatnonzero(annotation.values.abs() > scale)[0])
+            raise DatasetError(
+                f"sewa: {annotation.path}, row {row + 1}: {annotation.column} {annotation.values.iloc[row]:g} is "
+                f"outside [-{scale}, {scale}], the scale of the other files; check the scale of the file"
+            )
+    return scale
+
+
+def read_annotation(path: Path, content: bytes, target: str) -> Annotation:
+    """Read one annotation file; the values are not scaled yet.
+
+    Parameters
+    ----------
+    path : Path
+        Where it lies, for messages.
+    content : bytes
+        The file.
+    target : {"Valence", "Arousal"}
+        Which value is looked for.
+
+    Raises
+    ------
+    DatasetError
+        If it is empty, its columns are unclear, or a cell is wrong.
+    """
+    table = read_csv("sewa", path, content)
+    if table.empty:
+        raise DatasetError(f"sewa: {path} is empty below its header; copy the segment again")
+    index, column = _columns(path, table, target)
+    frames = to_numbers("sewa", path, table, index, blank=False)
+    values = to_numbers("sewa", path, table, column, blank=True)
+    _refuse(path, frames, ~(frames.abs() < 2**31) | (frames % 1 != 0), f"{index} {{:g}} is not a frame number")
+    _refuse(path, frames, frames.duplicated(), "frame {:g} is listed twice", "remove one of the rows")
+    _refuse(path, values, np.isinf(values), f"{column} {{:g}} is not a label")
+    return Annotation(path, column, pd.Series(values.to_numpy(), index=frames.astype("int64")))
+
+
+def _columns(path: Path, table: pd.DataFrame, target: str) -> tuple[str, str]:
+    """Find the columns of the frame number and of the value."""
+    names = {str(column).strip().lower(): str(column) for column in table.columns}
+    has = f"it has {', '.join(map(str, table.columns))}. Use the file as released"
+    if "frame_idx" not in names:
+        raise DatasetError(f"sewa: {path} has no column frame_idx; {has}")
+    numeric = [str(column) for column in table.select_dtypes("number").columns if column != names["frame_idx"]]
+    if target.lower() not in names and len(numeric) != 1:
+        raise DatasetError(
+            f"sewa: {path} has no column {target.lower()} and not exactly one number beside frame_idx; {has}"
+        )
+    return names["frame_idx"], names.get(target.lower()) or numeric[0]
+
+
+def _refuse(path: Path, values: pd.Series, wrong: pd.Series, message: str, remedy: str = "mend the row") -> None:
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise DatasetError(f"sewa: {path}, row {row + 1}: {message.format(values.iloc[row])}; {remedy}")

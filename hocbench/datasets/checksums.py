@@ -1,0 +1,108 @@
+"""Checksums of a user's own copy, in the format of ``sha256sum``, and what changed since."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hocbench.datasets.contract import write_text
+from hocbench.errors import DatasetError
+from hocbench.progress import progress
+
+LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What differs from the list: sorted paths below the dataset's folder."""
+
+    changed: list[str]
+    missing: list[str]
+    added: list[str]
+    checked: int
+
+    @property
+    def any(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.changed or self.missing or self.added)
+
+
+def register(root: Path, path: Path) -> int:
+    """Write the checksum of every file below a folder; `sha256sum --check` reads the list too.
+
+    Returns
+    -------
+    int
+        How many files there are.
+
+    Raises
+    ------
+    DatasetError
+        If there is no folder or no file in it, a file cannot be read, or the list would lie among the files.
+    """
+    names = _names(root)
+    if path.resolve().is_relative_to(root.resolve()):
+        raise DatasetError(f"{path} lies inside {root}, among the files that it is to list; choose another place")
+    lines = [f"{_digest(root / name)}  {name}\n" for name in progress(names, "Hashing", len(names))]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text("".join(lines), path)
+    return len(lines)
+
+
+def verify(root: Path, path: Path) -> Changes:
+    """Compare a folder with a list that `register` wrote.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such list or folder.
+    """
+    listed = _read(path)
+    here = set(_names(root))
+    known = sorted(listed.keys() & here)
+    changed = [name for name in progress(known, "Verifying", len(known)) if _digest(root / name) != listed[name]]
+    return Changes(changed, sorted(listed.keys() - here), sorted(here - listed.keys()), len(known))
+
+
+def _names(root: Path) -> list[str]:
+    if not root.is_dir():
+        raise DatasetError(f"folder {root} does not exist; give the folder of your copy")
+    names = sorted(_walk(root))
+    if not names:
+        raise DatasetError(f"{root} holds no file; give the folder of your copy")
+    strange = next((name for name in names if "\n" in name or "\\" in name), None)
+    if strange is not None:
+        raise DatasetError(f"{root} holds a file named {strange!r}, which a list of checksums cannot; rename it")
+    return names
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for folder, _, files in os.walk(root):
+        for name in files:
+            yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror}); check the file and its disk") from None
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read ({error}); run `hocbench data register` first") from None
+    listed = {}
+    for number, line in enumerate(lines, start=1):
+        match = LINE.fullmatch(line)
+        if match is None:
+            raise DatasetError(f"{path}, line {number}: not a checksum and a path; run `hocbench data register` again")
+        listed[match.group(2)] = match.group(1)
+    if not listed:
+        raise DatasetError(f"{path} lists no file; run `hocbench data register` again")
+    return listed

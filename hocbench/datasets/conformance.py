@@ -1,0 +1,198 @@
+"""Whether an adapter, ours or a user's, keeps the contract of `hocbench.datasets.contract`."""
+
+import importlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hocbench.datasets.contract import FRAME_COLUMNS, NO_LABEL, STATUSES, Adapter
+from hocbench.datasets.sources import locate
+from hocbench.errors import DatasetError
+
+LANDMARK_LENGTHS = (0, 98, 136)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One clause of the contract.
+
+    Attributes
+    ----------
+    clause : str
+        What is promised.
+    fault : str
+        How the adapter breaks it; empty if it does not.
+    """
+
+    clause: str
+    fault: str
+
+
+def load_adapter(name: str, known: dict[str, Adapter]) -> Adapter:
+    """Find an adapter by our name of it, or as ``module:name`` of a class or an object.
+
+    Raises
+    ------
+    DatasetError
+        If there is none.
+    """
+    if name in known:
+        return known[name]
+    module, _, attribute = name.partition(":")
+    if not attribute:
+        raise DatasetError(f"no adapter {name!r}; choose from {', '.join(known)}, or give your own as module:name")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise DatasetError(f"adapter {name!r} cannot be imported ({error}); is its folder in PYTHONPATH?") from None
+    adapter: Adapter = found() if isinstance(found, type) else found
+    return adapter
+
+
+def check_adapter(adapter: Adapter, root: Path) -> list[Verdict]:
+    """Hold an adapter against every clause of the contract on a folder that it should be able to read.
+
+    Parameters
+    ----------
+    adapter : Adapter
+        Which one.
+    root : Path
+        A dataset, or a small part of one, as distributed.
+
+    Returns
+    -------
+    list of Verdict
+        One per clause; those that need frames are missing if none could be read.
+    """
+    verdicts = [
+        Verdict("name is one word and layout says what is expected", _describes_itself(adapter)),
+        Verdict("an empty folder is refused by a DatasetError that names it", _refuses_an_empty_folder(adapter)),
+    ]
+    try:
+        frames, notes = adapter.read(root)
+    except Exception as error:  # whatever a user's adapter raises is the finding
+        return [*verdicts, Verdict(f"{root} is read", f"{type(error).__name__}: {error}")]
+    again, _ = adapter.read(root)
+    verdicts.append(Verdict(f"{root} is read", "" if len(frames) else "no frame found"))
+    if len(frames):
+        verdicts += [Verdict(clause, _fault(check, frames, root)) for clause, check in CLAUSES.items()]
+        verdicts.append(Verdict("reading again gives the same frames", _differs(frames, again)))
+    return [*verdicts, Verdict("notes are plain values", _not_plain(notes))]
+
+
+def _describes_itself(adapter: Adapter) -> str:
+    name, layout = getattr(adapter, "name", None), getattr(adapter, "layout", None)
+    if not isinstance(name, str) or not name.isidentifier():
+        return f"name is {name!r}"
+    return "" if isinstance(layout, str) and layout else f"layout is {layout!r}"
+
+
+def _refuses_an_empty_folder(adapter: Adapter) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            frames, _ = adapter.read(Path(folder))
+        except DatasetError as error:
+            return "" if folder in str(error) else f"the message names no folder: {error}"
+        except Exception as error:  # as above
+            return f"{type(error).__name__}: {error}"
+    # No frame at all is refused by whoever called the adapter.
+    return "" if len(frames) == 0 else f"{len(frames)} frames found in it"
+
+
+def _fault(check: Callable[[pd.DataFrame, Path], Iterator[str]], frames: pd.DataFrame, root: Path) -> str:
+    """Return the first fault that a check finds; one that cannot even be run is a fault as well."""
+    try:
+        return next(check(frames, root), "")
+    except Exception as error:  # a missing column breaks checks of its content in many ways
+        return f"{type(error).__name__}: {error}"
+
+
+def _columns(frames: pd.DataFrame, root: Path) -> Iterator[str]:
+    needed = ["subject", "clip", "frame", "source", "landmarks", "valence", "arousal", "status"]
+    yield from (f"column {column} is missing" for column in needed if column not in frames)
+    yield from (f"column {column} is unknown" for column in frames if column not in FRAME_COLUMNS)
+    for column in frames:
+        kind = FRAME_COLUMNS[column]
+        if kind != "object":
+            try:
+                frames[column].astype(kind)
+            except (ValueError, TypeError) as error:
+                yield f"column {column} is not {kind}: {error}"
+
+
+def _unique(frames: pd.DataFrame, root: Path) -> Iterator[str]:
+    twice = frames[frames.duplicated(["clip", "frame"])]
+    yield from (f"frame {frame} of clip {clip!r} comes twice" for clip, frame in twice[["clip", "frame"]].to_numpy())
+
+
+def _one_subject(frames: pd.DataFrame, root: Path) -> Iterator[str]:
+    counts = frames.groupby("clip")["subject"].nunique()
+    yield from (f"clip {clip!r} has {count} subjects" for clip, count in counts[counts != 1].items())
+
+
+def _labels(frames: pd.DataFrame, root: Path) -> Iterator[str]:
+    for target in ("valence", "arousal"):
+        values = frames[target].astype("float64")
+        wrong = frames[~(values.isna() | (values.abs() <= 1))]
+        yield from (f"{target} {value} of clip {clip!r}" for clip, value in wrong[["clip", target]].to_numpy())
+
+
+def _statuses(frames: pd.DataFrame, root: Path) -> Iterator[str]:
+    unknown = sorted(set(frames["status"]) - set(STATUSES))
+    yield from (f"status {status!r} is none of {', '.join(STATUSES)}" for status in unknown)
+    unlabelled = frames[["valence", "arousal"]].isna().any(axis=1)
+    silent = frames[unlabelled & ~frames["status"].isin([*NO_LABEL, "frame_missing"])]
+    yield from (f"clip {clip!r} has a frame without label and status {s!r}" for clip, s in silent[["clip", "status"]].to_numpy())
+
+
+def _landmarks(frames: pd.DataFrame, root: Path) -> Iterator[str]:
+    for clip, points in zip(frames["clip"], frames["landmarks"], strict=True):
+        if not isinstance(points, np.ndarray) or points.dtype != np.float32 or points.ndim != 1:
+            yield f"clip {clip!r}: landmarks are no flat float32 array"
+        elif len(points) not in LANDMARK_LENGTHS or not np.isfinite(points).all():
+            yield f"clip {clip!r}: {len(points)} numbers; 136, 98 or 0 finite ones are expected"
+
+
+def _sources(frames: pd.DataFrame, root: Path) -> Iterator[str]:
+    inside = root.resolve()
+    for source, status in frames[["source", "status"]].drop_duplicates("source").to_numpy():
+        path, _ = locate(root, source)
+        if not path.resolve().is_relative_to(inside) and not path.is_symlink():
+            yield f"{source!r} leads out of {root}"
+        elif status != "frame_missing" and not path.exists():
+            yield f"{source!r} does not exist, but its status is {status!r}"
+
+
+def _differs(frames: pd.DataFrame, again: pd.DataFrame) -> str:
+    try:
+        pd.testing.assert_frame_equal(frames, again)
+    except AssertionError as error:
+        return " ".join(str(error).split())
+    return ""
+
+
+def _not_plain(notes: Any) -> str:
+    if not isinstance(notes, dict):
+        return f"notes are a {type(notes).__name__}"
+    try:
+        json.dumps(notes)
+    except TypeError as error:
+        return str(error)
+    return ""
+
+
+CLAUSES: dict[str, Callable[[pd.DataFrame, Path], Iterator[str]]] = {
+    "columns are those of the contract, with its types": _columns,
+    "a frame comes once": _unique,
+    "a clip has one subject": _one_subject,
+    "labels are in [-1, 1] or missing": _labels,
+    "statuses are known, and a missing label has one that says so": _statuses,
+    "landmarks are 68 or 49 points, or none": _landmarks,
+    "sources exist below the folder unless they are marked as missing": _sources,
+}

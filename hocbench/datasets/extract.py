@@ -1,0 +1,194 @@
+"""Archives unpacked inside their target and nowhere else, within limits."""
+
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from hocbench.errors import FetchError
+from hocbench.progress import progress
+
+ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may unpack to; a bomb goes far beyond, the datasets stay far below.
+
+    Attributes
+    ----------
+    files : int
+        Members.
+    total_bytes : int
+        All of them, unpacked; never more than the disk has free.
+    ratio : float
+        Unpacked by packed bytes, of the whole archive. Pictures and videos hardly shrink, landmark files tenfold.
+    """
+
+    files: int = 5_000_000
+    total_bytes: int = 2**40
+    ratio: float = 100.0
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    size: int
+    entry: zipfile.ZipInfo | tarfile.TarInfo
+
+
+def is_archive(path: Path) -> bool:
+    """Tell an archive by the end of its name."""
+    return path.name.lower().endswith(ZIP + TAR)
+
+
+def unpack(path: Path, target: Path, limits: Limits | None = None) -> int:
+    """Unpack a zip or tar archive.
+
+    All names are checked before the first file is written; each file is written under a temporary name and moved.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+    target : Path
+        Folder to fill; made if it does not exist.
+    limits : Limits, optional
+        See there.
+
+    Returns
+    -------
+    int
+        Number of files written.
+
+    Raises
+    ------
+    FetchError
+        If the archive is damaged or encrypted, a member has a name that leads out of the target, is a link or a device,
+        or clashes with another one, or it goes beyond a limit.
+    """
+    limits = limits or Limits()
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        with _open(path) as archive:
+            members = [member for member in _members(path, archive)]
+            _check(path, members, limits, shutil.disk_usage(target).free)
+            budget = _Budget(path, limits, path.stat().st_size)
+            for member in progress(members, f"Unpacking {path.name}", len(members)):
+                _write(path, archive, member, target, budget)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise FetchError(f"{path} cannot be unpacked ({' '.join(str(error).split())}); fetch it again") from None
+    return len(members)
+
+
+def _open(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
+    try:
+        return zipfile.ZipFile(path) if path.name.lower().endswith(ZIP) else tarfile.open(path)
+    except OSError as error:
+        # gzip and bz2 say OSError of damaged data.
+        raise FetchError(f"{path} cannot be unpacked ({error}); fetch it again") from None
+
+
+def _members(path: Path, archive: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Member]:
+    """List the files; folders are made as needed, and anything else is refused."""
+    if isinstance(archive, zipfile.ZipFile):
+        for info in archive.infolist():
+            if stat.S_ISLNK(info.external_attr >> 16):
+                raise _refused(path, info.filename, "is a link")
+            if not info.is_dir():
+                yield _Member(info.filename, info.file_size, info)
+        return
+    for entry in archive:
+        if entry.issym() or entry.islnk():
+            raise _refused(path, entry.name, "is a link")
+        if not (entry.isfile() or entry.isdir()):
+            raise _refused(path, entry.name, "is a device")
+        if entry.isfile():
+            yield _Member(entry.name, entry.size, entry)
+
+
+def _check(path: Path, members: list[_Member], limits: Limits, free: int) -> None:
+    if len(members) > limits.files:
+        raise FetchError(f"{path} holds more than {limits.files:,} files; nothing was unpacked. Is it the right file?")
+    total = sum(member.size for member in members)
+    if total > min(limits.total_bytes, free):
+        raise FetchError(
+            f"{path} would unpack to {total:,} bytes, more than the {min(limits.total_bytes, free):,} that are allowed "
+            "and free; nothing was unpacked. Make room or unpack it by hand"
+        )
+    seen: dict[str, str] = {}
+    for member in members:
+        fault = _fault(member.name)
+        if fault:
+            raise _refused(path, member.name, fault)
+        key = PurePosixPath(member.name).as_posix().casefold()
+        if key in seen:
+            raise _refused(path, member.name, f"clashes with {seen[key]!r}")
+        seen[key] = member.name
+
+
+def _fault(name: str) -> str:
+    parts = PurePosixPath(name).parts
+    if not name or name.startswith(("/", "\\")) or name[1:2] == ":":
+        return "is an absolute path"
+    if ".." in parts or "\\" in name:
+        return "leads out of the archive's folder"
+    if "\0" in name or any(len(part.encode()) > 240 for part in parts):
+        return "is no name for a file"
+    return ""
+
+
+def _refused(path: Path, name: str, fault: str) -> FetchError:
+    return FetchError(f"{path}: member {name!r:.200} {fault}; nothing was unpacked. Do not trust this archive")
+
+
+class _Budget:
+    """Counts what is really written, whatever the archive states."""
+
+    def __init__(self, path: Path, limits: Limits, packed: int) -> None:
+        self.path, self.limits = path, limits
+        # Small archives may hold a few very compressible files.
+        self.most = min(limits.total_bytes, limits.ratio * max(packed, 10 * BLOCK_BYTES))
+        self.written = 0
+
+    def add(self, count: int) -> None:
+        self.written += count
+        if self.written > self.most:
+            raise FetchError(
+                f"{self.path} unpacks to more than {self.limits.ratio:g} times its size; stopped. "
+                "Do not trust this archive"
+            )
+
+
+def _write(
+    path: Path, archive: zipfile.ZipFile | tarfile.TarFile, member: _Member, target: Path, budget: _Budget
+) -> None:
+    place = target / member.name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # A link that was there before could lead the file elsewhere.
+    if not place.parent.resolve().is_relative_to(target.resolve()):
+        raise _refused(path, member.name, f"would be written outside of {target}")
+    temporary = place.with_name(f".{place.name}.part")
+    try:
+        with _read(archive, member) as source, temporary.open("wb") as file:
+            while block := source.read(BLOCK_BYTES):
+                budget.add(len(block))
+                file.write(block)
+        temporary.replace(place)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(archive: zipfile.ZipFile | tarfile.TarFile, member: _Member) -> IO[bytes]:
+    if isinstance(archive, zipfile.ZipFile):
+        return archive.open(member.name)
+    source = archive.extractfile(member.name)
+    if source is None:
+        raise tarfile.ReadError(f"{member.name} holds no data")
+    return source

@@ -1,0 +1,77 @@
+"""The inventory of a dataset in words."""
+
+from typing import Any
+
+SHOWN_FILES = 10
+BAR = 30  # characters of the longest bar of a histogram
+
+
+def describe_inventory(inventory: dict[str, Any]) -> str:
+    """Write an inventory as text for a terminal; the JSON beside it names every file.
+
+    Parameters
+    ----------
+    inventory : dict
+        From `hocbench.datasets.check.check_dataset`, or `refused`.
+    """
+    verdict = "usable" if inventory["usable"] else "NOT USABLE"
+    lines = [f"{inventory['dataset']}: {verdict}", *(f"  {line}" for line in inventory["problems"])]
+    if "splits" not in inventory:
+        return "\n".join(lines) + "\n"
+    if inventory["label"] == "synthetic":
+        lines.append("  SYNTHETIC data, no real person in it")
+    lines += ["", "layout", *_notes(inventory["layout"])]
+    lines += ["", "frames", *_splits(inventory)]
+    lines += [f"  {status}: {count:,}" for status, count in inventory["statuses"].items()]
+    lines.append(f"  without landmarks: {inventory['landmarks_failed_share']:.2%}")
+    for target, histogram in inventory["labels"].items():
+        lines += ["", _range(target, histogram), *_bars(histogram)]
+    lines += ["", f"files: {inventory['files']:,}"]
+    lines += _named("missing", inventory["missing"])
+    lines += _named("unreadable", [f"{source} ({why})" for source, why in inventory["unreadable"].items()])
+    lines += _named("in two splits or of two subjects", [" = ".join(pair) for pair in inventory["duplicates"]])
+    lines += ["", "published counts (P stated by the authors, S from a secondary source)", *_published(inventory)]
+    return "\n".join(lines) + "\n"
+
+
+def _notes(notes: dict[str, Any]) -> list[str]:
+    return [
+        f"  {key.replace('_', ' ')}: "
+        + (", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else str(value))
+        for key, value in notes.items()
+        if key != "expressions"
+    ]
+
+
+def _splits(inventory: dict[str, Any]) -> list[str]:
+    return [
+        f"  {split}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items())
+        for split, counts in inventory["splits"].items()
+    ]
+
+
+def _range(target: str, histogram: dict[str, Any]) -> str:
+    if histogram["min"] is None:
+        return f"{target}: no label"
+    return f"{target} from {histogram['min']:.3f} to {histogram['max']:.3f}"
+
+
+def _bars(histogram: dict[str, Any]) -> list[str]:
+    edges, counts = histogram["edges"], histogram["counts"]
+    most = max(*counts, 1)
+    return [
+        f"  {low:+.1f} to {high:+.1f} {'█' * round(BAR * count / most):<{BAR}} {count:,}"
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+
+
+def _named(what: str, names: list[str]) -> list[str]:
+    lines = [f"  {what}: {len(names):,}", *(f"    {name}" for name in names[:SHOWN_FILES])]
+    return [*lines, f"    and {len(names) - SHOWN_FILES:,} more, all in check.json"] if len(names) > SHOWN_FILES else lines
+
+
+def _published(inventory: dict[str, Any]) -> list[str]:
+    return [
+        f"  {row['what']}: {row['found']:,} found, {row['published']:,} published ({row['status']}); {row['explanation']}"
+        for row in inventory["published"]
+    ]

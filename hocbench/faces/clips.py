@@ -1,0 +1,159 @@
+"""The crops of one clip, each with its status, where its face came from, and what went wrong."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pandas as pd
+
+from hocbench.datasets.pictures import is_video
+from hocbench.datasets.sources import open_media, read_bytes
+from hocbench.faces.align import cut, from_box, from_landmarks
+from hocbench.faces.detect import detect_face
+from hocbench.faces.pixels import PictureError, read_picture
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """How faces are cut out.
+
+    Attributes
+    ----------
+    size : int
+        Pixels per side.
+    margin : float
+        Side of the crop in face sizes.
+    method : {"auto", "landmarks", "box", "detector"}
+        Where the face is taken from; "auto" takes the first of them that a frame has.
+    detector : {"haar", "lbp"}
+        Which one looks where there is neither.
+    store : {"raw", "jpeg"}
+        Pixels as they are, or a tenth of the disk with the losses of JPEG.
+    """
+
+    size: int
+    margin: float
+    method: str = "auto"
+    detector: str = "haar"
+    store: str = "raw"
+
+
+@dataclass
+class Crop:
+    """A crop, or the reason why there is none."""
+
+    pixels: np.ndarray | None
+    status: str
+    face: str
+    detail: str = ""
+
+
+def crop_clip(clip: pd.DataFrame, root: Path, options: CropOptions) -> list[Crop]:
+    """Crop the frames of one clip.
+
+    A frame without landmarks is framed like the nearest one that has them, and a frame without a picture gets the crop
+    of the nearest one that has one; both say so in ``face``.
+
+    Parameters
+    ----------
+    clip : DataFrame
+        Its rows of the index, sorted by frame.
+    root : Path
+        Dataset folder.
+    options : CropOptions
+        See there.
+    """
+    crops = list(_cut(clip, root, options))
+    good = [i for i, crop in enumerate(crops) if crop.pixels is not None]
+    for i, crop in enumerate(crops):
+        if crop.pixels is None and good:
+            nearest = min(good, key=lambda j: abs(j - i))
+            crops[i] = Crop(crops[nearest].pixels, crop.status, "neighbour", crop.detail)
+    return crops
+
+
+def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]:
+    own = [_matrix(row, options) for row in clip.itertuples()]
+    good = [i for i, (matrix, face) in enumerate(own) if matrix is not None and face != "box"]
+    for i, (picture, row) in enumerate(zip(_pictures(clip, root), clip.itertuples(), strict=True)):
+        if not isinstance(picture, np.ndarray):
+            status = "frame_missing" if row.status == "frame_missing" else "image_unreadable"
+            yield Crop(None, status, "none", str(picture))
+            continue
+        matrix, face = own[i]
+        if matrix is None and good:
+            matrix, face = own[min(good, key=lambda j: abs(j - i))][0], "neighbour"
+        if matrix is None and options.method in ("auto", "detector"):
+            box = detect_face(picture, options.detector)
+            if box is not None:
+                matrix, face = from_box(box, options.size, options.margin), "detector"
+        if matrix is None:
+            yield Crop(None, "no_face", "none")
+        else:
+            yield Crop(cut(picture, matrix, options.size), str(row.status), face)
+
+
+def _matrix(row: object, options: CropOptions) -> tuple[np.ndarray | None, str]:
+    landmarks = np.asarray(row.landmarks)  # type: ignore[attr-defined]
+    if options.method in ("auto", "landmarks") and len(landmarks):
+        return from_landmarks(landmarks, options.size, options.margin), "landmarks"
+    box = (row.box_x, row.box_y, row.box_width, row.box_height)  # type: ignore[attr-defined]
+    if options.method in ("auto", "box") and np.isfinite(box).all() and min(box[2:]) > 0:
+        return from_box(box, options.size, options.margin), "box"
+    return None, "none"
+
+
+def _pictures(clip: pd.DataFrame, root: Path) -> Iterator[np.ndarray | str]:
+    """Decode the frames of a clip in order, RGB; the reason where one cannot be read."""
+    sources = clip["source"].unique()
+    if len(sources) == 1 and is_video(sources[0]):
+        yield from _video_frames(root, sources[0], clip["source_frame"].tolist())
+        return
+    for source in clip["source"]:
+        try:
+            yield read_picture(read_bytes(root, source))
+        except PictureError as error:
+            yield str(error)
+        except FileNotFoundError:
+            yield "no such file"
+        except OSError as error:
+            yield error.strerror or str(error)
+
+
+def _video_frames(root: Path, source: str, wanted: list[int]) -> Iterator[np.ndarray | str]:
+    found: dict[int, np.ndarray] = {}
+    damaged: list[int] = []
+    needed, decoded, stated = set(wanted), 0, 0
+    try:
+        with av.open(open_media(root, source)) as container:
+            stream = container.streams.video[0]
+            stream.thread_count = 1
+            stated = stream.frames
+            for number, frame in enumerate(container.decode(stream)):
+                decoded = number + 1
+                if frame.is_corrupt:
+                    damaged.append(number)
+                elif number in needed:
+                    found[number] = frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, IndexError, OSError):
+        # What was decoded before the damage is good; the rest is reported frame by frame.
+        pass
+    # Where a frame got lost, the later ones are not those that they are counted as.
+    end = damaged[0] if damaged and decoded < stated else decoded
+    for number in wanted:
+        picture = found.pop(number, None) if number < end else None
+        yield f"the video ends or is damaged before frame {number}" if picture is None else picture
+
+
+def encode(pixels: np.ndarray, quality: int) -> bytes:
+    """Encode a crop, RGB, as JPEG."""
+    _, content = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return content.tobytes()
+
+
+def decode(content: np.ndarray) -> np.ndarray:
+    """Decode a crop from the bytes of a JPEG, RGB."""
+    return cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

@@ -1,0 +1,55 @@
+"""Pictures of any kind as 8-bit RGB: grey, 16-bit and CMYK ones, and those that EXIF turns."""
+
+import io
+import warnings
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from hocbench.datasets.pictures import END_BYTES, is_cut_short
+from hocbench.errors import FaceError
+
+MOST_PIXELS = 100_000_000  # larger ones are bombs; a 300-megabyte picture would take the memory of ten workers
+
+
+class PictureError(FaceError):
+    """A picture cannot be read; the text is the reason."""
+
+
+def read_picture(content: bytes) -> np.ndarray:
+    """Decode a picture.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+
+    Returns
+    -------
+    ndarray, shape (H, W, 3), uint8
+        RGB, upright as EXIF says, alpha left out, 16 bits scaled to 8.
+
+    Raises
+    ------
+    PictureError
+        If it is empty, cut short, too large or not a picture.
+    """
+    if not content:
+        raise PictureError("empty file")
+    if is_cut_short(content[:END_BYTES], content[-END_BYTES:]):
+        # OpenCV would fill the missing part with grey and say nothing.
+        raise PictureError("cut short")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of what is refused here anyway.
+            warnings.simplefilter("ignore")
+            width, height = Image.open(io.BytesIO(content)).size
+    except Exception as error:  # Pillow raises nearly anything for damaged headers
+        raise PictureError("not a picture") from error
+    if width * height > MOST_PIXELS:
+        raise PictureError(f"{width}×{height} pixels, more than {MOST_PIXELS // 10**6} million")
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise PictureError("damaged")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

@@ -1,0 +1,76 @@
+"""A page of crops to look at: random ones, and those that were repaired or dropped, with their labels."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hocbench.faces import CropStore
+from hocbench.reporting.style import save
+from hocbench.seeds import generator
+
+COLUMNS, ROWS = 10, 4  # of random crops; as many at most of special ones
+SEED = 0  # of what is shown; no result depends on it
+
+
+def draw_montage(prepared: Path, stem: Path) -> None:
+    """Draw ``STEM.png`` and ``STEM.pdf`` of a crop store.
+
+    Parameters
+    ----------
+    prepared : Path
+        Folder of the crop store.
+    stem : Path
+        Of real data the page shows faces of real people: keep it where the crops are.
+
+    Raises
+    ------
+    FaceError
+        If the folder is not a complete store.
+    """
+    store = CropStore(prepared)
+    save(montage(store), stem)
+
+
+def montage(store: CropStore) -> Figure:
+    """Draw random usable crops above, and crops that are not as they should be below, each with status and labels."""
+    rng = generator(SEED, use="montage")
+    frames = store.frames
+    special = ((frames["status"] != "ok") | frames["face"].isin(["neighbour", "none"])).to_numpy()
+    usable = frames["usable"].to_numpy()
+    sections = [
+        ("usable frames, drawn at random", _pick(np.flatnonzero(usable & ~special), rng)),
+        ("frames without landmarks, picture or label, drawn at random", _pick(np.flatnonzero(special), rng)),
+    ]
+    heights = [max(1, -(-len(rows) // COLUMNS)) for _, rows in sections]
+    figure = plt.figure(figsize=(COLUMNS * 1.05, sum(heights) * 1.5 + 1.3), layout="constrained")
+    label = "SYNTHETIC " if store.label == "synthetic" else ""
+    counts = f"{int(usable.sum()):,} of {len(frames):,} frames usable, {int(special.sum()):,} special"
+    figure.suptitle(f"{label}{frames['dataset'].iloc[0]}: {counts}. Under each crop: valence, arousal", fontsize=10)
+    for part, (title, rows), height in zip(figure.subfigures(2, 1, height_ratios=heights), sections, heights, strict=True):
+        part.suptitle(title if len(rows) else f"{title}: none", fontsize=9)
+        axes = np.atleast_2d(part.subplots(height, COLUMNS))
+        for axis in axes.flat:
+            axis.axis("off")
+        pixels = store.read(rows)
+        for axis, row, crop in zip(axes.flat, rows, pixels, strict=False):
+            _draw(axis, crop, frames.iloc[row])
+    return figure
+
+
+def _pick(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.sort(rng.permutation(rows)[: COLUMNS * ROWS])
+
+
+def _draw(axis: Axes, crop: np.ndarray, frame: pd.Series) -> None:
+    if frame["face"] != "none":
+        axis.imshow(crop, interpolation="nearest")
+    else:
+        axis.text(0.5, 0.5, "no crop", ha="center", va="center", fontsize=7, transform=axis.transAxes)
+    values = [f"{frame[target]:+.2f}" if pd.notna(frame[target]) else "–" for target in ("valence", "arousal")]
+    status = "" if frame["status"] == "ok" else f"{frame['status'].replace('_', ' ')}\n"
+    face = f", {frame['face']}" if frame["face"] in ("neighbour", "detector") else ""
+    axis.set_title(f"{status}{values[0]}, {values[1]}{face}", fontsize=6, y=-0.02, va="top")

@@ -1,0 +1,72 @@
+"""The other layouts of the releases, made from the rendered ones."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+LISTS = "Manually_Annotated/Manually_Annotated_file_lists"
+IMAGES = "Manually_Annotated/Manually_Annotated_Images"
+
+
+def to_affectnet_2021(source: Path, root: Path) -> Path:
+    """Write numbered images and one array per value, as text like the release; the row's place is its number."""
+    for split, folder in (("training", "train_set"), ("validation", "val_set")):
+        images, annotations = root / folder / "images", root / folder / "annotations"
+        images.mkdir(parents=True)
+        annotations.mkdir()
+        table = pd.read_csv(source / LISTS / f"{split}.csv", dtype=str, keep_default_na=False)
+        for number, row in table.iterrows():
+            shutil.copy(source / IMAGES / row["subDirectory_filePath"], images / f"{number}.jpg")
+            for value, column in (("exp", "expression"), ("val", "valence"), ("aro", "arousal")):
+                np.save(annotations / f"{number}_{value}.npy", np.array(row[column]))
+            if row["facial_landmarks"]:
+                points = np.array([float(each) for each in row["facial_landmarks"].split(";")])
+                np.save(annotations / f"{number}_lnd.npy", points)
+    return root
+
+
+def pack(archive: Path, files: list[Path], below: Path) -> None:
+    """Move files into a zip archive, under their paths below a folder."""
+    with zipfile.ZipFile(archive, "w") as target:
+        for path in sorted(files):
+            target.write(path, path.relative_to(below))
+            path.unlink()
+
+
+def pack_afew_va(root: Path, archives: int) -> None:
+    """Pack the clip folders into archives, as the release has them."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    for number in range(archives):
+        own = folders[number::archives]
+        pack(root / f"{number + 1:02d}.zip", [path for folder in own for path in folder.iterdir()], root)
+    for folder in folders:
+        folder.rmdir()
+
+
+def pack_segment(folder: Path) -> None:
+    """Pack video, landmarks and annotations of a SEWA segment into the archives of the release."""
+    name = folder.name
+    pack(folder / f"{name}-Video.zip", [folder / f"{name}.avi"], folder)
+    landmarks = folder / f"{name}-Landmarks"
+    pack(folder / f"{name}-Landmarks.zip", list(landmarks.iterdir()), folder)
+    landmarks.rmdir()
+    for target in ("Valence", "Arousal"):
+        pack(folder / f"{name}-{target}.zip", list(folder.glob(f"{name}_{target}_*.csv")), folder)
+
+
+def make_real(root: Path) -> Path:
+    """Take the markers of the renderer away, so that a folder passes for a user's own."""
+    for path in [*root.rglob("SYNTHETIC.txt"), root / "SYNTHETIC.json"]:
+        path.unlink(missing_ok=True)
+    return root
+
+
+def edit_json(path: Path, change) -> None:
+    """Change the description of an AFEW-VA clip."""
+    clip = json.loads(path.read_text())
+    change(clip)
+    path.write_text(json.dumps(clip))

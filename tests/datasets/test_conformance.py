@@ -1,0 +1,140 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from hocbench.datasets import ADAPTERS
+from hocbench.datasets.conformance import check_adapter, load_adapter
+from hocbench.errors import DatasetError
+
+
+class Small:
+    """An adapter of one picture and two frames that keeps the contract."""
+
+    name = "small"
+    layout = "one.png"
+
+    def read(self, root):
+        if not (root / "one.png").is_file():
+            raise DatasetError(f"small: {root / 'one.png'} is missing")
+        return pd.DataFrame(self.rows()), {"pictures": 1}
+
+    def rows(self):
+        row = {"subject": "a", "clip": "c", "source": "one.png", "valence": 0.5, "arousal": 0.0}
+        points = np.zeros(136, np.float32)
+        lost = {"frame": 1, "landmarks": points[:0], "status": "label_missing", "valence": np.nan}
+        return [row | {"frame": 0, "landmarks": points, "status": "ok"}, row | lost]
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "one.png").write_bytes(b"x")
+    return tmp_path
+
+
+def faults(adapter, root):
+    return {verdict.clause: verdict.fault for verdict in check_adapter(adapter, root) if verdict.fault}
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_our_adapters_keep_the_contract(rendered, name):
+    verdicts = check_adapter(ADAPTERS[name], rendered[name])
+    assert len(verdicts) == 12
+    assert [verdict for verdict in verdicts if verdict.fault] == []
+
+
+def test_a_user_s_adapter_that_keeps_the_contract_passes(root):
+    assert faults(Small(), root) == {}
+
+
+def variant(**changes):
+    """Change the first row."""
+
+    class Changed(Small):
+        def rows(self):
+            first, second = super().rows()
+            return [first | changes, second]
+
+    return Changed()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"frame": 1}, "frame 1 of clip 'c' comes twice"),
+        ({"subject": "b"}, "clip 'c' has 2 subjects"),
+        ({"valence": 3.0}, "valence 3.0 of clip 'c'"),
+        ({"arousal": float("inf")}, "arousal inf of clip 'c'"),
+        ({"status": "fine"}, "status 'fine' is none of ok, uncertain_label"),
+        ({"valence": np.nan}, "clip 'c' has a frame without label and status 'ok'"),
+        ({"landmarks": np.zeros(136)}, "clip 'c': landmarks are no flat float32 array"),
+        ({"landmarks": np.zeros(10, np.float32)}, "clip 'c': 10 numbers; 136, 98 or 0 finite ones are expected"),
+        ({"landmarks": None}, "clip 'c': landmarks are no flat float32 array"),
+        ({"source": "two.png"}, "'two.png' does not exist, but its status is 'ok'"),
+        ({"source": "../two.png"}, "'../two.png' leads out of"),
+        ({"colour": "red"}, "column colour is unknown"),
+        ({"frame": "first"}, "column frame is not int64"),
+    ],
+)
+def test_each_broken_clause_is_named(root, changes, fault):
+    assert any(found.startswith(fault) for found in faults(variant(**changes), root).values())
+
+
+def test_a_missing_column_is_named(root):
+    class Without(Small):
+        def rows(self):
+            return [{key: value for key, value in row.items() if key != "status"} for row in super().rows()]
+
+    assert "column status is missing" in faults(Without(), root).values()
+
+
+def test_reading_differently_each_time_is_a_fault(root):
+    class Fickle(Small):
+        calls = 0
+
+        def rows(self):
+            self.calls += 1
+            first, second = super().rows()
+            return [first | {"valence": self.calls / 100}, second]
+
+    assert list(faults(Fickle(), root)) == ["reading again gives the same frames"]
+
+
+def test_a_traceback_on_an_empty_folder_is_a_fault(root):
+    class Careless(Small):
+        def read(self, root):
+            (root / "one.png").read_bytes()
+            return super().read(root)
+
+    (fault,) = faults(Careless(), root).values()
+    assert fault.startswith("FileNotFoundError: ")
+
+
+def test_notes_that_json_cannot_hold_are_a_fault(root):
+    class Noted(Small):
+        def read(self, root):
+            return super().read(root)[0], {"where": root}
+
+    assert list(faults(Noted(), root)) == ["notes are plain values"]
+
+
+def test_an_adapter_that_cannot_read_the_folder_is_told_why(tmp_path):
+    assert "DatasetError: small: " in faults(Small(), tmp_path)[f"{tmp_path} is read"]
+
+
+def test_adapters_are_found_by_name_or_module():
+    assert load_adapter("sewa", ADAPTERS) is ADAPTERS["sewa"]
+    assert isinstance(load_adapter("tests.datasets.test_conformance:Small", ADAPTERS), Small)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("emotic", "no adapter 'emotic'; choose from affectnet, sewa, afew_va, or give your own as module:name"),
+        ("absent_module:X", "adapter 'absent_module:X' cannot be imported (No module named 'absent_module'); "),
+        ("json:Absent", "adapter 'json:Absent' cannot be imported ("),
+    ],
+)
+def test_an_unknown_adapter_is_refused(name, text):
+    with pytest.raises(DatasetError) as error:
+        load_adapter(name, ADAPTERS)
+    assert str(error.value).startswith(text)

@@ -1,0 +1,169 @@
+"""SEWA as copies differ: packed, with labels by time, on another scale, at a varying rate."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+
+from hocbench.datasets import read_index
+from hocbench.datasets.annotations import NUMBER, TIME
+from hocbench.datasets.video import probe_video
+from tests.datasets.conftest import refusal
+from tests.datasets.layouts import pack, pack_segment
+
+
+@pytest.fixture
+def root(copy_of):
+    return copy_of("sewa")
+
+
+@pytest.fixture
+def segment(root):
+    return next(root.glob("*_P001_*"))
+
+
+def rows_of(index, name):
+    return index.frames.query("clip == @name").reset_index(drop=True)
+
+
+def annotations(segment):
+    return [segment / f"{segment.name}_{target}_AV_Aligned.csv" for target in ("Valence", "Arousal")]
+
+
+def rewrite(segment, change):
+    for path in annotations(segment):
+        change(pd.read_csv(path)).to_csv(path, index=False)
+
+
+def same_but_for_sources(found, expected):
+    columns = [column for column in expected.columns if column not in ("source", "landmarks")]
+    pd.testing.assert_frame_equal(found[columns], expected[columns])
+    assert all(np.array_equal(a, b) for a, b in zip(found["landmarks"], expected["landmarks"], strict=True))
+
+
+def test_packed_segments_read_like_unpacked_ones(root, indices):
+    for folder in list(root.glob("S*_P*")):
+        pack_segment(folder)
+    index = read_index("sewa", root)
+    same_but_for_sources(index.frames, indices["sewa"].frames)
+    assert set(index.frames["source"].str.split("/").str[1].str.rpartition("-")[2]) == {"Video.zip"}
+    assert index.notes == indices["sewa"].notes
+
+
+def test_an_archive_per_segment_reads_like_its_folder(root, indices):
+    for folder in list(root.glob("S*_P*")):
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        pack(root / f"{folder.name}.zip", files, root)
+    for path in sorted(root.glob("S*_P*/**/*"), reverse=True):
+        if path.is_dir():
+            path.rmdir()
+    for folder in root.glob("S*_P*"):
+        if folder.is_dir():
+            folder.rmdir()
+    same_but_for_sources(read_index("sewa", root).frames, indices["sewa"].frames)
+
+
+def test_a_folder_goes_before_an_archive_of_the_same_segment(root, segment, indices):
+    (root / f"{segment.name}.zip").write_bytes(b"never opened")
+    pd.testing.assert_frame_equal(read_index("sewa", root).frames, indices["sewa"].frames)
+
+
+def at_50_per_second(table):
+    """Two labels per frame of 25 per second, a ramp that tells when each was given."""
+    value = table.columns[1]
+    return pd.DataFrame({"frame_idx": np.arange(24), value: np.arange(24) / 100})
+
+
+@pytest.mark.parametrize("shift", [0, 1, 742])
+def test_labels_at_50_per_second_are_joined_by_time(root, segment, shift):
+    rewrite(segment, lambda table: at_50_per_second(table).assign(frame_idx=np.arange(24) + shift))
+    index = read_index("sewa", root)
+    found = rows_of(index, segment.name)
+    # Frame k is shown at k / 25 seconds, when label 2 k was given.
+    np.testing.assert_allclose(found["valence"], np.arange(12) * 2 / 100)
+    np.testing.assert_allclose(found["arousal"], np.arange(12) * 2 / 100)
+    assert index.notes["label_join"] == {TIME: 1, NUMBER: 5}
+
+
+def test_a_label_missing_at_its_time_leaves_its_frame_without_label(root, segment):
+    rewrite(segment, lambda table: at_50_per_second(table).drop(index=[6, 7]))
+    found = rows_of(read_index("sewa", root), segment.name)
+    assert found["status"].tolist() == ["ok"] * 3 + ["label_missing"] + ["ok"] * 8
+    np.testing.assert_allclose(found["valence"].drop(3), np.delete(np.arange(12) * 2 / 100, 3))
+
+
+def write_varying(path, times_ms):
+    """Encode frames that are shown at given times."""
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = container.add_stream("mpeg4", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 80, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for time_ms in times_ms:
+            frame = av.VideoFrame.from_ndarray(np.full((64, 80, 3), 90, np.uint8), format="bgr24")
+            frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_a_video_of_varying_rate_takes_each_label_at_the_time_of_its_frame(root, segment):
+    times_ms = np.array([0, 40, 80, 120, 200, 240, 280, 320, 360, 380, 400, 440])
+    write_varying(segment / f"{segment.name}.avi", times_ms.tolist())
+    video = probe_video(root, f"{segment.name}/{segment.name}.avi")
+    np.testing.assert_allclose(video.times(), times_ms / 1000, atol=1e-6)
+    rewrite(segment, at_50_per_second)
+    found = rows_of(read_index("sewa", root), segment.name)
+    expected = np.minimum(np.rint(times_ms / 20), 23) / 100
+    np.testing.assert_allclose(found["valence"], expected)
+
+
+@pytest.mark.parametrize(("rows", "word"), [(20, "20"), (40, "40"), (6, "6")])
+def test_labels_over_another_length_are_refused_with_both(root, segment, rows, word):
+    rewrite(segment, lambda table: at_50_per_second(table).reindex(range(rows)).ffill().assign(frame_idx=range(rows)))
+    video = segment / f"{segment.name}.avi"
+    assert refusal("sewa", root) == (
+        f"sewa: {video} has 12 frames, its labels go over {word}; "
+        "the video is cut short or the labels belong to another clip: copy both again"
+    )
+
+
+@pytest.mark.parametrize("scale", [10, 100, 1000])
+def test_the_scale_of_the_labels_is_found_and_stated(root, indices, scale):
+    high = max(indices["sewa"].frames[target].abs().max() for target in ("valence", "arousal"))
+    for path in root.glob("*/*_Aligned.csv"):
+        table = pd.read_csv(path)
+        table.iloc[:, 1] *= scale / high
+        table.to_csv(path, index=False)
+    index = read_index("sewa", root)
+    assert index.notes["label_scale"] == scale
+    np.testing.assert_allclose(index.frames["valence"], indices["sewa"].frames["valence"] / high, rtol=1e-9)
+
+
+def test_one_file_on_another_scale_is_at_fault(root, segment):
+    path = annotations(segment)[0]
+    table = pd.read_csv(path)
+    table.loc[4, "valence"] = 7.5
+    table.to_csv(path, index=False)
+    assert refusal("sewa", root) == (
+        f"sewa: {path}, row 5: valence 7.5 is outside [-1, 1], the scale of the other files; check the scale of the file"
+    )
+
+
+def test_all_bad_segments_are_named_at_once(root):
+    segments = sorted(path for path in root.iterdir() if path.is_dir())[:3]
+    for folder in segments:
+        (folder / f"{folder.name}.avi").unlink()
+    lines = refusal("sewa", root).splitlines()
+    assert lines[0] == "sewa: 3 parts cannot be read:"
+    assert [line.split(" is missing")[0] for line in lines[1:]] == [
+        f"  sewa: {folder / folder.name}.avi" for folder in segments
+    ]
+
+
+def test_a_length_that_differs_from_the_name_is_noted(root, segment):
+    longer = segment.name[:-6] + f"{int(segment.name[-6:]) + 3:06d}"
+    for path in sorted(segment.rglob(f"{segment.name}*"), key=lambda path: -len(path.parts)):
+        path.rename(path.with_name(path.name.replace(segment.name, longer)))
+    segment.rename(segment.with_name(longer))
+    assert read_index("sewa", root).notes["length"] == {"-3 frames against the name": 1}
