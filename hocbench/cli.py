@@ -119,8 +119,8 @@ def crop(
     """Cut and align the faces of an index into PREPARED/crops.npy, with a ledger of what was dropped or repaired."""
     from hocbench.faces import make_crops
 
-    options = {"size": size, "margin": margin, "method": method, "detector": detector, "store": store}
-    make_crops(prepared, root, prepared, **options, workers=workers)
+    where = {"method": method, "detector": detector}
+    make_crops(prepared, root, prepared, size=size, margin=margin, **where, store=store, workers=workers)
 
 
 @app.command()

@@ -31,7 +31,7 @@ def check(
     root: Path,
     out: Annotated[Path | None, typer.Option(help="folder for check.txt and check.json")] = None,
 ) -> None:
-    """Take stock of a copy: layout, files, labels, landmarks, splits, duplicates, published counts. Exit code 2: not usable."""
+    """Take stock of a copy: files, labels, splits, duplicates, published counts. Exit code 2: not usable."""
     from hocbench.datasets import read_index
     from hocbench.datasets.check import check_dataset, refused, write_inventory
     from hocbench.datasets.inventory import describe_inventory
@@ -90,7 +90,9 @@ def conformance(adapter: str, root: Path) -> None:
             sys.stdout.write(f"        {verdict.fault}\n")
     broken = sum(bool(verdict.fault) for verdict in verdicts)
     if broken:
-        raise DatasetError(f"adapter {adapter} breaks {broken} of {len(verdicts)} clauses; see hocbench.datasets.contract")
+        raise DatasetError(
+            f"adapter {adapter} breaks {broken} of {len(verdicts)} clauses; see hocbench.datasets.contract"
+        )
 
 
 @data_app.command()

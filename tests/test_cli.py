@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hocbench.cli import main
 from hocbench.describe import describe_params
 from hocbench.params import load_params
 from hocbench.plan import make_plan
@@ -15,18 +14,9 @@ ROOT = Path(__file__).parents[1]
 SEWA = {"seed": 2, "subjects": 4, "frames": 4, "height": 48, "width": 48, "fps": 25}
 
 
-@pytest.fixture
-def hocbench(monkeypatch, capsys):
-    """Run a command in the checkout; return its exit code and what it printed to both streams."""
+@pytest.fixture(autouse=True)
+def in_the_checkout(monkeypatch):
     monkeypatch.chdir(ROOT)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hocbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, *capsys.readouterr()
-
-    return run
 
 
 def assert_refused(outcome, text):

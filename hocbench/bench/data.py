@@ -126,7 +126,9 @@ def _store(folder: Path, sizes: Sizes) -> list[Line]:
             label = f"{what}: rate by a DataLoader over JPEG files, {workers} workers each"
             lines.append(Line(label, spread(ratios(files, store)), "×", 1))
     share = data_store.measure_memory(folder, sizes.reads, sizes.rounds)
-    lines.append(Line("memory that a worker holds more, by the bytes that a store is larger", spread(share), "×", 0.1, True))
+    lines.append(
+        Line("memory that a worker holds more, by the bytes that a store is larger", spread(share), "×", 0.1, True)
+    )
     return lines
 
 
@@ -157,15 +159,24 @@ def _table(lines: list[Line]) -> pd.DataFrame:
 def _page(lines: list[Line], scale: str) -> str:
     about = environment()
     rows = [
-        [line.what, _shown(line), "" if line.bar is None else f"{'≤' if line.at_most else '≥'} {line.bar:g}", line.status]
+        [
+            line.what,
+            _shown(line),
+            "" if line.bar is None else f"{'≤' if line.at_most else '≥'} {line.bar:g}",
+            line.status,
+        ]
         for line in lines
     ]
     trial = "" if scale == "full" else f"**Scale {scale}: a trial, not a measurement.**\n\n"
     return (
         f"# Data\n\n{trial}SYNTHETIC pictures throughout. {about['processor']}, Python {about['python']}. Compared are "
-        "CPU seconds on one thread, in one process, in turn; with workers, seconds on the clock. Median (quartiles) over "
-        "rounds.\n\n" + markdown_table(["what", "measured", "wanted", ""], rows) + "\n"
+        "CPU seconds on one thread, in one process, in turn; loaders by seconds on the clock. Median (quartiles) "
+        "over rounds.\n\n" + markdown_table(["what", "measured", "wanted", ""], rows) + "\n"
     )
+
+
+def _wanted(line: Line) -> str:
+    return "" if line.bar is None else f"{'≤' if line.at_most else '≥'} {line.bar:g}"
 
 
 def _shown(line: Line) -> str:

@@ -34,7 +34,8 @@ def measure(folder: Path, clips: int, frames: int, rounds: int) -> tuple[list[fl
     """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    ours, bare = [], []
+    ours: list[float] = []
+    bare: list[float] = []
     try:
         for turn in progress(range(rounds), "Cropping AFEW-VA", rounds):
             root, out = folder / f"clips{turn}", folder / f"out{turn}"
@@ -83,7 +84,7 @@ def _bare(root: Path, out: Path) -> float:
     kept = np.zeros((256, *size, 3), np.uint8)
     started = time.process_time()
     for i, (path, matrix) in enumerate(zip(paths, matrices, strict=True)):
-        kept[i % 256] = cv2.warpAffine(cv2.imread(path), matrix, size, borderMode=cv2.BORDER_REPLICATE)
+        kept[i % 256] = cv2.warpAffine(np.asarray(cv2.imread(path)), matrix, size, borderMode=cv2.BORDER_REPLICATE)
     return time.process_time() - started
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,20 +91,21 @@ def measure_reads(folder: Path, reads: int, rounds: int) -> dict[str, Reads]:
             rng = generator(0, use="data benchmark", turn=turn)
             starts = rng.integers(0, CLIP_FRAMES - FRAMES, reads)
             places = (rng.integers(0, CLIPS, reads) * CLIP_FRAMES + starts)[:, None] + np.arange(FRAMES)
-            reading.store.append(_cpu(lambda rows=places, store=store: [store.read(row) for row in rows]))
-            reading.video.append(_cpu(lambda starts=starts: [_decode(video, int(start)) for start in starts]))
+            reading.store.append(_cpu(store.read, places))
+            reading.video.append(_cpu(partial(_decode, video), starts))
             for workers, (ours, theirs) in reading.loaders.items():
                 # Enough batches that starting the workers is a small part.
                 many = np.tile(places, (1 + 24 * BATCH // reads, 1))
                 ours.append(_load(_Batches(many, store.read), workers, _only))
-                theirs.append(_load(_Clips(many, lambda rows: _read_files(files, rows)), workers, None))
+                theirs.append(_load(_Clips(many, partial(_read_files, files)), workers, None))
         found[form] = reading
     return found
 
 
-def _cpu(run: Callable[[], Any]) -> float:
+def _cpu(read: Callable[[Any], Any], items: np.ndarray) -> float:
     started = time.process_time()
-    run()
+    for item in items:
+        read(item)
     return time.process_time() - started
 
 
@@ -151,7 +153,7 @@ def _write_files(folder: Path, crops: np.ndarray) -> list[str]:
 
 
 def _read_files(paths: list[str], rows: np.ndarray) -> np.ndarray:
-    return np.stack([cv2.cvtColor(cv2.imread(paths[row]), cv2.COLOR_BGR2RGB) for row in rows])
+    return np.stack([cv2.cvtColor(np.asarray(cv2.imread(paths[row])), cv2.COLOR_BGR2RGB) for row in rows])
 
 
 def _write_video(path: Path, frames: int) -> Path:
@@ -174,7 +176,7 @@ def _decode(path: Path, start: int) -> np.ndarray:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
-        container.seek(int(start / RATE / (stream.time_base or 1)), stream=stream)
+        container.seek(int(int(start) / RATE / (stream.time_base or 1)), stream=stream)
         for frame in container.decode(stream):
             if frame.time is not None and round(frame.time * RATE) >= start:
                 pictures.append(cv2.resize(frame.to_ndarray(format="rgb24"), (PIXELS, PIXELS)))

@@ -78,7 +78,7 @@ def _facts(scale: Scale, rounds: int, settings: Sequence[Setting]) -> str:
         f"{scale.frames} frames per clip in layers and {scale.network_frames} in networks",
         f"* {clock}; all methods of a table in one process, in turn; rounds: {rounds}, behind one to warm up (one for "
         f"what is {HOPELESS} times slower than ours); outputs and gradients were compared before",
-        "* on Linux the process keeps freed memory, as training does, so that no method pays page faults for its tensors",
+        "* on Linux the process keeps freed memory, as training does, so that no method pays for page faults",
         "* inputs of layers: ours channels-last, as our networks hand them on; those of tensorly-torch's chains "
         "contiguous, because they copy any other layout; those of dense convolutions in the layout that was faster",
         "* an inflated network has the layers of a dense 3-D one, so they are measured once; a (2+1)-D layer is its "

@@ -61,7 +61,9 @@ def _read_clip(root: Path, clip: str, files: dict[str, str]) -> list[Row]:
     except OSError as error:
         raise DatasetError(f"afew_va: {path} cannot be read ({error}); copy it again") from None
     return [
-        _read_frame(path, number, frame) | {"subject": actor, "clip": clip} | _picture(files, files[name], number, frame)
+        _read_frame(path, number, frame)
+        | {"subject": actor, "clip": clip}
+        | _picture(files, files[name], number, frame)
         for number, frame in sorted(frames.items())
     ]
 

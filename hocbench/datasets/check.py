@@ -49,7 +49,9 @@ def check_dataset(name: str, root: Path, index: DatasetIndex) -> Inventory:
         "layout": index.notes,
         "usable": not problems,
         "problems": problems,
-        "splits": {str(split) or "all": _count(part) for split, part in frames.groupby("split")},
+        "splits": {
+            (split or "all"): _count(frames[frames["split"] == split]) for split in sorted(set(frames["split"]))
+        },
         "statuses": {str(key): int(count) for key, count in sorted(frames["status"].value_counts().items())},
         "landmarks_failed_share": _share((frames["landmarks"].map(len) == 0).sum(), len(frames)),
         "labels": {target: _histogram(frames[target]) for target in ("valence", "arousal")},
@@ -84,8 +86,8 @@ def _problems(frames: pd.DataFrame, pictures: Pictures) -> list[str]:
             f"{MOST_DAMAGED:.0%} is too many: copy them again"
         )
     labelled = frames[["valence", "arousal"]].notna().all(axis=1)
-    for split, part in frames.groupby("split"):
-        if not labelled[part.index].any():
+    for split in sorted(set(frames["split"])):
+        if not labelled[frames["split"] == split].any():
             problems.append(f"no frame {f'of {split} ' if split else ''}has a label; copy the annotations again")
     return problems
 
@@ -121,7 +123,13 @@ def _compare(name: str, index: DatasetIndex) -> list[dict[str, Any]]:
     rows = []
     for what, count, status in here[["what", "count", "status"]].itertuples(index=False):
         found = _found(index, what)
-        row = {"what": what, "published": int(count), "status": status, "found": found, "difference": found - int(count)}
+        row = {
+            "what": what,
+            "published": int(count),
+            "status": status,
+            "found": found,
+            "difference": found - int(count),
+        }
         rows.append(row | {"explanation": _explain(index, what, row["difference"])})
     return rows
 

@@ -117,11 +117,10 @@ def _columns(frames: pd.DataFrame, root: Path) -> Iterator[str]:
     needed = ["subject", "clip", "frame", "source", "landmarks", "valence", "arousal", "status"]
     yield from (f"column {column} is missing" for column in needed if column not in frames)
     yield from (f"column {column} is unknown" for column in frames if column not in FRAME_COLUMNS)
-    for column in frames:
-        kind = FRAME_COLUMNS[column]
-        if kind != "object":
+    for column, kind in FRAME_COLUMNS.items():
+        if kind != "object" and column in frames:
             try:
-                frames[column].astype(kind)
+                frames[column].astype(np.dtype(kind) if kind != "str" else str)
             except (ValueError, TypeError) as error:
                 yield f"column {column} is not {kind}: {error}"
 
@@ -148,7 +147,9 @@ def _statuses(frames: pd.DataFrame, root: Path) -> Iterator[str]:
     yield from (f"status {status!r} is none of {', '.join(STATUSES)}" for status in unknown)
     unlabelled = frames[["valence", "arousal"]].isna().any(axis=1)
     silent = frames[unlabelled & ~frames["status"].isin([*NO_LABEL, "frame_missing"])]
-    yield from (f"clip {clip!r} has a frame without label and status {s!r}" for clip, s in silent[["clip", "status"]].to_numpy())
+    yield from (
+        f"clip {clip!r} has a frame without label and status {s!r}" for clip, s in silent[["clip", "status"]].to_numpy()
+    )
 
 
 def _landmarks(frames: pd.DataFrame, root: Path) -> Iterator[str]:

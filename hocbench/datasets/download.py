@@ -164,7 +164,7 @@ def _download(url: str, part: Path, patience: Patience) -> None:
             return
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             fault = f"{_shown(url)}: {_reason(error)}"
-        except _ServerFault as error:
+        except _ServerError as error:
             fault = str(error)
         if wait_s is not None:
             log.info("%s; again in %g s", fault, wait_s)
@@ -174,7 +174,7 @@ def _download(url: str, part: Path, patience: Patience) -> None:
     )
 
 
-class _ServerFault(Exception):
+class _ServerError(Exception):
     """An answer that may be another one in a while."""
 
 
@@ -220,9 +220,9 @@ def _refuse(url: str, status: int, part: Path) -> None:
     if status == 416:
         # There is no such rest: what is here is of another file.
         part.unlink(missing_ok=True)
-        raise _ServerFault(f"{_shown(url)}: the server has no rest to send")
+        raise _ServerError(f"{_shown(url)}: the server has no rest to send")
     if status in AGAIN:
-        raise _ServerFault(f"{_shown(url)}: the server answers {status}")
+        raise _ServerError(f"{_shown(url)}: the server answers {status}")
     if status in (401, 403):
         raise FetchError(
             f"{_shown(url)}: the server answers {status}, you are not admitted; "

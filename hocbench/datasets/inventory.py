@@ -67,11 +67,14 @@ def _bars(histogram: dict[str, Any]) -> list[str]:
 
 def _named(what: str, names: list[str]) -> list[str]:
     lines = [f"  {what}: {len(names):,}", *(f"    {name}" for name in names[:SHOWN_FILES])]
-    return [*lines, f"    and {len(names) - SHOWN_FILES:,} more, all in check.json"] if len(names) > SHOWN_FILES else lines
+    return (
+        [*lines, f"    and {len(names) - SHOWN_FILES:,} more, all in check.json"] if len(names) > SHOWN_FILES else lines
+    )
 
 
 def _published(inventory: dict[str, Any]) -> list[str]:
     return [
-        f"  {row['what']}: {row['found']:,} found, {row['published']:,} published ({row['status']}); {row['explanation']}"
+        f"  {row['what']}: {row['found']:,} found, {row['published']:,} published ({row['status']}); "
+        f"{row['explanation']}"
         for row in inventory["published"]
     ]

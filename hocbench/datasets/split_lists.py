@@ -53,7 +53,9 @@ def read_list(clips: pd.DataFrame, path: Path, sha256: str | None = None) -> pd.
     for fold, rows in table.groupby("fold"):
         twice = rows[rows.duplicated(key)]
         if len(twice):
-            raise SplitError(f"split list {path}, fold {fold}: {key} {twice[key].iloc[0]!r} is listed twice; keep one row")
+            raise SplitError(
+                f"split list {path}, fold {fold}: {key} {twice[key].iloc[0]!r} is listed twice; keep one row"
+            )
         parts = clips[key].map(dict(zip(rows[key], rows["part"], strict=True)))
         unnamed = clips.loc[parts.isna(), key].unique().tolist()
         if unnamed:
@@ -79,8 +81,8 @@ def _parse(path: Path, content: bytes) -> tuple[pd.DataFrame, str]:
     wrong = table[~table["part"].isin([*NAMES, LEFT_OUT])]
     if len(wrong):
         raise SplitError(
-            f"split list {path}, row {wrong.index[0] + 1}: part {wrong['part'].iloc[0]!r} is none of train, validation, "
-            f"test and {LEFT_OUT}"
+            f"split list {path}, row {wrong.index[0] + 1}: part {wrong['part'].iloc[0]!r} is none of train, "
+            f"validation, test and {LEFT_OUT}"
         )
     folds = table["fold"] if "fold" in table else pd.Series("0", index=table.index)
     wrong = table[~folds.str.fullmatch(r"\d{1,4}")]

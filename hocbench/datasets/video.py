@@ -38,7 +38,7 @@ class Video:
             If the file can no longer be read.
         """
         try:
-            with av.open(open_media(self.root, self.source)) as container:
+            with av.open(open_media(self.root, self.source), "r") as container:
                 stream = container.streams.video[0]
                 stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None and packet.size]
                 times = np.sort(np.array(stamps, dtype=np.float64)) * float(stream.time_base or 0)
@@ -60,9 +60,9 @@ def probe_video(root: Path, source: str) -> Video:
     """
     path = root / source
     try:
-        with av.open(open_media(root, source)) as container:
+        with av.open(open_media(root, source), "r") as container:
             stream = container.streams.video[0]
-            frames = stream.frames or sum(1 for _ in container.decode(stream))
+            frames = stream.frames or len(list(container.decode(stream)))
             rate = float(stream.average_rate or 0)
     except IndexError:
         raise DatasetError(f"{_name(path)} cannot be read as a video (it holds no pictures); copy it again") from None

@@ -128,7 +128,7 @@ def _video_frames(root: Path, source: str, wanted: list[int]) -> Iterator[np.nda
     damaged: list[int] = []
     needed, decoded, stated = set(wanted), 0, 0
     try:
-        with av.open(open_media(root, source)) as container:
+        with av.open(open_media(root, source), "r") as container:
             stream = container.streams.video[0]
             stream.thread_count = 1
             stated = stream.frames
@@ -156,4 +156,4 @@ def encode(pixels: np.ndarray, quality: int) -> bytes:
 
 def decode(content: np.ndarray) -> np.ndarray:
     """Decode a crop from the bytes of a JPEG, RGB."""
-    return cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)

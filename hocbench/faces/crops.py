@@ -102,7 +102,11 @@ def _check(options: CropOptions, workers: int) -> None:
 
 def _open_parts(parts: Path, prepared: Path, root: Path, options: CropOptions, count: int) -> Path:
     """Make the folder of what is done so far; what belongs to another index, option or code is thrown away."""
-    key = {"index": _sha256(prepared / "index.parquet"), "root": str(root.resolve()), "code": code_hash("hocbench.faces")}
+    key = {
+        "index": _sha256(prepared / "index.parquet"),
+        "root": str(root.resolve()),
+        "code": code_hash("hocbench.faces"),
+    }
     text = json.dumps(key | asdict(options), indent=1) + "\n"
     if not (parts / "key.json").is_file() or (parts / "key.json").read_text(encoding="utf-8") != text:
         shutil.rmtree(parts, ignore_errors=True)

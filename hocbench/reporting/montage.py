@@ -50,7 +50,8 @@ def montage(store: CropStore) -> Figure:
     label = "SYNTHETIC " if store.label == "synthetic" else ""
     counts = f"{int(usable.sum()):,} of {len(frames):,} frames usable, {int(special.sum()):,} special"
     figure.suptitle(f"{label}{frames['dataset'].iloc[0]}: {counts}. Under each crop: valence, arousal", fontsize=10)
-    for part, (title, rows), height in zip(figure.subfigures(2, 1, height_ratios=heights), sections, heights, strict=True):
+    upper, lower = figure.subfigures(2, 1, height_ratios=heights)
+    for part, (title, rows), height in zip((upper, lower), sections, heights, strict=True):
         part.suptitle(title if len(rows) else f"{title}: none", fontsize=9)
         axes = np.atleast_2d(part.subplots(height, COLUMNS))
         for axis in axes.flat:

@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ValidationError
-from hocbench.progress import progress
 
 from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS, UNCERTAIN
 from hocbench.datasets.contract import SYNTHETIC_MARKER, SYNTHETIC_NOTICE, write_text
 from hocbench.datasets.sewa import SEGMENT
 from hocbench.errors import DatasetError, ParameterError
 from hocbench.params import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
+from hocbench.progress import progress
 from hocbench.seeds import generator
 from hocbench.synthetic.face import sample_identities
 from hocbench.synthetic.scenes import Pictures, render_clip, render_stills

@@ -158,9 +158,7 @@ def training_batches(
     return DataLoader(_Crops(samples, items, changes), options["batch_size"], drop_last=drop, collate_fn=_only)
 
 
-def evaluation_batches(
-    samples: Samples, order: int, length: int, step: int = 1
-) -> Iterator[tuple[Tensor, np.ndarray]]:
+def evaluation_batches(samples: Samples, order: int, length: int, step: int = 1) -> Iterator[tuple[Tensor, np.ndarray]]:
     """Yield inputs and the store rows of their frames; every frame comes at least once."""
     if order == 2:
         items = samples.rows

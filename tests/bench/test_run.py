@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,26 +14,12 @@ from hocbench.bench.roofline import BY_COUNT, BY_ROOFLINE
 from hocbench.bench.run import resolve_settings
 from hocbench.bench.scales import SCALES
 from hocbench.bench.timing import Setting
-from hocbench.cli import main
 from hocbench.errors import BenchmarkError
 from tests.bench.conftest import ONE, row
 from tests.conftest import planned_jobs
 
 TWO = Setting(2, "cpu")
 FILES = ["bars.csv", "speed.csv", "speed.md", "speed.pdf", "speed.png"]
-
-
-@pytest.fixture
-def hocbench(monkeypatch, capsys):
-    """Run the command; return its exit code and what it printed to both streams."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hocbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, *capsys.readouterr()
-
-    return run
 
 
 def test_the_command_measures_every_group_and_writes_every_file(hocbench, tmp_path):

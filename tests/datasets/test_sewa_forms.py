@@ -146,7 +146,8 @@ def test_one_file_on_another_scale_is_at_fault(root, segment):
     table.loc[4, "valence"] = 7.5
     table.to_csv(path, index=False)
     assert refusal("sewa", root) == (
-        f"sewa: {path}, row 5: valence 7.5 is outside [-1, 1], the scale of the other files; check the scale of the file"
+        f"sewa: {path}, row 5: valence 7.5 is outside [-1, 1], the scale of the other files; "
+        "check the scale of the file"
     )
 
 

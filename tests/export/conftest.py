@@ -1,13 +1,11 @@
 """Run directories of networks that look trained, and a crop store."""
 
 import json
-import sys
 
 import pandas as pd
 import pytest
 import torch
 
-from hocbench import cli
 from hocbench.datasets.contract import write_text
 from hocbench.export import Options, export_run
 from hocbench.nn import resnet18
@@ -73,14 +71,7 @@ def images_run(tmp_path):
 
 
 @pytest.fixture
-def hocbench(monkeypatch, capsys, tmp_path):
-    """Run a command; return its exit code and what it printed to both streams."""
+def hocbench(hocbench, monkeypatch, tmp_path):
+    """Run the command in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hocbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code, *capsys.readouterr()
-
-    return run
+    return hocbench

@@ -19,8 +19,9 @@ from hocbench.training.data import (
     training_batches,
     training_windows,
 )
-from hocbench.training.predict import predict
+from hocbench.training.predict import mean_label, predict, prediction_table
 from tests.training.conftest import UNUSABLE, whole, write_store
+from tests.training.test_augment import NONE
 
 CPU = torch.device("cpu")
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=6)
@@ -53,8 +54,9 @@ def read(batches):
     return [(x.numpy(), y.numpy()) for x, y in batches]
 
 
-def batches(store, order=3, batch_size=4, mirror=True, root_seed=7, seed=0, epoch=1):
-    return read(training_batches(whole(store), order, batch_size, 4, mirror, root_seed, seed, epoch))
+def batches(store, order=3, batch_size=4, mirror=True, root_seed=7, seed=0, epoch=1, **changes):
+    options = {"batch_size": batch_size, "clip_length": 4, "frame_step": 1, "mirror": mirror, "augmentation": NONE}
+    return read(training_batches(whole(store), order, options | changes, root_seed, seed, epoch))
 
 
 def pixels(store, rows):
@@ -76,6 +78,8 @@ def test_a_part_holds_the_usable_frames_of_its_clips(store, splits, fold, part):
     expected = [row for row, clip in enumerate(store.frames["clip"]) if clip in clips and row not in UNUSABLE]
     assert samples.rows.tolist() == expected
     assert np.concatenate(samples.clips).tolist() == expected
+    lost = [row for row, clip in enumerate(store.frames["clip"]) if clip in clips and row in UNUSABLE]
+    assert samples.lost.tolist() == lost
     assert [store.frames["clip"][rows].unique().tolist() for rows in samples.clips] == [
         [clip] for clip in sorted(clips)
     ]
@@ -236,3 +240,55 @@ def test_images_are_predicted_as_by_the_network_itself(store):
         expected = network.eval()(images).numpy()
     np.testing.assert_allclose(prediction, expected, atol=1e-5)
     assert prediction.std() > 1e-3
+
+
+@given(LENGTHS, st.integers(1, 8), st.integers(1, 5), st.integers(0, 10**6))
+@settings(deadline=None)
+def test_windows_at_a_step_take_every_so_many_frames_of_one_clip(lengths, length, step, seed):
+    samples = clips_of(lengths)
+    for windows in (
+        training_windows(samples, length, np.random.default_rng(seed), step),
+        [window for clip in samples.clips for window in overlapping_windows(clip, length, step)],
+    ):
+        for window in windows:
+            (clip,) = [clip for clip in samples.clips if np.isin(window, clip).any()]
+            assert np.isin(window, clip).all()
+            # A short clip repeats its last frame.
+            assert set(np.diff(window)) <= {step, 0}
+            assert (np.diff(np.diff(window)) <= 0).all()
+
+
+@given(LENGTHS, st.integers(1, 8), st.integers(1, 5))
+@settings(deadline=None)
+def test_windows_at_a_step_still_cover_every_frame(lengths, length, step):
+    for clip in clips_of(lengths).clips:
+        covered = np.concatenate(overlapping_windows(clip, length, step))
+        assert sorted(set(covered)) == clip.tolist()
+
+
+def test_augmented_batches_keep_their_labels_and_do_not_depend_on_the_batch_size(store):
+    changes = {"augmentation": NONE | {"rotation_degrees": 10.0, "brightness": 0.2}}
+    plain = batches(store, 2, batch_size=37, mirror=False)
+    small, large = (batches(store, 2, batch_size=size, mirror=False, **changes) for size in (1, 37))
+    pixels, labels = (np.concatenate(parts) for parts in zip(*large, strict=True))
+    assert (np.concatenate([x for x, _ in small]) == pixels).all()
+    assert (labels == np.concatenate([y for _, y in plain])).all()
+    moved = [(a != b).any() for a, b in zip(pixels, np.concatenate([x for x, _ in plain]), strict=True)]
+    assert np.mean(moved) > 0.95
+
+
+def test_frames_without_crop_are_answered_with_the_mean_label_of_training(store, splits):
+    train, test = (select(store, splits, 0, part) for part in ("train", "test"))
+    answer = mean_label(train)
+    np.testing.assert_allclose(answer, store.frames.iloc[train.rows][["valence", "arousal"]].mean(), rtol=1e-6)
+    parts = {part: select(store, splits, 0, part) for part in ("validation", "test")}
+    outputs = {part: (samples, predict(Colours(), samples, 3, 4, CPU)) for part, samples in parts.items()}
+    table = prediction_table(outputs, answer)
+    lost = table[table["status"] == "no_crop"]
+    expected = store.frames.iloc[np.concatenate([parts["validation"].lost, parts["test"].lost])]
+    assert len(lost) == len(expected) > 0
+    assert sorted(lost["clip"] + lost["frame"].astype(str)) == sorted(expected["clip"] + expected["frame"].astype(str))
+    assert (lost[["valence", "arousal"]].to_numpy() == answer).all()
+    assert len(table) == sum(len(each.rows) + len(each.lost) for each in parts.values())
+    assert table[["truth_valence", "truth_arousal"]].notna().all(axis=None)
+    assert len(test.rows) + len(test.lost) == (table["part"] == "test").sum()

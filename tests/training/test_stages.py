@@ -17,7 +17,7 @@ from hocbench.manifest import file_hash
 from hocbench.nn import FactorizedConv, compact, transduct
 from hocbench.training import fit
 from hocbench.training.data import select
-from hocbench.training.predict import mean_ccc, predict, score
+from hocbench.training.predict import mean_ccc, mean_label, predict, score
 from hocbench.training.rundir import load_network
 from tests.training.conftest import LASSO, UNUSABLE, make_runs
 
@@ -78,6 +78,8 @@ def test_every_stage_leaves_a_whole_run_directory(laboratory, name):
     assert (manifest["label"], manifest["device"], manifest["threads"]) == ("synthetic", "cpu", 1)
     assert manifest["deterministic"] is True
     assert manifest["code"] == code_hash("hocbench.training")
+    lost = {part: len(samples.lost) for part, samples in parts_of(laboratory, run).items()}
+    assert manifest["frames_without_crop"] == lost
     assert manifest["frames"] == {part: len(samples.rows) for part, samples in parts_of(laboratory, run).items()}
     assert str(path) not in json.dumps(manifest)
     network = load_network(path)[0]
@@ -109,7 +111,7 @@ def test_every_stage_predicts_each_frame_to_choose_and_test_on_once(laboratory, 
     expected = [
         (part, *parts[part].store.frames.loc[row, ["clip", "frame"]])
         for part in ("test", "validation")
-        for row in parts[part].rows
+        for row in [*parts[part].rows, *parts[part].lost]
     ]
     assert list(table[["part", "clip", "frame"]].itertuples(index=False, name=None)) == sorted(expected)
     truth = frames.loc[list(zip(table["clip"], table["frame"], strict=True))]
@@ -120,7 +122,11 @@ def test_every_stage_predicts_each_frame_to_choose_and_test_on_once(laboratory, 
     # The stored network is the one that predicted.
     network = load_network(path)[0]
     again = predict(network, parts["test"], run.axes.order, 4, torch.device("cpu"))
-    np.testing.assert_allclose(table.query("part == 'test'")[["valence", "arousal"]], again, atol=1e-5)
+    seen = table.query("part == 'test' and status != 'no_crop'")
+    np.testing.assert_allclose(seen[["valence", "arousal"]], again, atol=1e-5)
+    lost = table[table["status"] == "no_crop"]
+    assert len(lost) == sum(len(parts[part].lost) for part in ("validation", "test"))
+    assert (lost[["valence", "arousal"]].to_numpy() == mean_label(parts["train"])).all()
 
 
 def test_unusable_frames_are_left_out_of_a_part_but_not_their_clip(laboratory):
