@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Lt, MultipleOf
+from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hocbench.params import Params, nested_models
+from hocbench.params import nested_models
+from hocbench.sections import Params
 
 
 def describe_params() -> list[tuple[str, str, str, str]]:
@@ -59,6 +60,8 @@ def _limits(constraints: Iterable[Any]) -> list[str]:
             limits.append(f"≥ {constraint.ge}")
         elif isinstance(constraint, Gt):
             limits.append(f"> {constraint.gt}")
+        elif isinstance(constraint, Le):
+            limits.append(f"≤ {constraint.le}")
         elif isinstance(constraint, Lt):
             limits.append(f"< {constraint.lt}")
         elif isinstance(constraint, MultipleOf):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import ParameterError
-from hocbench.params import AfewVa, AffectNet, Params, Sewa
+from hocbench.sections import AfewVa, AffectNet, Params, Sewa
 
 VIDEO_DATASETS = ("sewa", "afew_va")
 

@@ -24,14 +24,16 @@ def environment_of(folder: Path) -> dict[str, str]:
     return os.environ | own
 
 
-def snakemake_command(*arguments: str, configfile: str = TINY) -> list[str]:
-    """Spell out the call of the workflow with the parameters of an overlay."""
-    return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", configfile]
+def snakemake_command(*arguments: str, configfile: str = TINY, also: tuple[str, ...] = ()) -> list[str]:
+    """Spell out the call of the workflow with the parameters of an overlay, and of more on top of it."""
+    return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", configfile, *also]
 
 
-def run_snakemake(folder: Path, *arguments: str, configfile: str = TINY) -> subprocess.CompletedProcess[str]:
+def run_snakemake(
+    folder: Path, *arguments: str, configfile: str = TINY, also: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run the workflow of a copied tree and return what it printed."""
-    command = snakemake_command(*arguments, configfile=configfile)
+    command = snakemake_command(*arguments, configfile=configfile, also=also)
     environment = environment_of(folder)
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

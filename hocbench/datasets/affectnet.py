@@ -86,10 +86,11 @@ def _first(root: Path, relative: str) -> Path:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    table = read_csv("affectnet", path, dtype=TEXT)
+    first = read_csv("affectnet", path, dtype=str, header=None, nrows=1).iloc[0]
     # Some copies of validation.csv have no header: the first row stands in its place, with numbers.
-    if len(table.columns) == len(COLUMNS) and _is_number(table.columns[-1]):
-        table = read_csv("affectnet", path, dtype=TEXT, header=None, names=list(COLUMNS))
+    headless = len(first) == len(COLUMNS) and _is_number(first.iloc[-1])
+    names = {"header": None, "names": list(COLUMNS)} if headless else {}
+    table = read_csv("affectnet", path, dtype=TEXT, **names)
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
         raise DatasetError(
@@ -108,10 +109,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return table
 
 
-def _is_number(text: str) -> bool:
+def _is_number(cell: Any) -> bool:
     try:
-        float(text)
-    except ValueError:
+        float(cell)
+    except (TypeError, ValueError):
         return False
     return True
 

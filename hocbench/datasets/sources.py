@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+Archive = tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]
+
 LARGEST_MEMBER_BYTES = 4 * 2**30  # unpacked; no file of the datasets comes near
 
 
@@ -29,13 +31,13 @@ def read_bytes(root: Path, source: str) -> bytes:
     path, member = locate(root, source)
     if member is None:
         return path.read_bytes()
-    archive = _open(path)
+    archive, members = _open(path)
+    if member not in members:
+        raise FileNotFoundError(f"{path} holds no {member}")
     try:
-        if archive.getinfo(member).file_size > LARGEST_MEMBER_BYTES:
+        if members[member].file_size > LARGEST_MEMBER_BYTES:
             raise OSError(f"{member} in {path} unpacks to more than {LARGEST_MEMBER_BYTES // 2**30} GiB")
-        return archive.read(member)
-    except KeyError:
-        raise FileNotFoundError(f"{path} holds no {member}") from None
+        return archive.read(members[member])
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
         # zipfile says RuntimeError of encrypted members and NotImplementedError of unknown compressions.
         raise OSError(f"{member} in {path} cannot be unpacked ({error})") from None
@@ -98,19 +100,21 @@ def _walk(root: Path, start: Path) -> Iterator[str]:
 
 def _members(root: Path, path: Path) -> Iterator[str]:
     inside = path.relative_to(root).as_posix()
-    for member in _open(path).namelist():
-        if not member.endswith("/"):
-            yield f"{inside}/{member}"
+    for member in _open(path)[1]:
+        yield f"{inside}/{member}"
 
 
-def _open(path: Path) -> zipfile.ZipFile:
+def _open(path: Path) -> Archive:
     about = path.stat()
     return _open_unchanged(str(path), about.st_mtime_ns, about.st_size)
 
 
 @lru_cache(maxsize=16)
-def _open_unchanged(path: str, _mtime_ns: int, _size: int) -> zipfile.ZipFile:
+def _open_unchanged(path: str, _mtime_ns: int, _size: int) -> Archive:
+    """Open an archive and list its files by their names without a leading slash or dots."""
     try:
-        return zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(path)
+        files = [info for info in archive.infolist() if not info.is_dir()]
+        return archive, {PurePosixPath(info.filename.lstrip("/")).as_posix(): info for info in files}
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise OSError(f"{path} cannot be read as a zip archive ({error})") from None

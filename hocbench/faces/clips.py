@@ -15,6 +15,9 @@ from hocbench.faces.align import cut, from_box, from_landmarks
 from hocbench.faces.detect import detect_face
 from hocbench.faces.pixels import PictureError, read_picture
 
+# A crop of fewer pixels shows no face, and one of so many sides of the picture shows mostly nothing.
+SMALLEST_FACE_PIXELS, LARGEST_SIDE = 4, 8
+
 
 @dataclass(frozen=True)
 class CropOptions:
@@ -84,8 +87,10 @@ def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]
             yield Crop(None, status, "none", str(picture))
             continue
         matrix, face = own[i]
-        if matrix is None and good:
-            matrix, face = own[min(good, key=lambda j: abs(j - i))][0], "neighbour"
+        if matrix is not None and not _lies_in(picture, matrix, options.size):
+            matrix = None
+        if matrix is None:
+            matrix, face = _of_neighbour(picture, [each for each, _ in own], good, i, options.size), "neighbour"
         if matrix is None and options.method in ("auto", "detector"):
             box = detect_face(picture, options.detector)
             if box is not None:
@@ -96,10 +101,34 @@ def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]
             yield Crop(cut(picture, matrix, options.size), str(row.status), face)
 
 
+def _of_neighbour(
+    picture: np.ndarray, matrices: list[np.ndarray | None], good: list[int], place: int, size: int
+) -> np.ndarray | None:
+    """Take the framing of the nearest frame that has landmarks."""
+    for other in sorted(good, key=lambda other: abs(other - place)):
+        matrix = matrices[other]
+        if other != place and matrix is not None and _lies_in(picture, matrix, size):
+            return matrix
+    return None
+
+
+def _lies_in(picture: np.ndarray, matrix: np.ndarray, size: int) -> bool:
+    """Tell whether a crop is of this picture at all: not of a point, nor of the emptiness around it."""
+    height, width = picture.shape[:2]
+    side = size / float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if not SMALLEST_FACE_PIXELS <= side <= LARGEST_SIDE * max(height, width):
+        return False
+    x, y = cv2.invertAffineTransform(matrix) @ (size / 2, size / 2, 1)
+    return bool(0 <= x <= width and 0 <= y <= height)
+
+
 def _matrix(row: object, options: CropOptions) -> tuple[np.ndarray | None, str]:
     landmarks = np.asarray(row.landmarks)  # type: ignore[attr-defined]
     if options.method in ("auto", "landmarks") and len(landmarks):
-        return from_landmarks(landmarks, options.size, options.margin), "landmarks"
+        matrix = from_landmarks(landmarks, options.size, options.margin)
+        # Points that all coincide, or lie beyond any number, tell nothing.
+        if np.isfinite(matrix).all() and np.hypot(matrix[0, 0], matrix[1, 0]) > 0:
+            return matrix, "landmarks"
     box = (row.box_x, row.box_y, row.box_width, row.box_height)  # type: ignore[attr-defined]
     if options.method in ("auto", "box") and np.isfinite(box).all() and min(box[2:]) > 0:
         return from_box(box, options.size, options.margin), "box"

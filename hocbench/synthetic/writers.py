@@ -21,8 +21,8 @@ from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS, UNCERTAIN
 from hocbench.datasets.contract import SYNTHETIC_MARKER, SYNTHETIC_NOTICE, write_text
 from hocbench.datasets.sewa import SEGMENT
 from hocbench.errors import DatasetError, ParameterError
-from hocbench.params import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
 from hocbench.progress import progress
+from hocbench.sections import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
 from hocbench.seeds import generator
 from hocbench.synthetic.face import sample_identities
 from hocbench.synthetic.scenes import Pictures, render_clip, render_stills

@@ -1,0 +1,310 @@
+"""Types, descriptions, ranges and defaults of every key of ``params.yaml``."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("a window has a middle frame, give an odd number")
+    return value
+
+
+Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
+Rank = Literal["same"] | Annotated[int, Field(ge=1, strict=True)] | Positive
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class AffectNetSynthetic(_Section):
+    """Size of the AffectNet-like still images."""
+
+    seed: Seed = Field(description="data seed")
+    images: Count = Field(description="training rows")
+    validation_images: Count = Field(description="rows of the official validation list")
+    size: Annotated[int, Field(ge=48)] = Field(description="pixels per side")
+
+
+class SewaSynthetic(_Section):
+    """Size of the SEWA-like video chats."""
+
+    seed: Seed = Field(description="data seed")
+    subjects: Annotated[int, Field(ge=4, multiple_of=2)] = Field(description="persons, two per session")
+    frames: Annotated[int, Field(ge=4)] = Field(description="frames per clip")
+    height: Annotated[int, Field(ge=48, multiple_of=2)] = Field(description="pixels")
+    width: Annotated[int, Field(ge=48, multiple_of=2)] = Field(description="pixels")
+    fps: Count = Field(description="frames and labels per second")
+    motion_cues: bool = Field(default=True, description="False makes the negative control without temporal information")
+
+
+class AfewVaSynthetic(_Section):
+    """Size of the AFEW-VA-like film clips."""
+
+    seed: Seed = Field(description="data seed")
+    clips: Count = Field(description="clips in all")
+    actors: Count = Field(description="persons in all")
+    frames_min: Annotated[int, Field(ge=4)] = Field(description="frames of the shortest clip")
+    frames_max: Annotated[int, Field(ge=4)] = Field(description="frames of the longest clip")
+    size: Annotated[int, Field(ge=48)] = Field(description="pixels per side")
+
+
+class Crop(_Section):
+    """How faces are cut out."""
+
+    size: Annotated[int, Field(ge=16)] = Field(description="pixels per side of a crop")
+    margin: Positive = Field(default=1.25, description="side of the crop in face sizes")
+    method: Literal["auto", "landmarks", "box", "detector"] = Field(
+        default="auto", description="where the face is taken from"
+    )
+    detector: Literal["haar", "lbp"] = Field(default="haar", description="looks where there is no landmark and no box")
+    store: Literal["raw", "jpeg"] = Field(default="raw", description="pixels, or a tenth of the disk with some loss")
+
+
+class Download(_Section):
+    """A file to fetch into the dataset's folder; archives are unpacked there."""
+
+    url: str = Field(description="http, https or file address; credentials come from the environment")
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = Field(
+        default=None, description="checksum that the file must have"
+    )
+
+
+class _Split(_Section):
+    """A protocol; keys of the other protocols are left behind, since an overlay cannot take them out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_other_keys(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        own = cls.model_fields
+        return {key: value for key, value in values.items() if key in own or key not in SPLIT_KEYS}
+
+
+class FileSplit(_Split):
+    """A list of the user's own; one that puts a person on two sides is refused."""
+
+    kind: Literal["file"] = Field(description="protocol")
+    path: str = Field(description="CSV with the columns part and clip, subject or session; fold is optional")
+
+
+class OfficialSplit(_Split):
+    """The dataset's own lists; part of its training list is kept for choices."""
+
+    kind: Literal["official"] = Field(description="protocol")
+    validation_share: Share = Field(description="share of the training list that choices are made on")
+    seed: Seed = Field(default=0, description="split seed")
+
+
+class SessionSplit(_Split):
+    """Subject-independent parts with both partners of a session on one side."""
+
+    kind: Literal["sessions"] = Field(description="protocol")
+    ratio: tuple[Positive, Positive, Positive] = Field(description="training : validation : test")
+    seed: Seed = Field(default=0, description="split seed")
+
+
+class SubjectSplit(_Split):
+    """Cross-validation folds by subject."""
+
+    kind: Literal["subjects"] = Field(description="protocol")
+    folds: Annotated[int, Field(ge=2)] = Field(description="number of folds")
+    validation_share: Share = Field(description="share of the other folds' subjects that choices are made on")
+    seed: Seed = Field(default=0, description="split seed")
+
+
+KINDS = ("official", "sessions", "subjects", "file")
+SPLIT_KEYS = {key for model in (FileSplit, OfficialSplit, SessionSplit, SubjectSplit) for key in model.model_fields}
+
+
+class _Dataset(_Section):
+    root: str = Field(description="dataset folder; below data/synthetic/ it is rendered, elsewhere it must exist")
+    fetch: list[Download] = Field(default=[], description="files to download into the root first")
+
+
+class AffectNet(_Dataset):
+    """Still images."""
+
+    synthetic: AffectNetSynthetic | None = Field(
+        default=None, description="used when the root lies below data/synthetic/"
+    )
+    crop: Crop
+    split: Annotated[OfficialSplit | FileSplit, Field(discriminator="kind")]
+    seeds: list[Seed] = Field(min_length=1, description="training seeds")
+
+
+Rival = Literal["static_dense", "frames", "untrained", "inflated", "scratch_dense", "scratch_2plus1d", "scratch_cp"]
+
+
+class _Video(_Dataset):
+    crop: Crop
+    folds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="folds to run")
+    seeds: list[Seed] = Field(min_length=1, description="training seeds, each among the static ones")
+    lasso: bool = Field(description="whether the LASSO sweep goes on to this dataset")
+    rivals: list[Rival] = Field(description="networks beside static, temporal and joint")
+
+
+class Sewa(_Video):
+    """Video chats."""
+
+    synthetic: SewaSynthetic | None = Field(default=None, description="used when the root lies below data/synthetic/")
+    split: Annotated[SessionSplit | FileSplit, Field(discriminator="kind")]
+
+
+class AfewVa(_Video):
+    """Film clips."""
+
+    synthetic: AfewVaSynthetic | None = Field(default=None, description="used when the root lies below data/synthetic/")
+    split: Annotated[SubjectSplit | FileSplit, Field(discriminator="kind")]
+
+
+class Datasets(_Section):
+    """One static dataset and two video datasets."""
+
+    affectnet: AffectNet
+    sewa: Sewa
+    afew_va: AfewVa
+
+
+class Network(_Section):
+    """Size of every ResNet-18."""
+
+    width: Count = Field(description="channels of the first stage")
+    stem: Literal["imagenet", "small"] = Field(description="7×7 with pooling, or 3×3")
+    inner_activation: bool = Field(
+        default=False, description="BatchNorm and ReLU after the first projection of CP layers, the published Ψ"
+    )
+
+
+class Temporal(_Section):
+    """What transduction adds."""
+
+    kernel_size: Literal[1, 3, 5, 7, 9] = Field(default=3, description="frames seen by one convolution")
+    init: Literal["ones", "average", "centre"] = Field(default="ones", description="start of the temporal factors")
+    padding: Literal["zeros", "replicate"] = Field(default="zeros", description="at the ends of a clip")
+
+
+class LossWeights(_Section):
+    """Weights of the terms of the loss."""
+
+    rmse: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of RMSE")
+    pcc: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of 1 - PCC")
+    ccc: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of 1 - CCC")
+
+
+class Stage(_Section):
+    """One stage of training."""
+
+    epochs: Annotated[int, Field(ge=0)] = Field(description="passes over the training part; the best is kept")
+    learning_rate: Positive = Field(description="peak of the one-cycle schedule")
+    batch_size: Annotated[int, Field(ge=2)] = Field(description="images, or clips of clip_length frames")
+
+
+class LassoStage(Stage):
+    """The stage that penalises λ."""
+
+    method: Literal["proximal", "subgradient"] = Field(
+        default="proximal", description="soft threshold after each step, or the published L1 term in the loss"
+    )
+    threshold: Positive = Field(
+        default=0.05,
+        description="subgradient: at the end, smaller λ become 0; in units of their layer's root mean square",
+    )
+    rate_factor: Positive = Field(default=250.0, description="proximal: learning rate of λ in units of the main one")
+    gradient_limit: Positive = Field(default=0.1, description="proximal: gradients of λ are clamped to this")
+    warm_start: bool = Field(
+        default=False,
+        description="start from the network of the next smaller weight of the sweep, not from the plain one",
+    )
+
+
+class TemporalStage(Stage):
+    """The stage that trains the temporal factors alone."""
+
+    stop_at_static: bool = Field(default=False, description="end once the score of the 2-D network is reached")
+
+
+class Stages(_Section):
+    """All stages."""
+
+    static: Stage
+    lasso: LassoStage
+    frames: Stage
+    temporal: TemporalStage
+    joint: Stage
+    inflated: Stage
+    scratch: Stage
+
+
+class Augmentation(_Section):
+    """Largest random changes of a training sample, the same for all frames of a clip; 0 is none."""
+
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = Field(default=0.0, description="to either side")
+    scale: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="larger or smaller by this share")
+    shift: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="share of the side, both ways")
+    brightness: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="share up or down")
+    contrast: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="share up or down")
+    saturation: Annotated[float, Field(ge=0, le=1)] = Field(default=0.0, description="share up or down")
+
+
+class Training(_Section):
+    """What all stages share, and each stage."""
+
+    clip_length: Annotated[int, Field(ge=2)] = Field(description="frames of a training window")
+    frame_step: Count = Field(default=1, description="frames of the video from one frame of a window to the next")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW, matrices only")
+    gradient_clip: Positive = Field(default=1.0, description="largest norm of the gradient")
+    warmup_share: Share = Field(default=0.25, description="share of the steps in which the learning rate rises")
+    mirror: bool = Field(default=True, description="random mirroring, the same for all frames of a clip")
+    augmentation: Augmentation = Augmentation()
+    loss_weights: LossWeights = LossWeights()
+    reestimation_batches: Count = Field(default=16, description="batches that give BatchNorm its statistics anew")
+    stages: Stages
+
+
+class Sweep(_Section):
+    """What is varied."""
+
+    rank: list[Rank] = Field(min_length=1, description="'same', a number of components, or a multiple of 'same'")
+    lasso: list[Annotated[float, Field(ge=0)]] = Field(
+        min_length=1, description="LASSO weights; 0 is the plain network"
+    )
+
+
+class Evaluation(_Section):
+    """Intervals and controls."""
+
+    replicates: Annotated[int, Field(ge=100)] = Field(description="bootstrap replicates")
+    smoothing_windows: list[Odd] = Field(min_length=1, description="frames; the best on validation is taken")
+
+
+class Speed(_Section):
+    """The speed benchmark, target ``speed``; no run depends on it."""
+
+    scale: Literal["paper", "small", "tiny"] = Field(default="paper", description="sizes; the bars are about paper")
+    threads: list[Count] = Field(default=[1, 2], min_length=1, description="CPU threads, each measured by itself")
+    rounds: Count = Field(default=5, description="runs of each step, in turn; at least 5 to be quoted")
+
+
+class Params(_Section):
+    """The whole of ``params.yaml``."""
+
+    profile: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")] = Field(description="name of the results folder")
+    seed: Seed = Field(description="root seed, from which all others are derived")
+    threads: Count = Field(default=1, description="threads of one training process")
+    datasets: Datasets
+    sweep: Sweep
+    network: Network
+    temporal: Temporal = Temporal()
+    training: Training
+    evaluation: Evaluation
+    speed: Speed = Speed()
