@@ -89,7 +89,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     first = read_csv("affectnet", path, dtype=str, header=None, nrows=1).iloc[0]
     # Some copies of validation.csv have no header: the first row stands in its place, with numbers.
     headless = len(first) == len(COLUMNS) and _is_number(first.iloc[-1])
-    names = {"header": None, "names": list(COLUMNS)} if headless else {}
+    names: dict[str, Any] = {"header": None, "names": list(COLUMNS)} if headless else {}
     table = read_csv("affectnet", path, dtype=TEXT, **names)
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:

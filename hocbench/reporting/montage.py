@@ -1,6 +1,7 @@
 """A page of crops to look at: random ones, and those that were repaired or dropped, with their labels."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -50,8 +51,8 @@ def montage(store: CropStore) -> Figure:
     label = "SYNTHETIC " if store.label == "synthetic" else ""
     counts = f"{int(usable.sum()):,} of {len(frames):,} frames usable, {int(special.sum()):,} special"
     figure.suptitle(f"{label}{frames['dataset'].iloc[0]}: {counts}. Under each crop: valence, arousal", fontsize=10)
-    upper, lower = figure.subfigures(2, 1, height_ratios=heights)
-    for part, (title, rows), height in zip((upper, lower), sections, heights, strict=True):
+    parts: Any = figure.subfigures(2, 1, height_ratios=heights)
+    for part, (title, rows), height in zip(parts, sections, heights, strict=True):
         part.suptitle(title if len(rows) else f"{title}: none", fontsize=9)
         axes = np.atleast_2d(part.subplots(height, COLUMNS))
         for axis in axes.flat:

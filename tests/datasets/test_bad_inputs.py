@@ -192,7 +192,8 @@ def other_rate(path):
 def of_a_longer_clip(segment):
     for path in segment.glob("*_AV_Aligned.csv"):
         table = pd.read_csv(path)
-        pd.concat([table, table.assign(frame_idx=table["frame_idx"] + 8), table.assign(frame_idx=table["frame_idx"] + 16)]).to_csv(path, index=False)  # fmt: skip  # noqa: E501
+        parts = [table.assign(frame_idx=table["frame_idx"] + shift) for shift in (0, 8, 16)]
+        pd.concat(parts).to_csv(path, index=False)
 
 
 def packed(change=lambda path: None):
@@ -277,7 +278,7 @@ CASES = [
         label_bytes(lambda c: c.replace(b"2,0.", b"2,9.").replace(b"2,-0.", b"2,-9.")),
         REFUSED,
         "outside [-1, 1], the scale of the other files",
-    ),  # fmt: skip  # noqa: E501
+    ),
     Case("labels", "of another clip", S, chat(of_a_longer_clip), REFUSED, "has 8 frames, its labels go over 24"),
     Case("labels", "an empty file", S, label_bytes(lambda content: b""), REFUSED, "is empty; copy it from the release"),
     Case("landmarks", "NaN", F, label(landmarks=[[float("nan"), 1.0]] * 68), ROW, "repaired, face from neighbour"),
@@ -302,7 +303,7 @@ CASES = [
         labels(lambda t: t.assign(frame_idx=[0, 1, 1, 3, 4, 5, 6, 7])),
         REFUSED,
         "row 3: frame 1 is listed twice",
-    ),  # fmt: skip  # noqa: E501
+    ),
     Case("lists", "gaps in the frame ids", S, labels(lambda t: t.drop(index=[3])), ROW, "dropped, face from landmarks"),
     Case("lists", "rows in another order", S, labels(lambda t: t.iloc[::-1]), SAME),
     Case(
@@ -341,7 +342,7 @@ CASES = [
         video(lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2])),
         ROW,
         "repaired, face from neighbour; the video ends or is damaged before frame",
-    ),  # fmt: skip  # noqa: E501
+    ),
     Case("videos", "another frame rate, a label per frame", S, video(other_rate), SAME),
     Case("archives", "packed as released", F, packed(), SAME),
     Case(

@@ -15,8 +15,9 @@ from tests.datasets.server import running
 pytestmark = pytest.mark.workflow
 OVERLAY = "params/miniature.yaml"
 STILLS = {"seed": 1, "images": 16, "validation_images": 6, "size": 240}
-CHATS = {"seed": 2, "subjects": 20, "frames": 3, "height": 240, "width": 320, "fps": 25, "motion_cues": True}
+CHATS = {"seed": 2, "subjects": 20, "frames": 4, "height": 240, "width": 320, "fps": 25, "motion_cues": True}
 FILMS = {"seed": 3, "clips": 5, "actors": 5, "frames_min": 4, "frames_max": 4, "size": 240}
+STAGES = ("static", "lasso", "frames", "temporal", "joint", "inflated", "scratch")
 ONE_STEP = {"epochs": 1, "batch_size": 2}
 
 
@@ -42,11 +43,9 @@ def laboratory(tmp_path_factory):
         },
         "sweep": {"lasso": [0, 0.05]},
         "training": {
-            "clip_length": 3,
+            "clip_length": 4,
             "reestimation_batches": 1,
-            "stages": dict.fromkeys(
-                ("static", "lasso", "frames", "temporal", "joint", "inflated", "scratch"), ONE_STEP
-            ),
+            "stages": dict.fromkeys(STAGES, ONE_STEP),
         },
         "evaluation": {"replicates": 100, "smoothing_windows": [1, 3]},
     }
