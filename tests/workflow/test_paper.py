@@ -38,7 +38,7 @@ def laboratory(tmp_path_factory):
     values = {
         "datasets": {
             "affectnet": {"root": str(own / "affectnet"), "seeds": [0]},
-            "sewa": {"root": str(own / "sewa"), "seeds": [0], "rivals": ["inflated"]},
+            "sewa": {"root": str(own / "sewa"), "seeds": [0], "lasso": False, "rivals": ["inflated"]},
             "afew_va": {"root": str(folder / "fetched" / "afew_va"), "seeds": [0], "folds": [0], "rivals": []},
         },
         "sweep": {"lasso": [0, 0.05]},
