@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CORES ?= all
+TEST_PROCESSES ?= 2
 PORT ?= 5000
 # uv does not read pip's settings, and without bytecode every first `import torch` costs seconds.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -24,7 +25,7 @@ reproduce: $(READY)
 	$(BIN)/snakemake --cores $(CORES)
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from hocbench.cli import main
 ROOT = Path(__file__).parents[1]
 SOURCES = ("Snakefile", "hocbench", "workflow", "profiles", "params", "params.yaml")
 TINY = "params/tiny.yaml"
+LONGEST = ("tiny workflow", "paper profile")
 
 
 def environment_of(folder: Path) -> dict[str, str]:
@@ -24,16 +25,14 @@ def environment_of(folder: Path) -> dict[str, str]:
     return os.environ | own
 
 
-def snakemake_command(*arguments: str, configfile: str = TINY, also: tuple[str, ...] = ()) -> list[str]:
-    """Spell out the call of the workflow with the parameters of an overlay, and of more on top of it."""
-    return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", configfile, *also]
+def snakemake_command(*arguments: str, configfile: str = TINY) -> list[str]:
+    """Spell out the call of the workflow with the parameters of an overlay."""
+    return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", configfile]
 
 
-def run_snakemake(
-    folder: Path, *arguments: str, configfile: str = TINY, also: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
+def run_snakemake(folder: Path, *arguments: str, configfile: str = TINY) -> subprocess.CompletedProcess[str]:
     """Run the workflow of a copied tree and return what it printed."""
-    command = snakemake_command(*arguments, configfile=configfile, also=also)
+    command = snakemake_command(*arguments, configfile=configfile)
     environment = environment_of(folder)
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -57,6 +56,20 @@ def copy_sources(folder: Path) -> Path:
         else:
             shutil.copy(source, folder / name)
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share costly fixtures in one process, and begin with the longest, when several run them."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        group = item.path.parent.name
+        if names & {"copied_tree", "tiny_reproduction"}:
+            group = LONGEST[0]
+        elif item.path.stem == "test_paper":
+            group = LONGEST[1]
+        item.add_marker(pytest.mark.xdist_group(group))
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(next(item.iter_markers("xdist_group")).args[0], len(order)))
 
 
 @pytest.fixture

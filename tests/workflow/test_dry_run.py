@@ -25,9 +25,31 @@ def test_missing_real_dataset_is_named(copied_tree):
 def test_dry_run_plans_every_run_once(copied_tree):
     counts = planned_jobs(copied_tree, "--forceall")
     assert counts["fit"] == 16
-    assert counts["synthesize"] == counts["index"] == counts["crop"] == 3
+    for rule in ("synthesize", "check", "index", "crop", "splits", "montage"):
+        assert counts[rule] == 3, rule
+    assert "fetch" not in counts
     assert counts["figure"] == 4
     assert counts["evaluate"] == counts["table"] == counts["report"] == 1
+
+
+def test_a_dataset_with_addresses_is_fetched_before_it_is_checked(copied_tree):
+    address = "datasets={sewa: {root: own/sewa, fetch: [{url: 'file:///own/segments.zip'}]}}"
+    counts = planned_jobs(copied_tree, "--forceall", "--config", address)
+    assert (counts["fetch"], counts["synthesize"], counts["check"]) == (1, 2, 3)
+
+
+def test_a_rendered_dataset_is_not_fetched_into(copied_tree):
+    address = "datasets={sewa: {fetch: [{url: 'file:///own/segments.zip'}]}}"
+    done = run_snakemake(copied_tree, "-n", "--config", address)
+    assert done.returncode != 0
+    assert "datasets.sewa.root: 'data/synthetic/tiny/sewa' is rendered" in done.stdout + done.stderr
+
+
+def test_a_split_list_that_is_missing_stops_before_the_first_job(copied_tree):
+    split = "datasets={sewa: {split: {kind: file, path: absent.csv}}}"
+    done = run_snakemake(copied_tree, "-n", "--config", split)
+    assert done.returncode != 0
+    assert "split list absent.csv cannot be read (No such file or directory)" in done.stdout + done.stderr
 
 
 def test_targets_of_a_user_exist(copied_tree):

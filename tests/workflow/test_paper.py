@@ -1,19 +1,23 @@
 """The paper profile on miniature copies of the real layouts: 224 pixels, width 64, one step per stage."""
 
 import json
+import re
 import shutil
+import subprocess
 
 import pandas as pd
 import pytest
 import yaml
 
+from hocbench.params import _merge, parse_params
 from hocbench.synthetic.writers import synthesize
-from tests.conftest import copy_sources, environment_of, run_snakemake
+from tests.conftest import ROOT, copy_sources, environment_of, planned_jobs, run_snakemake
 from tests.datasets.layouts import make_real, pack_afew_va, pack_segment, to_affectnet_2021
 from tests.datasets.server import running
 
 pytestmark = pytest.mark.workflow
-OVERLAY = "params/miniature.yaml"
+PROFILE = "params/paper.yaml"
+GUIDE = ROOT / "docs" / "real-data.md"
 STILLS = {"seed": 1, "images": 16, "validation_images": 6, "size": 240}
 CHATS = {"seed": 2, "subjects": 20, "frames": 4, "height": 240, "width": 320, "fps": 25, "motion_cues": True}
 FILMS = {"seed": 3, "clips": 5, "actors": 5, "frames_min": 4, "frames_max": 4, "size": 240}
@@ -23,23 +27,21 @@ ONE_STEP = {"epochs": 1, "batch_size": 2}
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory):
-    """A clone with the user's own copies beside it, on one seed and fold; sizes and network are the profile's."""
+    """A clone with the user's own copies in it, one seed and one fold; sizes and network are the profile's."""
     folder = copy_sources(tmp_path_factory.mktemp("laboratory"))
-    own = tmp_path_factory.mktemp("copies")
+    own, real = tmp_path_factory.mktemp("copies"), folder / "data" / "real"
     synthesize("affectnet", own / "affectnet original", STILLS)
-    to_affectnet_2021(own / "affectnet original", own / "affectnet")
-    for name, settings in (("sewa", CHATS), ("afew_va", FILMS)):
-        synthesize(name, own / name, settings)
-        make_real(own / name)
-    for segment in (own / "sewa").iterdir():
+    to_affectnet_2021(own / "affectnet original", real / "affectnet")
+    synthesize("sewa", real / "sewa", CHATS)
+    for segment in make_real(real / "sewa").iterdir():
         pack_segment(segment)
-    # A still is a clip of a network for clips too, so that a step has two of them.
-    pack_afew_va(own / "afew_va", 2)
+    synthesize("afew_va", own / "afew_va", FILMS)
+    pack_afew_va(make_real(own / "afew_va"), 2)
     values = {
         "datasets": {
-            "affectnet": {"root": str(own / "affectnet"), "seeds": [0]},
-            "sewa": {"root": str(own / "sewa"), "seeds": [0], "lasso": False, "rivals": ["inflated"]},
-            "afew_va": {"root": str(folder / "fetched" / "afew_va"), "seeds": [0], "folds": [0], "rivals": []},
+            "affectnet": {"seeds": [0]},
+            "sewa": {"seeds": [0], "lasso": False, "rivals": ["inflated"]},
+            "afew_va": {"seeds": [0], "folds": [0], "lasso": False, "rivals": []},
         },
         "sweep": {"lasso": [0, 0.05]},
         "training": {
@@ -49,27 +51,35 @@ def laboratory(tmp_path_factory):
         },
         "evaluation": {"replicates": 100, "smoothing_windows": [1, 3]},
     }
-    values["datasets"]["afew_va"]["lasso"] = False
-    (folder / OVERLAY).write_text(yaml.safe_dump(values))
+    change(folder, values)
     return folder, own
 
 
+def change(folder, values):
+    """Write values into the profile."""
+    path = folder / PROFILE
+    path.write_text(yaml.safe_dump(_merge(yaml.safe_load(path.read_text()), values)))
+
+
 def run(folder, *arguments):
-    """Run the profile with the overlay on top."""
-    return run_snakemake(folder, *arguments, configfile="params/paper.yaml", also=(OVERLAY,))
+    return run_snakemake(folder, *arguments, configfile=PROFILE)
 
 
 @pytest.fixture(scope="module")
-def finished(laboratory):
-    """Run everything, AFEW-VA fetched from a server."""
-    folder, own = laboratory
+def server(laboratory):
+    """What AFEW-VA is fetched from."""
     with running() as server:
-        archives = sorted((own / "afew_va").glob("*.zip"))
-        server.files |= {f"/{path.name}": path.read_bytes() for path in archives}
-        values = yaml.safe_load((folder / OVERLAY).read_text())
-        values["datasets"]["afew_va"]["fetch"] = [{"url": f"{server.address}/{path.name}"} for path in archives]
-        (folder / OVERLAY).write_text(yaml.safe_dump(values))
-        done = run(folder)
+        server.files |= {f"/{path.name}": path.read_bytes() for path in (laboratory[1] / "afew_va").glob("*.zip")}
+        yield server
+
+
+@pytest.fixture(scope="module")
+def finished(laboratory, server):
+    """Run everything."""
+    folder, _ = laboratory
+    addresses = [{"url": server.address + name} for name in sorted(server.files)]
+    change(folder, {"datasets": {"afew_va": {"fetch": addresses}}})
+    done = run(folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return folder
 
@@ -97,7 +107,7 @@ def test_every_stage_of_the_profile_takes_a_step_at_full_size(finished):
 
 
 def test_data_are_checked_fetched_split_and_shown_before_they_are_trained_on(finished):
-    assert (finished / "fetched/afew_va/FETCHED.json").is_file()
+    assert (finished / "data/real/afew_va/FETCHED.json").is_file()
     for name in ("affectnet", "sewa", "afew_va"):
         prepared = finished / "data/prepared/paper" / name
         check = json.loads((prepared / "check.json").read_text())
@@ -134,17 +144,8 @@ def test_a_list_of_the_user_s_own_makes_other_runs_and_a_changed_one_too(finishe
     shutil.copytree(finished / "data", folder / "data", dirs_exist_ok=True)
     table = pd.read_csv(folder / "data/prepared/paper/sewa/splits.csv")
     table.to_csv(folder / "list.csv", index=False)
-    values = yaml.safe_load((folder / OVERLAY).read_text())
-    values["datasets"]["sewa"]["split"] = {"kind": "file", "path": "list.csv"}
-    (folder / OVERLAY).write_text(yaml.safe_dump(values))
-
-    def planned():
-        done = run(folder, "-n", "--quiet", "rules")
-        assert done.returncode == 0, done.stdout + done.stderr
-        rows = [line.split() for line in (done.stdout + done.stderr).splitlines()]
-        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
-
-    first = planned()
+    change(folder, {"datasets": {"sewa": {"split": {"kind": "file", "path": "list.csv"}}}})
+    first = planned_jobs(folder, configfile=PROFILE)
     # All of SEWA's four runs, and nothing of the other datasets.
     assert (first["fit"], first["splits"]) == (4, 1)
     assert not {"check", "index", "crop"} & set(first)
@@ -158,10 +159,65 @@ def test_a_list_of_the_user_s_own_makes_other_runs_and_a_changed_one_too(finishe
 
 def plan_of(folder):
     """List the ids of the runs on SEWA."""
-    import subprocess
-    import sys
-
-    overlays = [f for each in ("params.yaml", "params/paper.yaml", OVERLAY) for f in ("--params", each)]
-    command = [sys.executable, "-m", "hocbench", "plan", *overlays]
-    done = subprocess.run(command, cwd=folder, env=environment_of(folder), capture_output=True, text=True, check=True)
+    done = call(folder, f"hocbench plan --params params.yaml --params {PROFILE}")
     return {line.split("│")[2].strip() for line in done.stdout.splitlines() if line.startswith("│ sewa")}
+
+
+def call(folder, command):
+    """Run a command of a shell in a folder."""
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env=environment_of(folder), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def versioned(finished):
+    """The same clone, under git and DVC."""
+    shutil.copytree(ROOT / ".dvc", finished / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
+    for name in (".gitignore", ".dvcignore"):
+        shutil.copy(ROOT / name, finished / name)
+    call(finished, "git init -q")
+    return finished
+
+
+def commands():
+    blocks = re.findall(r"^```sh\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def test_the_guide_has_commands():
+    assert len(commands()) == 11
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command_of_the_guide_works(versioned, server, command):
+    here = command.replace("https://example.org", server.address)
+    if "data fetch" in command:
+        # The workflow has fetched into the folder that stands there.
+        here = here.replace("data/real/afew_va", "data/real/afew_va_again")
+    if "slurm" in command:
+        here += " -n"  # there is no cluster here
+    done = call(versioned, here)
+    if command.startswith("snakemake"):
+        assert "Nothing to be done" in done.stdout + done.stderr
+    if "dvc" in command:
+        assert (versioned / "data/real/01.zip").read_bytes() == server.files["/01.zip"]
+        assert "data/real/01.zip.dvc" in call(versioned, "git status --short -uall").stdout
+
+
+def test_on_a_cluster_each_training_is_a_job_that_asks_for_a_gpu(versioned):
+    done = call(versioned, f"snakemake --profile profiles/slurm --configfile {PROFILE} -n --forceall")
+    text = done.stdout + done.stderr
+    assert text.count("rule fit:") == len(list((versioned / "results/paper/runs").glob("*/*")))
+    fits = [part for part in text.split("\nrule ") if part.startswith("fit:")]
+    assert all("gpu=1" in part and "mem_mb=32000" in part for part in fits)
+
+
+def test_the_parameters_of_the_guide_are_valid(finished):
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    values = yaml.safe_load(block.replace("64 hexadecimal digits, if you know them", "a" * 64))
+    merged = [yaml.safe_load((ROOT / name).read_text()) for name in ("params.yaml", PROFILE)]
+    params = parse_params(_merge(_merge(*merged), values))
+    assert [each.url[-6:] for each in params.datasets.afew_va.fetch] == ["01.zip", "02.zip"]
