@@ -38,6 +38,22 @@ def test_shipped_profiles_are_valid(overlay):
         ({"datasets": {"sewa": {"seeds": [7]}}}, "datasets.sewa.seeds: [7] are not among datasets.affectnet.seeds"),
         ({"datasets": {"afew_va": {"folds": [2]}}}, "datasets.afew_va.folds: 2 is too high, folds are 0 to 1"),
         ({"datasets": {"sewa": {"synthetic": None}}}, "datasets.sewa.synthetic must give its size"),
+        ({"datasets": {"sewa": {"split": {"ratoi": [1]}}}}, "did you mean datasets.sewa.split.ratio?"),
+        ({"datasets": {"sewa": {"split": {"ratio": [1, 1]}}}}, "datasets.sewa.split.ratio.2: missing; add it"),
+        ({"datasets": {"sewa": {"split": {"kind": "random"}}}}, "datasets.sewa.split.kind: 'random' is not valid"),
+        ({"datasets": {"sewa": {"split": {"kind": "file"}}}}, "datasets.sewa.split.path: missing; add it"),
+        ({"datasets": {"sewa": {"fetch": [{"ulr": "x"}]}}}, "did you mean datasets.sewa.fetch.0.url?"),
+        (
+            {"datasets": {"sewa": {"fetch": [{"url": "x", "sha256": "12"}]}}},
+            "datasets.sewa.fetch.0.sha256: '12' is not",
+        ),
+        (
+            {"datasets": {"sewa": {"fetch": [{"url": "file:///x.zip"}]}}},
+            "datasets.sewa.root: 'data/synthetic/embedded/sewa' is rendered, so nothing is fetched into it",
+        ),
+        ({"datasets": {"sewa": {"crop": {"detector": "yolo"}}}}, "datasets.sewa.crop.detector: 'yolo' is not valid"),
+        ({"training": {"augmentation": {"scale": 1}}}, "training.augmentation.scale: 1 is not valid"),
+        ({"training": {"frame_step": 0}}, "training.frame_step: 0 is not valid"),
         ({"lerning": 1}, "lerning: unknown key (value 1); did you mean"),
     ],
 )
@@ -45,6 +61,18 @@ def test_mistakes_are_named(change, text):
     with pytest.raises(ParameterError) as error:
         parse_params(changed(change))
     assert text in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["affectnet", "sewa", "afew_va"])
+def test_an_overlay_can_put_a_list_in_the_place_of_any_protocol(name):
+    split = {"kind": "file", "path": "mine.csv"}
+    params = parse_params(changed({"datasets": {name: {"split": split}}}))
+    assert getattr(params.datasets, name).split.model_dump() == split
+
+
+def test_folds_of_a_list_are_not_known_before_it_is_read():
+    change = {"split": {"kind": "file", "path": "mine.csv"}, "folds": [0, 9]}
+    assert parse_params(changed({"datasets": {"afew_va": change}})).datasets.afew_va.folds == [0, 9]
 
 
 def test_missing_key_is_named():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hocbench.errors import ParameterError
 from hocbench.params import _merge, parse_params
 from hocbench.plan import canonical_json, expected_rows, make_plan
 
@@ -96,6 +97,20 @@ def test_a_change_renames_exactly_what_it_touches(change, untouched):
     renamed = {run.axes.stage for run in before if run.id not in ids(after) and run.axes.stage in untouched}
     assert untouched <= kept
     assert renamed == set()
+
+
+def test_another_list_under_the_same_name_is_another_run(tmp_path):
+    path = tmp_path / "mine.csv"
+    change = {"datasets": {"sewa": {"split": {"kind": "file", "path": str(path)}}}}
+    found = []
+    for text in ("one", "two", "one"):
+        path.write_text(text)
+        found.append(ids(run for run in plan(change) if run.axes.dataset == "sewa"))
+    assert found[0] == found[2]
+    assert not found[0] & found[1]
+    path.unlink()
+    with pytest.raises(ParameterError, match=rf"split list {path} cannot be read \(No such file or directory\)"):
+        plan(change)
 
 
 def test_spec_is_plain_json_and_names_its_run():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from hocbench.faces.detect import detect_face
+from hocbench.faces.detect import DETECTORS, detect_face
 from hocbench.synthetic.scenes import render_stills
 from tests.faces.conftest import crop, read_ledger, write_photograph
 
@@ -26,8 +26,9 @@ def as_colour(picture):
     return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.ndim == 2 else np.ascontiguousarray(picture)
 
 
-def test_the_face_of_a_photograph_is_found(astronaut):
-    assert shared_part(detect_face(astronaut), (170, 60, 110, 120)) > 0.7
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_the_face_of_a_photograph_is_found_by_every_detector(astronaut, detector):
+    assert shared_part(detect_face(astronaut, detector), (170, 60, 110, 120)) > 0.7
 
 
 @pytest.mark.parametrize("degrees", [-28, -15, 15, 28])
@@ -38,25 +39,29 @@ def test_a_tilted_face_is_found(astronaut, degrees):
     assert 80 < box[2] < 150
 
 
+@pytest.mark.parametrize("detector", DETECTORS)
 @pytest.mark.parametrize("shape", [(96, 96), (200, 200), (120, 200)])
-def test_noise_has_no_face(shape):
+def test_noise_has_no_face(shape, detector):
     for seed in range(3):
         noise = np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
-        assert detect_face(noise) is None
+        assert detect_face(noise, detector) is None
 
 
+@pytest.mark.parametrize("detector", DETECTORS)
 @pytest.mark.parametrize("name", ["rocket", "coffee", "gravel", "hubble_deep_field"])
-def test_photographs_of_other_things_have_no_face(name):
-    assert detect_face(as_colour(getattr(data, name)()[:400, :500])) is None
+def test_photographs_of_other_things_have_no_face(name, detector):
+    assert detect_face(as_colour(getattr(data, name)()[:400, :500]), detector) is None
 
 
+@pytest.mark.parametrize("detector", DETECTORS)
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_a_blank_picture_has_no_face(level):
-    assert detect_face(np.full((90, 120, 3), level, np.uint8)) is None
+def test_a_blank_picture_has_no_face(level, detector):
+    assert detect_face(np.full((90, 120, 3), level, np.uint8), detector) is None
 
 
-def test_a_picture_smaller_than_any_face_is_no_error():
-    assert detect_face(np.zeros((12, 9, 3), np.uint8)) is None
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_picture_smaller_than_any_face_is_no_error(detector):
+    assert detect_face(np.zeros((12, 9, 3), np.uint8), detector) is None
 
 
 def test_nearly_all_drawn_faces_are_found_where_they_are():
