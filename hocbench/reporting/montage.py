@@ -43,11 +43,14 @@ def montage(store: CropStore) -> Figure:
     special = ((frames["status"] != "ok") | frames["face"].isin(["neighbour", "none"])).to_numpy()
     usable = frames["usable"].to_numpy()
     sections = [
-        ("usable frames, drawn at random", _pick(np.flatnonzero(usable & ~special), rng)),
-        ("frames without landmarks, picture or label, drawn at random", _pick(np.flatnonzero(special), rng)),
+        ("usable frames, drawn at random", _pick(np.flatnonzero(usable & ~special), frames["status"], rng)),
+        (
+            "frames without landmarks, picture or label, of each kind",
+            _pick(np.flatnonzero(special), frames["status"], rng),
+        ),
     ]
     heights = [max(1, -(-len(rows) // COLUMNS)) for _, rows in sections]
-    figure = plt.figure(figsize=(COLUMNS * 1.05, sum(heights) * 1.5 + 1.3), layout="constrained")
+    figure = plt.figure(figsize=(COLUMNS * 1.05, sum(heights) * 1.45 + 1.2), layout="constrained")
     label = "SYNTHETIC " if store.label == "synthetic" else ""
     counts = f"{int(usable.sum()):,} of {len(frames):,} frames usable, {int(special.sum()):,} special"
     figure.suptitle(f"{label}{frames['dataset'].iloc[0]}: {counts}. Under each crop: valence, arousal", fontsize=10)
@@ -63,8 +66,11 @@ def montage(store: CropStore) -> Figure:
     return figure
 
 
-def _pick(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return np.sort(rng.permutation(rows)[: COLUMNS * ROWS])
+def _pick(rows: np.ndarray, statuses: pd.Series, rng: np.random.Generator) -> np.ndarray:
+    """Draw rows, as many of each status as there is room for; the rare ones would hardly be drawn otherwise."""
+    drawn = pd.Series(rng.permutation(rows))
+    turns = drawn.groupby(statuses.iloc[drawn].to_numpy()).cumcount()
+    return np.sort(drawn.iloc[np.argsort(turns, kind="stable")].to_numpy()[: COLUMNS * ROWS])
 
 
 def _draw(axis: Axes, crop: np.ndarray, frame: pd.Series) -> None:
@@ -73,6 +79,9 @@ def _draw(axis: Axes, crop: np.ndarray, frame: pd.Series) -> None:
     else:
         axis.text(0.5, 0.5, "no crop", ha="center", va="center", fontsize=7, transform=axis.transAxes)
     values = [f"{frame[target]:+.2f}" if pd.notna(frame[target]) else "–" for target in ("valence", "arousal")]
-    status = "" if frame["status"] == "ok" else f"{frame['status'].replace('_', ' ')}\n"
-    face = f", {frame['face']}" if frame["face"] in ("neighbour", "detector") else ""
-    axis.set_title(f"{status}{values[0]}, {values[1]}{face}", fontsize=6, y=-0.02, va="top")
+    lines = [", ".join(values)]
+    if frame["status"] != "ok":
+        lines.append(frame["status"].replace("_", " "))
+    if frame["face"] in ("neighbour", "detector"):
+        lines.append(f"face from {frame['face']}")
+    axis.text(0.5, -0.04, "\n".join(lines), fontsize=6, ha="center", va="top", transform=axis.transAxes)

@@ -1,10 +1,11 @@
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from hocbench.errors import FaceError
 from hocbench.faces import CropStore
-from hocbench.reporting.montage import COLUMNS, ROWS, draw_montage, montage
+from hocbench.reporting.montage import COLUMNS, ROWS, _pick, draw_montage, montage
 from hocbench.synthetic.writers import synthesize
 from tests.faces.conftest import SETTINGS, crop
 
@@ -19,7 +20,7 @@ def stores(tmp_path_factory):
 
 
 def texts(figure):
-    return [text.get_text() for part in figure.subfigs for axis in part.axes for text in [axis.title, *axis.texts]]
+    return [text.get_text() for part in figure.subfigs for axis in part.axes for text in axis.texts]
 
 
 def test_every_special_frame_is_shown_with_its_status_and_labels(stores):
@@ -28,17 +29,24 @@ def test_every_special_frame_is_shown_with_its_status_and_labels(stores):
     special = store.frames[(store.frames["status"] != "ok") | (store.frames["face"] == "none")]
     shown = [text for text in texts(figure) if "\n" in text]
     assert len(shown) == len(special) == 5
-    assert sorted(text.split("\n")[0] for text in shown) == sorted(special["status"].str.replace("_", " "))
-    assert "uncertain label\n–, –" in shown
+    assert sorted(text.split("\n")[1] for text in shown) == sorted(special["status"].str.replace("_", " "))
+    assert "–, –\nuncertain label" in shown
     assert texts(figure).count("no crop") == 1
     assert "SYNTHETIC affectnet: 77 of 80 frames usable, 5 special" in figure.get_suptitle()
+
+
+def test_rare_kinds_of_special_frames_are_shown_though_others_are_many():
+    statuses = pd.Series(["uncertain_label"] * 500 + ["image_unreadable", "no_face"])
+    picked = _pick(np.arange(502), statuses, np.random.default_rng(0))
+    assert len(picked) == COLUMNS * ROWS
+    assert {500, 501} <= set(picked)
 
 
 def test_random_frames_are_usable_ones_with_their_labels(stores):
     store = CropStore(stores / "sewa")
     figure = montage(store)
     upper = figure.subfigs[0]
-    titles = [axis.get_title() for axis in upper.axes if axis.images]
+    titles = [axis.texts[0].get_text() for axis in upper.axes if axis.images]
     assert len(titles) == COLUMNS * ROWS
     known = {f"{row.valence:+.2f}, {row.arousal:+.2f}" for row in store.frames.itertuples()}
     assert set(titles) <= known
