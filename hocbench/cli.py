@@ -129,11 +129,12 @@ def fit(
     spec: Annotated[str, typer.Option(help="the run's resolved parameters, JSON")],
     crops: Annotated[Path, typer.Option(help="folder of the crop store")],
     parent: Annotated[Path | None, typer.Option(help="run directory to start from")] = None,
+    workers: Annotated[int, typer.Option(help="processes that prepare batches")] = 0,
 ) -> None:
     """Train one stage and write its run directory."""
     from hocbench.training import fit as train
 
-    train(_json(spec, "--spec", "`hocbench plan --spec RUN` prints it"), crops, parent, out)
+    train(_json(spec, "--spec", "`hocbench plan --spec RUN` prints it"), crops, parent, out, workers)
 
 
 @app.command()

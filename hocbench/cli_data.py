@@ -98,18 +98,15 @@ def conformance(adapter: str, root: Path) -> None:
 @data_app.command()
 def fetch(
     root: Path,
-    url: Annotated[list[str], typer.Option(help="address, or address=sha256; may be given more than once")],
+    url: Annotated[list[str], typer.Option(help="address, or address#sha256=HEX; may be given more than once")],
 ) -> None:
     """Download files into ROOT, resumed and checked, and unpack archives; credentials come from the environment."""
     from hocbench.datasets.download import Item
     from hocbench.datasets.download import fetch as download
 
-    items = []
-    for each in url:
-        address, _, digest = each.rpartition("=")
-        known = len(digest) == 64 and set(digest.lower()) <= set("0123456789abcdef")
-        items.append(Item(address, digest) if known and address else Item(each))
-    download(root, items)
+    # No server gets to see what stands behind a #.
+    parts = [each.partition("#sha256=") for each in url]
+    download(root, [Item(address, digest or None) for address, _, digest in parts])
 
 
 @data_app.command()
@@ -123,11 +120,11 @@ def splits(
 
     import pandas as pd
 
-    from hocbench.datasets.splits import make_splits, write_splits
+    from hocbench.datasets.splits import INDEX_COLUMNS, make_splits, write_splits
 
     try:
         protocol = json.loads(split)
-        index = pd.read_parquet(prepared / "index.parquet", columns=None)
+        index = pd.read_parquet(prepared / "index.parquet", columns=INDEX_COLUMNS)
     except json.JSONDecodeError as error:
         raise ParameterError(f"--split is not JSON ({error}); `hocbench params` describes the keys") from None
     except (OSError, ValueError) as error:

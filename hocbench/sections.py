@@ -301,6 +301,9 @@ class Params(_Section):
     profile: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")] = Field(description="name of the results folder")
     seed: Seed = Field(description="root seed, from which all others are derived")
     threads: Count = Field(default=1, description="threads of one training process")
+    workers: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="processes that read and change the batches of one training; no result depends on it"
+    )
     datasets: Datasets
     sweep: Sweep
     network: Network

@@ -101,11 +101,13 @@ def test_fetch_downloads_checks_and_unpacks(hocbench, tmp_path):
     digest = hashlib.sha256(content).hexdigest()
     with running() as server:
         server.files |= {"/x.zip": content, "/list.csv": b"a,b\n"}
-        urls = [f"{server.address}/x.zip?token=a=b={digest}", f"{server.address}/list.csv"]
+        urls = [f"{server.address}/x.zip?signature={'ab' * 32}#sha256={digest}", f"{server.address}/list.csv"]
         code, _, _ = hocbench("data", "fetch", tmp_path / "copy", "--url", urls[0], "--url", urls[1])
         assert code == 0
         assert [path for path, _ in server.seen] == ["/x.zip", "/list.csv"]
-        code, _, error = hocbench("data", "fetch", tmp_path / "copy", "--url", f"{server.address}/list.csv={'0' * 64}")
+        code, _, error = hocbench(
+            "data", "fetch", tmp_path / "copy", "--url", f"{server.address}/list.csv#sha256={'0' * 64}"
+        )
         assert code == 2
         assert "is not the file that was expected" in error
     assert (tmp_path / "copy" / "a" / "b.txt").read_bytes() == b"b"

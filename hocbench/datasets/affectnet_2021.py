@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets.contract import read_each
 from hocbench.errors import DatasetError
-from hocbench.progress import progress
 
 SPLITS = {"train_set": "training", "val_set": "validation"}
 LAYOUT = "{train_set,val_set}/images/<id>.jpg and annotations/<id>_{exp,val,aro,lnd}.npy"
@@ -44,11 +44,13 @@ def _read_set(root: Path, folder: str, split: str) -> list[Row]:
         number, _, value = path.stem.rpartition("_")
         if path.suffix == ".npy" and number:
             annotated.setdefault(number, set()).add(value)
-    names = sorted(images.keys() | annotated.keys())
-    return [
-        _read_image(root, folder, split, name, images.get(name), annotated.get(name, set()))
-        for name in progress(names, f"Reading affectnet, {folder}")
-    ]
+    rows: list[Row] = []
+
+    def read_image(name: str) -> None:
+        rows.append(_read_image(root, folder, split, name, images.get(name), annotated.get(name, set())))
+
+    read_each("affectnet", sorted(images.keys() | annotated.keys()), read_image)
+    return rows
 
 
 def _read_image(root: Path, folder: str, split: str, name: str, image: str | None, values: set[str]) -> Row:

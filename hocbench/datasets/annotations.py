@@ -108,14 +108,19 @@ def join_labels(numbers: Sequence[int], video: Video, path: Path, start: int) ->
     times = video.times()
     seconds = times[-1] + 1 / video.rate
     expected = seconds * LABELS_PER_SECOND
-    if abs(span - expected) > max(END_TOLERANCE_LABELS, RATE_TOLERANCE * expected):
+    tolerance = max(END_TOLERANCE_LABELS, RATE_TOLERANCE * expected)
+    if abs(span - expected) > tolerance:
         raise DatasetError(
             f"sewa: {path} has {video.frames} frames, its labels go over {span}; "
             "the video is cut short or the labels belong to another clip: copy both again"
         )
-    # Frame and label that are shown at the same time; the last frame may end behind the last label.
-    nearest = low + np.minimum(np.rint(times * LABELS_PER_SECOND).astype(np.int64), span - 1)
-    return Join(TIME, 0, nearest, 0)
+    # Not more labels are missing at the beginning than are missing at all.
+    missing = max(0, round(expected) - span)
+    origin = next((each for each in (0, 1, start) if 0 <= low - each <= missing), low)
+    # Frame and label that are shown at the same time; the last frame may end just behind the last label.
+    nearest = origin + np.rint(times * LABELS_PER_SECOND).astype(np.int64)
+    nearest = np.where((nearest > high) & (nearest <= high + END_TOLERANCE_LABELS), high, nearest)
+    return Join(TIME, 0, nearest, int(np.argmax(nearest >= low)))
 
 
 def find_scale(annotations: Sequence[Annotation]) -> int:
@@ -129,7 +134,8 @@ def find_scale(annotations: Sequence[Annotation]) -> int:
     DatasetError
         Naming the file and the row of a label that is outside of the scale.
     """
-    largest = np.array([each.values.abs().max() for each in annotations])
+    # A file may hold blank cells only, which have no largest value.
+    largest = np.nan_to_num(np.array([each.values.abs().max() for each in annotations], dtype=np.float64))
     scale = 1
     if len(largest) and np.mean(largest > 1) > 0.5:
         scale = next((each for each in SCALES if largest.max() <= each), SCALES[-1])

@@ -1,13 +1,12 @@
 """Checksums of a user's own copy, in the format of ``sha256sum``, and what changed since."""
 
 import hashlib
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hocbench.datasets.contract import write_text
+from hocbench.datasets.sources import walk
 from hocbench.errors import DatasetError
 from hocbench.progress import progress
 
@@ -69,19 +68,13 @@ def verify(root: Path, path: Path) -> Changes:
 def _names(root: Path) -> list[str]:
     if not root.is_dir():
         raise DatasetError(f"folder {root} does not exist; give the folder of your copy")
-    names = sorted(_walk(root))
+    names = sorted(path.relative_to(root).as_posix() for path in walk(root))
     if not names:
         raise DatasetError(f"{root} holds no file; give the folder of your copy")
     strange = next((name for name in names if "\n" in name or "\\" in name), None)
     if strange is not None:
         raise DatasetError(f"{root} holds a file named {strange!r}, which a list of checksums cannot; rename it")
     return names
-
-
-def _walk(root: Path) -> Iterator[str]:
-    for folder, _, files in os.walk(root):
-        for name in files:
-            yield (Path(folder) / name).relative_to(root).as_posix()
 
 
 def _digest(path: Path) -> str:

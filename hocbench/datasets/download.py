@@ -1,8 +1,10 @@
 """Files from the addresses that a user was given: resumed, retried, checked, and moved into place when whole."""
 
+import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
 import pooch
 import requests
@@ -23,6 +26,7 @@ FETCHED_MARKER = "FETCHED.json"  # written last: everything is there
 USER, PASSWORD, TOKEN = "HOCBENCH_FETCH_USER", "HOCBENCH_FETCH_PASSWORD", "HOCBENCH_FETCH_TOKEN"
 BLOCK_BYTES = 2**16
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
+DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 LOCAL = ("localhost", "127.0.0.1", "::1")
 log = logging.getLogger(__name__)
 
@@ -82,18 +86,29 @@ def fetch(root: Path, items: Sequence[Item], patience: Patience | None = None) -
     downloads.mkdir(parents=True, exist_ok=True)
     (root / FETCHED_MARKER).unlink(missing_ok=True)
     found = []
-    for item in items:
-        path = _retrieve(item, downloads, patience or Patience())
+    paths = [_retrieve(item, downloads, patience or Patience()) for item in items]
+    for item, path in zip(items, paths, strict=True):
         found.append({"name": item.name, "sha256": pooch.file_hash(str(path)), "bytes": path.stat().st_size})
-    for item in items:
-        path = downloads / item.name
-        if is_archive(path):
-            log.info("%s: %d files", item.name, unpack(path, root))
-        else:
-            shutil.copyfile(path, root / f".{item.name}.part")
-            (root / f".{item.name}.part").replace(root / item.name)
+        _place(item, path, root)
     write_text(json.dumps({"files": found}, indent=1) + "\n", root / FETCHED_MARKER)
     shutil.rmtree(downloads)
+
+
+def _place(item: Item, path: Path, root: Path) -> None:
+    """Unpack an archive into the folder, or put another file there."""
+    try:
+        if is_archive(path):
+            log.info("%s: %d files", item.name, unpack(path, root))
+            return
+        shutil.copyfile(path, root / f".{item.name}.part")
+        (root / f".{item.name}.part").replace(root / item.name)
+    except FetchError:
+        # Without a checksum nobody knows that it is what was asked for: perhaps a page that says to log in.
+        if item.sha256 is None:
+            path.unlink()
+        raise
+    except OSError as error:
+        raise FetchError(f"{root / item.name} cannot be written ({error.strerror}); is the disk full?") from None
 
 
 def _check(root: Path, items: Sequence[Item]) -> None:
@@ -103,7 +118,15 @@ def _check(root: Path, items: Sequence[Item]) -> None:
         raise FetchError(f"{root} is a file; give a folder")
     names: set[str] = set()
     for item in items:
-        parts = urlsplit(item.url)
+        try:
+            parts = urlsplit(item.url)
+            where = (parts.hostname, parts.port)
+        except ValueError as error:
+            raise FetchError(f"an address cannot be read ({error}); give it as your source did") from None
+        if parts.scheme != "file" and where[0] is None:
+            raise FetchError(f"{item.url} is no http, https or file address; give one of these")
+        if item.sha256 is not None and not DIGEST.fullmatch(item.sha256):
+            raise FetchError(f"the checksum {item.sha256!r} of {item.name} is not 64 hexadecimal digits; correct it")
         if parts.username or parts.password:
             raise FetchError(
                 f"the address of {item.name} holds a user or password, which would end up in logs; "
@@ -138,14 +161,21 @@ def _shown(url: str) -> str:
 def _retrieve(item: Item, downloads: Path, patience: Patience) -> Path:
     """Let pooch fetch and check one file."""
     pooch.get_logger().setLevel("WARNING")  # it would print whole addresses
+    # A file of the same name from elsewhere is another file.
+    folder = downloads / hashlib.sha256(item.url.encode()).hexdigest()[:16]
+    folder.mkdir(exist_ok=True)
     known = f"sha256:{item.sha256.lower()}" if item.sha256 else None
 
     def download(url: str, output: str, _: Any) -> None:
-        _download(url, downloads / f"{item.name}.part", patience)
-        (downloads / f"{item.name}.part").replace(output)
+        _download(url, folder / f"{item.name}.part", patience)
+        (folder / f"{item.name}.part").replace(output)
 
     try:
-        return Path(pooch.retrieve(item.url, known, item.name, str(downloads), downloader=download))
+        return Path(pooch.retrieve(item.url, known, item.name, str(folder), downloader=download))
+    except requests.RequestException as error:
+        raise FetchError(f"{_shown(item.url)} cannot be fetched ({type(error).__name__}); check the address") from None
+    except OSError as error:
+        raise FetchError(f"{folder / item.name} cannot be written ({error.strerror}); is the disk full?") from None
     except ValueError:
         raise FetchError(
             f"{_shown(item.url)} is not the file that was expected: its sha256 is not {item.sha256}; nothing of it was "
@@ -190,12 +220,13 @@ def _attempt(url: str, part: Path, silence_s: float) -> None:
     """Ask for what is missing and append it."""
     about = part.with_name(f"{part.name}.json")
     have = part.stat().st_size if part.is_file() and about.is_file() else 0
-    arguments = _credentials()
-    headers = {"Accept-Encoding": "identity"} | arguments.pop("headers", {})
+    credentials = _credentials()
+    headers = {"Accept-Encoding": "identity"} | credentials.pop("headers", {})
     if have:
         # If-Range: the rest of the same file, or else all of a newer one.
         headers |= {"Range": f"bytes={have}-", "If-Range": json.loads(about.read_text())["version"]}
-    with requests.get(url, headers=headers, stream=True, timeout=silence_s, **arguments) as answer:
+    options = {"headers": headers, "stream": True, "timeout": silence_s} | credentials
+    with _session() as session, session.get(url, **options) as answer:
         _refuse(url, answer.status_code, part)
         if answer.status_code != 206:
             have = 0
@@ -212,6 +243,15 @@ def _attempt(url: str, part: Path, silence_s: float) -> None:
                 file.write(block)
                 advance(len(block))
     about.unlink(missing_ok=True)
+
+
+def _session() -> requests.Session:
+    """Open a session that takes proxies and certificates from the environment, but no password from a file."""
+    session = requests.Session()
+    session.trust_env = False
+    session.proxies.update(getproxies())
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+    return session
 
 
 def _refuse(url: str, status: int, part: Path) -> None:

@@ -1,5 +1,7 @@
 """Archives unpacked inside their target and nowhere else, within limits."""
 
+import gzip
+import lzma
 import shutil
 import stat
 import tarfile
@@ -15,6 +17,11 @@ from hocbench.progress import progress
 
 ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 BLOCK_BYTES = 2**20
+DAMAGES = (
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError),
+    # zipfile says RuntimeError of encrypted members and NotImplementedError of unknown compressions.
+    *(RuntimeError, NotImplementedError),
+)
 
 
 @dataclass(frozen=True)
@@ -82,8 +89,10 @@ def unpack(path: Path, target: Path, limits: Limits | None = None) -> int:
             budget = _Budget(path, limits, path.stat().st_size)
             for member in progress(members, f"Unpacking {path.name}", len(members)):
                 _write(path, archive, member, target, budget)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except DAMAGES as error:
         raise FetchError(f"{path} cannot be unpacked ({' '.join(str(error).split())}); fetch it again") from None
+    except OSError as error:
+        raise FetchError(f"{path} cannot be unpacked into {target} ({error}); is the disk full?") from None
     return len(members)
 
 
@@ -111,6 +120,9 @@ def _members(path: Path, archive: zipfile.ZipFile | tarfile.TarFile) -> Iterator
             raise _refused(path, entry.name, "is a device")
         if entry.isfile():
             yield _Member(entry.name, entry.size, entry)
+    # The checksum of a packed archive stands at its end, where nothing else would look.
+    while archive.fileobj is not None and archive.fileobj.read(BLOCK_BYTES):
+        pass
 
 
 def _check(path: Path, members: list[_Member], limits: Limits, free: int) -> None:
@@ -186,9 +198,13 @@ def _write(
 
 
 def _read(archive: zipfile.ZipFile | tarfile.TarFile, member: _Member) -> IO[bytes]:
-    if isinstance(archive, zipfile.ZipFile):
-        return archive.open(member.name)
-    source = archive.extractfile(member.name)
+    # By entry: a tar archive would look a name up from its beginning.
+    if isinstance(member.entry, zipfile.ZipInfo) and isinstance(archive, zipfile.ZipFile):
+        return archive.open(member.entry)
+    if isinstance(member.entry, tarfile.TarInfo) and isinstance(archive, tarfile.TarFile):
+        source = archive.extractfile(member.entry)
+    else:
+        source = None
     if source is None:
         raise tarfile.ReadError(f"{member.name} holds no data")
     return source

@@ -67,9 +67,9 @@ def _bars(histogram: dict[str, Any]) -> list[str]:
 
 def _named(what: str, names: list[str]) -> list[str]:
     lines = [f"  {what}: {len(names):,}", *(f"    {name}" for name in names[:SHOWN_FILES])]
-    return (
-        [*lines, f"    and {len(names) - SHOWN_FILES:,} more, all in check.json"] if len(names) > SHOWN_FILES else lines
-    )
+    if len(names) > SHOWN_FILES:
+        lines.append(f"    and {len(names) - SHOWN_FILES:,} more; check.json, which --out writes, names all")
+    return lines
 
 
 def _published(inventory: dict[str, Any]) -> list[str]:

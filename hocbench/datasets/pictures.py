@@ -14,7 +14,8 @@ from hocbench.progress import progress
 
 VIDEOS = (".avi", ".mp4", ".mkv", ".mov")
 END_BYTES = 64  # some writers pad a file behind its end mark
-ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}  # by the beginning of a file
+SCAN, JPEG_END = b"\xff\xda", b"\xff\xd9"
+ENDS = {b"\xff\xd8": JPEG_END, b"\x89PNG": b"IEND"}  # by the beginning of a file
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,21 @@ def is_video(source: str) -> bool:
     return source.lower().endswith(VIDEOS)
 
 
-def is_cut_short(head: bytes, tail: bytes) -> bool:
-    """Tell by its first and last `END_BYTES` whether a JPEG or PNG file lacks its end; others cannot be told."""
-    return any(head.startswith(start) and end not in tail for start, end in ENDS.items())
+def is_cut_short(content: bytes) -> bool:
+    """Tell whether a JPEG or PNG file lacks its end; others cannot be told."""
+    for start, end in ENDS.items():
+        if content.startswith(start) and end not in content[-END_BYTES:]:
+            # Cameras and editors append data of their own; the end then stands before it, behind the last scan.
+            return content.rfind(end) <= content.rfind(SCAN) if end == JPEG_END else end not in content
+    return False
 
 
 def inspect_pictures(frames: pd.DataFrame, root: Path) -> Pictures:
     """Look at every file of an index.
 
-    Each file is looked at by its first and last bytes, and decoded where these are odd; damage in the middle is found
-    when the faces are cropped, and listed there. Files are hashed where another file of equal size belongs to another
-    official split or, without such splits, to another subject.
+    Each file is looked at by its first and last bytes, and read or decoded where these are odd; damage in the middle is
+    found when the faces are cropped, and listed there. Files are hashed where another file of equal size belongs to
+    another official split or, without such splits, to another subject.
 
     Parameters
     ----------
@@ -104,8 +109,10 @@ def _fault(source: str, head: bytes, tail: bytes, content: Callable[[], bytes]) 
     if is_video(source):
         return ""  # the index has opened it
     kind = PurePosixPath(source).suffix.lower()
+    if any(head.startswith(start) and end in tail for start, end in ENDS.items()):
+        return ""
     if head.startswith(tuple(ENDS)):
-        return "cut short" if is_cut_short(head, tail) else ""
+        return "cut short" if is_cut_short(content()) else ""
     picture = cv2.imdecode(np.frombuffer(content(), np.uint8), cv2.IMREAD_COLOR)
     return f"not a picture, though named {kind}" if picture is None else ""
 

@@ -1,6 +1,7 @@
 """Files of a dataset where they lie: in folders, or inside zip archives, which are read in place."""
 
 import io
+import lzma
 import os
 import zipfile
 import zlib
@@ -38,7 +39,7 @@ def read_bytes(root: Path, source: str) -> bytes:
         if members[member].file_size > LARGEST_MEMBER_BYTES:
             raise OSError(f"{member} in {path} unpacks to more than {LARGEST_MEMBER_BYTES // 2**30} GiB")
         return archive.read(members[member])
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError) as error:
         # zipfile says RuntimeError of encrypted members and NotImplementedError of unknown compressions.
         raise OSError(f"{member} in {path} cannot be unpacked ({error})") from None
 
@@ -89,13 +90,19 @@ def list_files(root: Path, below: str = "") -> list[str]:
 
 
 def _walk(root: Path, start: Path) -> Iterator[str]:
-    for folder, _, names in os.walk(start):
-        for name in names:
-            path = Path(folder) / name
-            if name.lower().endswith(".zip"):
-                yield from _members(root, path)
-            else:
-                yield path.relative_to(root).as_posix()
+    for path in walk(start):
+        if path.suffix.lower() == ".zip":
+            yield from _members(root, path)
+        else:
+            yield path.relative_to(root).as_posix()
+
+
+def walk(start: Path) -> Iterator[Path]:
+    """Yield all files below a folder; links to folders are followed, but into no folder twice on the way down."""
+    for folder, folders, names in os.walk(start, followlinks=True):
+        above = {os.path.realpath(str(parent)) for parent in (folder, *Path(folder).parents)}
+        folders[:] = [name for name in folders if os.path.realpath(os.path.join(folder, name)) not in above]  # noqa: PTH118
+        yield from (Path(folder, name) for name in names)
 
 
 def _members(root: Path, path: Path) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets.contract import write_text
-from hocbench.datasets.split_lists import read_list
+from hocbench.datasets.split_lists import LEFT_OUT, read_list
 from hocbench.errors import SplitError
 from hocbench.seeds import generator
 
 PARTS = ("train", "validation", "test")
+INDEX_COLUMNS = ["clip", "subject", "session", "split", "frame", "valence", "arousal"]
 COLUMNS = ["fold", "clip", "subject", "session", "part"]
 
 
@@ -81,8 +83,11 @@ def write_splits(index: pd.DataFrame, splits: pd.DataFrame, protocol: dict[str, 
     out : Path
         Folder.
     """
-    clips = index.groupby("clip")[["frame", "valence", "arousal"]].apply(_describe_clip)
-    table = splits.merge(clips, left_on="clip", right_index=True)[[*COLUMNS, "frames", "sha256"]]
+    clips = _describe_clips(index)
+    # A clip that a list leaves out stays in the written one, so that it can be given as a list itself.
+    folds = [clips.assign(fold=fold) for fold in sorted(set(splits["fold"]))]
+    whole = pd.concat(folds, ignore_index=True).merge(splits[["fold", "clip", "part"]], how="left", on=["fold", "clip"])
+    table = whole.assign(part=whole["part"].fillna(LEFT_OUT))[[*COLUMNS, "frames", "sha256"]]
     text = table.to_csv(index=False, lineterminator="\n")
     parts = {
         f"fold {fold}": {
@@ -97,10 +102,17 @@ def write_splits(index: pd.DataFrame, splits: pd.DataFrame, protocol: dict[str, 
     write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", out / "splits.json")
 
 
-def _describe_clip(frames: pd.DataFrame) -> pd.Series:
+def _describe_clips(index: pd.DataFrame) -> pd.DataFrame:
+    """Count and hash the frames of each clip: one row per clip, sorted by clip."""
+    frames = index.sort_values(["clip", "frame"], kind="stable", ignore_index=True)
+    columns = frames[["frame", "valence", "arousal"]]
     # Six digits: what other software rounds differently beyond them is the same label.
-    lines = frames.sort_values("frame").to_csv(index=False, header=False, float_format="%.6f", lineterminator="\n")
-    return pd.Series({"frames": len(frames), "sha256": hashlib.sha256(lines.encode()).hexdigest()[:16]})
+    text = columns.to_csv(index=False, header=False, float_format="%.6f", lineterminator="\n")
+    lines = text.splitlines(keepends=True)
+    clips = frames[["clip", "subject", "session"]].drop_duplicates("clip")
+    starts = [*clips.index, len(frames)]
+    hashes = [hashlib.sha256("".join(lines[a:b]).encode()).hexdigest()[:16] for a, b in pairwise(starts)]
+    return clips.assign(frames=np.diff(starts), sha256=hashes)
 
 
 def check_splits(splits: pd.DataFrame) -> None:

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from hocbench.codehash import code_hash
 from hocbench.datasets.contract import NO_LABEL, write_parquet, write_text
 from hocbench.errors import FaceError
 from hocbench.faces.clips import Crop, CropOptions, crop_clip, encode
@@ -80,11 +79,13 @@ def make_crops(
     if (frames["face"] == "none").all():
         shutil.rmtree(parts)
         raise FaceError(f"no face found in any of the {len(index)} frames below {root}; is it the right folder?")
-    _finish_pixels(parts, out / "crops.npy", options)
     write_parquet(frames, out / "frames.parquet")
     write_text(ledger.to_csv(index=False, lineterminator="\n"), out / "ledger.csv")
+    pixels = _finish_pixels(parts, options)
     summary = {"dataset": str(index["dataset"].iloc[0]), "label": label, **asdict(options)}
-    summary |= {"sha256": _sha256(out / "crops.npy")} | _counts(frames, ledger)
+    summary |= {"sha256": _sha256(pixels)} | _counts(frames, ledger)
+    # What takes long is done: a kill from here on costs next to nothing.
+    pixels.replace(out / "crops.npy")
     write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", out / "crops.json")
     shutil.rmtree(parts)
 
@@ -102,20 +103,30 @@ def _check(options: CropOptions, workers: int) -> None:
 
 def _open_parts(parts: Path, prepared: Path, root: Path, options: CropOptions, count: int) -> Path:
     """Make the folder of what is done so far; what belongs to another index, option or code is thrown away."""
-    key = {
-        "index": _sha256(prepared / "index.parquet"),
-        "root": str(root.resolve()),
-        "code": code_hash("hocbench.faces"),
-    }
+    index = prepared / "index.parquet"
+    # Indexed again, the same index may be of files that were mended meanwhile.
+    key = {"index": _sha256(index), "indexed_ns": index.stat().st_mtime_ns, "root": str(root.resolve())}
     text = json.dumps(key | asdict(options), indent=1) + "\n"
-    if not (parts / "key.json").is_file() or (parts / "key.json").read_text(encoding="utf-8") != text:
+    same = (parts / "key.json").is_file() and (parts / "key.json").read_text(encoding="utf-8") == text
+    if not same or (options.store == "raw" and not (parts / "crops.npy").is_file()):
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir(parents=True)
         if options.store == "raw":
             shape = (count, options.size, options.size, 3)
+            _check_room(parts, int(np.prod(shape)))
             np.lib.format.open_memmap(parts / "crops.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
         write_text(text, parts / "key.json")
     return parts
+
+
+def _check_room(folder: Path, wanted: int) -> None:
+    """Refuse what the disk cannot hold; a mapped file would kill the process when it gets there."""
+    free = shutil.disk_usage(folder).free
+    if wanted > free:
+        raise FaceError(
+            f"the crops need {wanted / 1e9:.1f} GB and the disk of {folder.parent} has {free / 1e9:.1f} GB free; "
+            "make room, or set crop.store to jpeg"
+        )
 
 
 def _batches(index: pd.DataFrame) -> Iterator[tuple[int, int]]:
@@ -205,8 +216,8 @@ def _join(index: pd.DataFrame, parts: Path, options: CropOptions) -> tuple[pd.Da
     return frames, ledger
 
 
-def _finish_pixels(parts: Path, path: Path, options: CropOptions) -> None:
-    """Move the pixels into place; JPEG files are strung together into one array of bytes."""
+def _finish_pixels(parts: Path, options: CropOptions) -> Path:
+    """Return the file of all pixels; JPEG files are strung together into one array of bytes."""
     whole = parts / "crops.npy"
     if options.store == "jpeg":
         pieces = sorted(parts.glob("*.jpegs"))
@@ -217,7 +228,7 @@ def _finish_pixels(parts: Path, path: Path, options: CropOptions) -> None:
             for piece in pieces:
                 with piece.open("rb") as source:
                     shutil.copyfileobj(source, file, 2**20)
-    whole.replace(path)
+    return whole
 
 
 def _counts(frames: pd.DataFrame, ledger: pd.DataFrame) -> Row:

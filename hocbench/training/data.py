@@ -129,6 +129,7 @@ def training_batches(
     epoch: int,
     *,
     augment: bool = True,
+    workers: int = 0,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Return the shuffled batches of one epoch.
 
@@ -145,6 +146,8 @@ def training_batches(
         Axes of the random numbers.
     augment : bool
         Off for batches that are not learned from.
+    workers : int
+        Processes that read and change them; 0 is this one.
     """
     rng = generator(root_seed, use="batches", seed=seed, epoch=epoch)
     if order == 2:
@@ -155,7 +158,8 @@ def training_batches(
     changes = draw(len(items), options, rng) if augment else None
     # A last batch of one or two samples has no meaningful correlation.
     drop = len(items) > options["batch_size"]
-    return DataLoader(_Crops(samples, items, changes), options["batch_size"], drop_last=drop, collate_fn=_only)
+    data = _Crops(samples, items, changes)
+    return DataLoader(data, options["batch_size"], drop_last=drop, collate_fn=_only, num_workers=workers)
 
 
 def evaluation_batches(samples: Samples, order: int, length: int, step: int = 1) -> Iterator[tuple[Tensor, np.ndarray]]:

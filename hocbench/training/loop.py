@@ -42,6 +42,8 @@ class Setting:
         Validation score of the 2-D network; recorded beside the epochs.
     log : callable
         Receives each row of the history.
+    workers : int
+        Processes that prepare batches.
     """
 
     run: str
@@ -52,6 +54,7 @@ class Setting:
     lasso: float = 0.0
     static_level: float | None = None
     log: Callable[[dict[str, Any]], None] = lambda row: None
+    workers: int = 0
 
 
 @dataclass
@@ -150,7 +153,8 @@ class _Steps:
 
 
 def _batches(training: Samples, setting: Setting, epoch: int) -> Any:
-    return training_batches(training, setting.order, setting.options, setting.root_seed, setting.seed, epoch)
+    where = (setting.root_seed, setting.seed, epoch)
+    return training_batches(training, setting.order, setting.options, *where, workers=setting.workers)
 
 
 def _optimizers(network: ResNet, training: Samples, setting: Setting) -> tuple[Any, Any, Penalty | None]:

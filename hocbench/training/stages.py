@@ -27,7 +27,7 @@ from hocbench.training.rundir import Layers, describe_layers, load_network, writ
 from hocbench.training.tracking import Tracker
 
 
-def fit(spec: dict[str, Any], crops: Path, parent: Path | None, out: Path) -> None:
+def fit(spec: dict[str, Any], crops: Path, parent: Path | None, out: Path, workers: int = 0) -> None:
     """Train one run and write its directory.
 
     Parameters
@@ -40,6 +40,8 @@ def fit(spec: dict[str, Any], crops: Path, parent: Path | None, out: Path) -> No
         Run directory of the network to start from.
     out : Path
         Run directory to write.
+    workers : int
+        Processes that prepare training batches; no result depends on it.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def fit(spec: dict[str, Any], crops: Path, parent: Path | None, out: Path) -> No
     if _rescales(axes):
         reestimate_batchnorm(network, _batches(parts["train"], spec, accelerator))
     with Tracker(spec, store.label) as tracker:
-        setting = _setting(spec, level, tracker)
+        setting = _setting(spec, level, tracker, workers)
         outcome = train(network, parts["train"], parts["validation"], setting, accelerator)
         if axes["stage"] == "temporal" and axes["epochs"]:
             reestimate_batchnorm(network, _batches(parts["train"], spec, accelerator))
@@ -112,12 +114,12 @@ def _manifest(
     }
 
 
-def _setting(spec: dict[str, Any], level: float | None, tracker: Tracker) -> Setting:
+def _setting(spec: dict[str, Any], level: float | None, tracker: Tracker, workers: int) -> Setting:
     axes = spec["axes"]
     # The axis tells later stages apart too, but only the lasso stage is penalised.
     penalty = float(axes["lasso"]) if axes["stage"] == "lasso" else 0.0
     where = (axes["order"], spec["root_seed"], axes["seed"])
-    return Setting(spec["run"], spec["training"], *where, penalty, level, tracker.log_epoch)
+    return Setting(spec["run"], spec["training"], *where, penalty, level, tracker.log_epoch, workers)
 
 
 def _rescales(axes: dict[str, Any]) -> bool:

@@ -95,6 +95,16 @@ def test_a_file_that_is_no_array_is_named(root, content):
     assert text.startswith(f"affectnet: {annotation(root, 3, 'val')} cannot be read as an array (")
 
 
+def test_all_bad_files_are_named_at_once(root):
+    for number in (2, 5):
+        annotation(root, number, "val").write_bytes(b"")
+    first, *lines = refusal("affectnet", root).splitlines()
+    assert first == "affectnet: 2 parts cannot be read:"
+    assert [line.split(" cannot be read")[0] for line in lines] == [
+        f"  affectnet: {annotation(root, number, 'val')}" for number in (2, 5)
+    ]
+
+
 def test_a_pickled_array_is_refused_and_not_executed(root, tmp_path):
     touched = tmp_path / "touched"
 

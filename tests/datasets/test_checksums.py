@@ -51,6 +51,14 @@ def test_a_copy_elsewhere_compares_with_the_same_list(root, listed, tmp_path):
     assert not verify(shutil.copytree(root, tmp_path / "elsewhere"), listed).any
 
 
+def test_linked_folders_are_followed_but_not_for_ever(root, listed, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "far.bin").write_bytes(b"far")
+    (root / "linked").symlink_to(tmp_path / "disk")
+    (root / "loop").symlink_to(root)
+    assert verify(root, listed).added == ["linked/far.bin"]
+
+
 def test_a_list_among_the_files_is_refused(root):
     text = text_of(register, root, root / "list.sha256")
     assert text == (

@@ -190,6 +190,38 @@ def test_a_wrong_checksum_is_refused_and_nothing_of_it_kept(server, root, waits)
     assert [path for path in root.rglob("*") if path.is_file()] == []
 
 
+def test_a_page_in_the_place_of_an_archive_is_fetched_anew_next_time(server, root, waits, tmp_path):
+    server.files["/data.zip"] = b"<html>log in first</html>"
+    text = refusal(root, [item(server, "/data.zip")], waits.patience())
+    assert "cannot be unpacked (File is not a zip file); fetch it again" in text
+    server.files["/data.zip"] = write(tmp_path / "data.zip", FILES).read_bytes()
+    fetch(root, [item(server, "/data.zip")], waits.patience())
+    assert (root / "a.txt").is_file()
+
+
+def test_a_file_of_the_same_name_from_elsewhere_is_another_file(server, root, waits):
+    server.files["/old/list.csv"] = b"old"
+    refusal(root, [item(server, "/old/list.csv"), item(server, "/absent")], waits.patience())
+    fetch(root, [item(server)], waits.patience())
+    assert (root / "list.csv").read_bytes() == CONTENT
+
+
+def test_a_password_of_netrc_is_not_used(server, root, waits, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login lab password from-netrc\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv(TOKEN, "abc")
+    fetch(root, [item(server)], waits.patience())
+    assert server.seen[-1][1]["Authorization"] == "Bearer abc"
+
+
+def test_a_server_that_redirects_for_ever_is_left(server, root, waits):
+    server.behaviour["/list.csv"] = f"to {server.address}/list.csv"
+    text = refusal(root, [item(server)], waits.patience())
+    assert text == f"{server.address}/list.csv cannot be fetched (TooManyRedirects); check the address"
+
+
 def test_what_came_before_a_failure_stays(server, root, waits):
     server.files["/first.bin"] = b"first"
     refusal(root, [item(server, "/first.bin"), item(server, "/absent")], waits.patience())
@@ -225,6 +257,8 @@ def test_no_server_at_all_is_named(root, waits):
         ([], "nothing to fetch; give at least one address"),
         (["ftp://host/x.zip"], "ftp://host/x.zip is no http, https or file address; give one of these"),
         (["x.zip"], "x.zip is no http, https or file address; give one of these"),
+        (["https:///x.zip"], "https:///x.zip is no http, https or file address; give one of these"),
+        (["http://[::1/x.zip"], "an address cannot be read (Invalid IPv6 URL); give it as your source did"),
         (["http://host/"], "http://host/ names no file; give the address of a file"),
         (["http://a/x", "http://b/x"], "x is the name of two of the files; fetch them into two folders"),
         (
@@ -237,6 +271,11 @@ def test_no_server_at_all_is_named(root, waits):
 def test_a_bad_address_is_refused_before_anything_is_fetched(root, waits, urls, text):
     assert refusal(root, [Item(url) for url in urls], waits.patience()) == text
     assert not root.exists()
+
+
+def test_a_checksum_that_is_none_is_refused(root, waits, server):
+    text = refusal(root, [item(server, sha256="12ab")], waits.patience())
+    assert text == "the checksum '12ab' of list.csv is not 64 hexadecimal digits; correct it"
 
 
 def test_a_password_is_never_sent_unencrypted(root, waits, monkeypatch):

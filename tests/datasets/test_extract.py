@@ -4,6 +4,7 @@ import struct
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 
 from hocbench.datasets.extract import Limits, is_archive, unpack
@@ -150,6 +151,23 @@ def test_a_flipped_byte_is_found_by_the_checksum_of_a_member(tmp_path):
     content[content.find(b"a.txt") + 6] ^= 0xFF
     archive.write_bytes(bytes(content))
     assert "cannot be unpacked (" in refusal(archive, tmp_path / "target")
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "tar.xz", "tar.bz2"])
+def test_a_flipped_byte_of_a_packed_tar_is_no_traceback(tmp_path, kind):
+    content = np.random.default_rng(0).bytes(300_000)
+    archive = write(tmp_path / f"x.{kind}", {"a.bin": content})
+    packed = bytearray(archive.read_bytes())
+    packed[len(packed) // 2] ^= 0xFF
+    archive.write_bytes(bytes(packed))
+    assert refusal(archive, tmp_path / "target").startswith(f"{archive} cannot be unpacked (")
+
+
+def test_a_file_and_a_folder_of_one_name_are_no_traceback(tmp_path):
+    archive = write(tmp_path / "x.zip", {"a": b"file", "a/b": b"in a folder"})
+    assert refusal(archive, tmp_path / "target").startswith(
+        f"{archive} cannot be unpacked into {tmp_path / 'target'} ("
+    )
 
 
 def test_an_encrypted_archive_is_named(tmp_path):

@@ -87,6 +87,27 @@ def test_labels_at_50_per_second_are_joined_by_time(root, segment, shift):
     assert index.notes["label_join"] == {TIME: 1, NUMBER: 5}
 
 
+def test_labels_that_begin_late_or_end_early_move_no_other(root):
+    """Of a second and a half, the first two and the last four labels are missing: within what a rate may be off."""
+    folder = next(root.glob("*_P001_*"))
+    times_ms = (np.arange(150) * 40).tolist()
+    write_varying(folder / f"{folder.name}.avi", times_ms)
+    ramp = pd.DataFrame({"frame_idx": np.arange(300), "valence": np.arange(300) / 1000})
+    for path, name in zip(annotations(folder), ("valence", "arousal"), strict=True):
+        ramp.rename(columns={"valence": name}).iloc[2:-4].to_csv(path, index=False)
+    index = read_index("sewa", root)
+    found = rows_of(index, folder.name)
+    assert found["status"].tolist()[:2] == [
+        "label_missing",
+        "landmarks_failed" if not len(found["landmarks"][1]) else "ok",
+    ]
+    labelled = found["valence"].notna()
+    assert labelled.tolist() == [False] + [True] * 148 + [False]
+    # The label of frame 148 is missing; the one that was given 20 ms before it stands in.
+    np.testing.assert_allclose(found.loc[labelled, "valence"], np.minimum(np.arange(1, 149) * 2, 295) / 1000)
+    assert index.notes["first_label"]["frame 1 of the video"] == 1
+
+
 def test_a_label_missing_at_its_time_leaves_its_frame_without_label(root, segment):
     rewrite(segment, lambda table: at_50_per_second(table).drop(index=[6, 7]))
     found = rows_of(read_index("sewa", root), segment.name)
@@ -138,6 +159,18 @@ def test_the_scale_of_the_labels_is_found_and_stated(root, indices, scale):
     index = read_index("sewa", root)
     assert index.notes["label_scale"] == scale
     np.testing.assert_allclose(index.frames["valence"], indices["sewa"].frames["valence"] / high, rtol=1e-9)
+
+
+def test_a_file_without_any_label_does_not_change_the_scale(root, indices, segment):
+    for path in root.glob("*/*_Aligned.csv"):
+        table = pd.read_csv(path)
+        table.iloc[:, 1] *= 9
+        table.to_csv(path, index=False)
+    blank = pd.read_csv(annotations(segment)[0]).assign(valence=np.nan)
+    blank.to_csv(annotations(segment)[0], index=False)
+    index = read_index("sewa", root)
+    assert index.notes["label_scale"] == 10
+    assert set(rows_of(index, segment.name)["status"]) == {"label_missing"}
 
 
 def test_one_file_on_another_scale_is_at_fault(root, segment):

@@ -152,6 +152,16 @@ def test_the_hash_of_a_clip_tells_other_labels_but_not_their_order(written, inde
     assert (again(other) != whole).sum() == 1
 
 
+def test_written_lists_name_what_was_left_out_and_can_be_given_again(index, tmp_path):
+    protocol = write(tmp_path, SESSIONS.replace("S005,train", "S005,none"))
+    splits = make_splits(index, protocol, 0)
+    write_splits(index, splits, protocol, tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "splits.csv")
+    assert (table["part"] == "none").sum() == 2
+    again = make_splits(index, {"kind": "file", "path": str(tmp_path / "out" / "splits.csv")}, 0)
+    pd.testing.assert_frame_equal(again, splits, check_dtype=False)
+
+
 def test_the_written_lists_of_another_laboratory_give_the_same_split(written, index):
     splits, out = written
     again = make_splits(index, {"kind": "file", "path": str(out / "splits.csv")}, 99)

@@ -127,6 +127,63 @@ def test_a_killed_command_goes_on_where_it_was(rendered, stores, tmp_path):
     assert contents(tmp_path) == contents(stores / "affectnet")
 
 
+@pytest.mark.parametrize("store", ["raw", "jpeg"])
+@pytest.mark.parametrize("step", ["_sha256", "_counts", "_ledger"])
+def test_a_stop_while_the_store_is_finished_is_no_dead_end(rendered, tmp_path, monkeypatch, store, step):
+    out, calls = tmp_path / "out", []
+    write_index(read_index("afew_va", rendered / "afew_va"), out)
+    original = getattr(crops, step)
+
+    def stop(*arguments):
+        calls.append(arguments)
+        # The first hash is that of the index.
+        if step != "_sha256" or len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(crops, step, stop)
+        make_crops(out, rendered / "afew_va", out, size=48, margin=1.25, store=store)
+    for name in DATA_FILES:
+        (out / name).unlink(missing_ok=True)  # Snakemake removes the outputs of a failed job
+    make_crops(out, rendered / "afew_va", out, size=48, margin=1.25, store=store)
+    make("afew_va", rendered, tmp_path / "fresh", store=store)
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_pixels_that_are_gone_are_made_again(rendered, stores, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    write_index(read_index("afew_va", rendered / "afew_va"), out)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(crops, "_join", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        make_crops(out, rendered / "afew_va", out, size=48, margin=1.25)
+    (out / crops.PARTS / "crops.npy").unlink()
+    make_crops(out, rendered / "afew_va", out, size=48, margin=1.25)
+    assert contents(out) == contents(stores / "afew_va")
+
+
+def test_mended_pictures_are_read_after_a_new_index(rendered, copy, tmp_path, monkeypatch):
+    root, out = copy("afew_va"), tmp_path / "out"
+    whole = (root / "001" / "00000.png").read_bytes()
+    (root / "001" / "00000.png").write_bytes(b"")
+    write_index(read_index("afew_va", root), out)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(crops, "_join", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        make_crops(out, root, out, size=48, margin=1.25)
+    (root / "001" / "00000.png").write_bytes(whole)
+    write_index(read_index("afew_va", root), out)
+    make_crops(out, root, out, size=48, margin=1.25)
+    assert CropStore(out).frames.query("clip == '001' and frame == 0")["status"].tolist() == ["ok"]
+
+
+def test_crops_that_the_disk_cannot_hold_are_refused_before_the_first(rendered, tmp_path):
+    write_index(read_index("afew_va", rendered / "afew_va"), tmp_path)
+    with pytest.raises(
+        FaceError, match=r"the crops need \d+\.\d GB and the disk of .* has .* GB free; make room, or set"
+    ):
+        make_crops(tmp_path, rendered / "afew_va", tmp_path, size=10**6, margin=1.25)
+
+
 def test_a_worker_that_dies_is_reported_and_the_rest_is_kept(rendered, tmp_path, small_batches, monkeypatch):
     monkeypatch.setattr(crops, "crop_batch", die)
     with pytest.raises(FaceError) as error:

@@ -177,7 +177,7 @@ def test_the_summary_is_written_last(rendered, tmp_path, monkeypatch):
     monkeypatch.setattr(crops, "_counts", fail)
     with pytest.raises(OSError, match="disk full"):
         crop("afew_va", rendered / "afew_va", tmp_path)
-    assert {"crops.npy", "frames.parquet", "ledger.csv"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"frames.parquet", "ledger.csv"} <= {path.name for path in tmp_path.iterdir()}
     with pytest.raises(FaceError, match=r"crops\.json"):
         CropStore(tmp_path)
 

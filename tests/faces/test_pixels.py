@@ -94,9 +94,19 @@ def test_a_picture_that_was_cut_short_is_never_filled_with_grey(kind, share):
     assert refusal(content[: max(9, int(len(content) * share))]) == "cut short"
 
 
-def test_a_picture_that_is_padded_is_read():
+@pytest.mark.parametrize("appended", [bytes(16), bytes(500), b"SEFT" + bytes(range(200)) * 3])
+def test_data_behind_the_end_of_a_picture_do_no_harm(appended):
     for kind in ("JPEG", "PNG"):
-        assert difference(read_picture(encoded(kind) + bytes(16))) < 6
+        assert difference(read_picture(encoded(kind) + appended)) < 6
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_its_picture():
+    exif = Image.Exif()
+    thumbnail = encoded("JPEG", PHOTOGRAPH[::8, ::8])
+    content = encoded("JPEG", quality=95, exif=exif.tobytes() + thumbnail)
+    assert content.count(b"\xff\xd9") == 2
+    assert difference(read_picture(content)) < 3
+    assert refusal(content[: len(content) * 3 // 4]) == "cut short"
 
 
 def test_a_huge_picture_is_not_even_decoded(monkeypatch):

@@ -266,6 +266,15 @@ def test_windows_at_a_step_still_cover_every_frame(lengths, length, step):
         assert sorted(set(covered)) == clip.tolist()
 
 
+@pytest.mark.parametrize("order", [2, 3])
+def test_batches_do_not_depend_on_the_number_of_workers(store, order):
+    options = {"batch_size": 8, "clip_length": 4, "frame_step": 1, "mirror": True}
+    options["augmentation"] = NONE | {"rotation_degrees": 10.0, "contrast": 0.2}
+    alone, others = (read(training_batches(whole(store), order, options, 7, 0, 1, workers=n)) for n in (0, 2))
+    assert len(alone) > 1
+    assert all((a == b).all() and (p == q).all() for (a, p), (b, q) in zip(alone, others, strict=True))
+
+
 def test_augmented_batches_keep_their_labels_and_do_not_depend_on_the_batch_size(store):
     changes = {"augmentation": NONE | {"rotation_degrees": 10.0, "brightness": 0.2}}
     plain = batches(store, 2, batch_size=37, mirror=False)

@@ -203,8 +203,10 @@ def test_command_of_the_guide_works(versioned, server, command):
     if command.startswith("snakemake"):
         assert "Nothing to be done" in done.stdout + done.stderr
     if "dvc" in command:
-        assert (versioned / "data/real/01.zip").read_bytes() == server.files["/01.zip"]
-        assert "data/real/01.zip.dvc" in call(versioned, "git status --short -uall").stdout
+        assert (versioned / "data/real/afew_va/01.zip").read_bytes() == server.files["/01.zip"]
+        known = call(versioned, "git status --short -uall data").stdout.split()[1::2]
+        assert "data/real/afew_va/01.zip.dvc" in known
+        assert not [name for name in known if not name.endswith((".dvc", ".gitignore"))]
 
 
 def test_on_a_cluster_each_training_is_a_job_that_asks_for_a_gpu(versioned):

@@ -17,7 +17,7 @@ def marker(wildcards):
 def addresses(wildcards):
     """Spell out what is fetched into a root."""
     wanted = getattr(PARAMS.datasets, ROOTS[wildcards.root]).fetch
-    return " ".join(f"--url {shlex.quote(each.url + (f'={each.sha256}' if each.sha256 else ''))}" for each in wanted)
+    return " ".join(f"--url {shlex.quote(each.url + (f'#sha256={each.sha256}' if each.sha256 else ''))}" for each in wanted)
 
 
 rule synthesize:
@@ -48,10 +48,14 @@ rule check:
     params:
         root=lambda w: settings(w).root,
         out=f"{PREPARED}/{{dataset}}",
+        # Snakemake deletes the outputs of a job that fails; what is wrong with a copy has to stay.
+        report=f"{LOGS}/check/{{dataset}}",
         code=code_hash("hocbench.datasets.check"),
     log: f"{LOGS}/check/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/check/{{dataset}}.tsv"
-    shell: "hocbench data check {wildcards.dataset} {params.root:q} --out {params.out:q} > {log} 2>&1"
+    shell:
+        "hocbench data check {wildcards.dataset} {params.root:q} --out {params.report:q} > {log} 2>&1 && "
+        "cp {params.report:q}/check.json {params.report:q}/check.txt {params.out:q}"
 
 
 rule index:

@@ -26,6 +26,10 @@ rule fit:
     threads: PARAMS.threads
     resources:
         gpu=1,
+        # A resource and no parameter: another number of workers reruns nothing.
+        loaders=PARAMS.workers,
     log: f"{LOGS}/fit/{{dataset}}/{{run}}.log"
     benchmark: f"{LOGS}/benchmark/fit/{{dataset}}/{{run}}.tsv"
-    shell: "hocbench fit {params.out:q} --spec {params.spec:q} --crops {params.crops:q} {params.parent} > {log} 2>&1"
+    shell:
+        "hocbench fit {params.out:q} --spec {params.spec:q} --crops {params.crops:q} {params.parent} "
+        "--workers {resources.loaders} > {log} 2>&1"
