@@ -6,8 +6,9 @@ import numpy as np
 # Places of the eye centres and of the mouth's centre in a crop of margin 1, in shares of its side from its middle.
 # With the usual margin of 1.25 the crop reaches from the hair line to below the chin.
 TEMPLATE = np.array([[-0.215, -0.21], [0.215, -0.21], [0.0, 0.275]])
-JAW, INNER_MOUTH_CORNERS = 17, (60, 64)
-LEFT_EYE, RIGHT_EYE, MOUTH_CORNERS = range(36, 42), range(42, 48), (48, 54)
+# Where the left eye begins in the 68-point scheme, and in its 49 points without the jaw; the right eye follows.
+LEFT_EYE = {68: 36, 49: 19}
+EYE_POINTS = 6
 
 
 def from_landmarks(landmarks: np.ndarray, size: int, margin: float) -> np.ndarray:
@@ -28,12 +29,12 @@ def from_landmarks(landmarks: np.ndarray, size: int, margin: float) -> np.ndarra
         Affine matrix from picture to crop.
     """
     points = landmarks.reshape(-1, 2).astype(np.float64)
-    if len(points) == 49:
-        numbers = [n for n in range(JAW, 68) if n not in INNER_MOUTH_CORNERS]
-        points = {n: point for n, point in zip(numbers, points, strict=True)}  # type: ignore[assignment]
-    pick = [np.mean([points[n] for n in group], axis=0) for group in (LEFT_EYE, RIGHT_EYE, MOUTH_CORNERS)]
-    target = (TEMPLATE / margin + 0.5) * size
-    return similarity(np.array(pick), target)
+    left = LEFT_EYE[len(points)]
+    right, mouth = left + EYE_POINTS, left + 2 * EYE_POINTS
+    # Sums and a division: what np.mean does, at a third of its time.
+    eyes = [np.add.reduce(points[start : start + EYE_POINTS]) / EYE_POINTS for start in (left, right)]
+    corners = (points[mouth] + points[mouth + 6]) / 2
+    return similarity(np.array([*eyes, corners]), (TEMPLATE / margin + 0.5) * size)
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -79,12 +79,13 @@ def crop_clip(clip: pd.DataFrame, root: Path, options: CropOptions) -> list[Crop
 
 
 def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]:
-    own = [_matrix(row, options) for row in clip.itertuples()]
+    boxes = clip[["box_x", "box_y", "box_width", "box_height"]].to_numpy()
+    own = [_matrix(points, box, options) for points, box in zip(clip["landmarks"], boxes, strict=True)]
     good = [i for i, (matrix, face) in enumerate(own) if matrix is not None and face != "box"]
-    for i, (picture, row) in enumerate(zip(_pictures(clip, root), clip.itertuples(), strict=True)):
+    for i, (picture, status) in enumerate(zip(_pictures(clip, root), clip["status"].tolist(), strict=True)):
         if not isinstance(picture, np.ndarray):
-            status = "frame_missing" if row.status == "frame_missing" else "image_unreadable"
-            yield Crop(None, status, "none", str(picture))
+            fault = "frame_missing" if status == "frame_missing" else "image_unreadable"
+            yield Crop(None, fault, "none", str(picture))
             continue
         matrix, face = own[i]
         if matrix is not None and not _lies_in(picture, matrix, options.size):
@@ -98,7 +99,7 @@ def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]
         if matrix is None:
             yield Crop(None, "no_face", "none")
         else:
-            yield Crop(cut(picture, matrix, options.size), str(row.status), face)
+            yield Crop(cut(picture, matrix, options.size), status, face)
 
 
 def _of_neighbour(
@@ -115,23 +116,24 @@ def _of_neighbour(
 def _lies_in(picture: np.ndarray, matrix: np.ndarray, size: int) -> bool:
     """Tell whether a crop is of this picture at all: not of a point, nor of the emptiness around it."""
     height, width = picture.shape[:2]
-    side = size / float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if not SMALLEST_FACE_PIXELS <= side <= LARGEST_SIDE * max(height, width):
+    (a, _, right), (b, _, down) = matrix.tolist()
+    # A similarity transform multiplies by a complex number; its middle comes from dividing by it.
+    turn = complex(a, b)
+    if not SMALLEST_FACE_PIXELS <= size / abs(turn) <= LARGEST_SIDE * max(height, width):
         return False
-    x, y = cv2.invertAffineTransform(matrix) @ (size / 2, size / 2, 1)
-    return bool(0 <= x <= width and 0 <= y <= height)
+    middle = complex(size / 2 - right, size / 2 - down) / turn
+    return 0 <= middle.real <= width and 0 <= middle.imag <= height
 
 
-def _matrix(row: object, options: CropOptions) -> tuple[np.ndarray | None, str]:
-    landmarks = np.asarray(row.landmarks)  # type: ignore[attr-defined]
+def _matrix(landmarks: np.ndarray, box: np.ndarray, options: CropOptions) -> tuple[np.ndarray | None, str]:
     if options.method in ("auto", "landmarks") and len(landmarks):
         matrix = from_landmarks(landmarks, options.size, options.margin)
         # Points that all coincide, or lie beyond any number, tell nothing.
-        if np.isfinite(matrix).all() and np.hypot(matrix[0, 0], matrix[1, 0]) > 0:
+        if np.isfinite(matrix).all() and (matrix[:, 0] != 0).any():
             return matrix, "landmarks"
-    box = (row.box_x, row.box_y, row.box_width, row.box_height)  # type: ignore[attr-defined]
     if options.method in ("auto", "box") and np.isfinite(box).all() and min(box[2:]) > 0:
-        return from_box(box, options.size, options.margin), "box"
+        x, y, width, height = box.tolist()
+        return from_box((x, y, width, height), options.size, options.margin), "box"
     return None, "none"
 
 
@@ -141,7 +143,7 @@ def _pictures(clip: pd.DataFrame, root: Path) -> Iterator[np.ndarray | str]:
     if len(sources) == 1 and is_video(sources[0]):
         yield from _video_frames(root, sources[0], clip["source_frame"].tolist())
         return
-    for source in clip["source"]:
+    for source in clip["source"].tolist():
         try:
             yield read_picture(read_bytes(root, source))
         except PictureError as error:
@@ -188,4 +190,4 @@ def encode(pixels: np.ndarray, quality: int) -> bytes:
 
 def decode(content: np.ndarray) -> np.ndarray:
     """Decode a crop from the bytes of a JPEG, RGB."""
-    return cv2.cvtColor(np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR_RGB))

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -114,7 +114,9 @@ def _open_parts(parts: Path, prepared: Path, root: Path, options: CropOptions, c
         if options.store == "raw":
             shape = (count, options.size, options.size, 3)
             _check_room(parts, int(np.prod(shape)))
-            np.lib.format.open_memmap(parts / "crops.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
+            with (parts / "crops.npy").open("wb") as file:
+                _write_header(file, shape)
+                file.truncate(file.tell() + int(np.prod(shape)))
         write_text(text, parts / "key.json")
     return parts
 
@@ -188,10 +190,15 @@ def crop_batch(rows: pd.DataFrame, root: Path, options: CropOptions, parts: Path
 
 
 def _write_raw(crops: list[Crop], parts: Path, start: int) -> list[int]:
-    pixels = np.load(parts / "crops.npy", mmap_mode="r+", allow_pickle=False)
-    for place, crop in enumerate(crops, start=start):
-        if crop.pixels is not None:
-            pixels[place] = crop.pixels
+    # Not by memory-mapping: each page would cost a fault.
+    with (parts / "crops.npy").open("r+b") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        first = file.tell()
+        for place, crop in enumerate(crops, start=start):
+            if crop.pixels is not None:
+                file.seek(first + place * crop.pixels.nbytes)
+                file.write(np.ascontiguousarray(crop.pixels).data)
     return []
 
 
@@ -223,12 +230,17 @@ def _finish_pixels(parts: Path, options: CropOptions) -> Path:
         pieces = sorted(parts.glob("*.jpegs"))
         shape = (sum(piece.stat().st_size for piece in pieces),)
         with whole.open("wb") as file:
-            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
+            _write_header(file, shape)
             for piece in pieces:
                 with piece.open("rb") as source:
                     shutil.copyfileobj(source, file, 2**20)
     return whole
+
+
+def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    """Begin an array file of bytes."""
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _counts(frames: pd.DataFrame, ledger: pd.DataFrame) -> Row:
