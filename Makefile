@@ -43,6 +43,8 @@ reference:
 	cp results/embedded/tables/*.md $(REFERENCE)/tables/
 	cp results/embedded/figures/*.png $(REFERENCE)/figures/
 	cp results/embedded/evaluation/*.csv results/embedded/evaluation/metrics.json $(REFERENCE)/evaluation/
+	if [ -e results/embedded/data/data.md ]; then \
+		mkdir -p $(REFERENCE)/data; cp results/embedded/data/data.csv results/embedded/data/data.md $(REFERENCE)/data/; fi
 	if [ -e results/embedded/speed/speed.md ]; then \
 		mkdir -p $(REFERENCE)/speed; cd results/embedded/speed; cp bars.csv speed.md speed.png ../../reference/speed/; fi
 

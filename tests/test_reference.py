@@ -78,3 +78,21 @@ def test_differences_that_the_readme_quotes_stand_in_the_table():
     table = (REFERENCE / "tables" / "differences.md").read_text(encoding="utf-8")
     assert len(quoted) >= 2
     assert [difference for difference in quoted if difference not in table] == []
+
+
+def test_the_guide_quotes_the_data_benchmark():
+    table = read_table(REFERENCE / "data" / "data.csv").set_index("what")["median"]
+    guide = " ".join((ROOT / "docs" / "real-data.md").read_text(encoding="utf-8").split())
+
+    def measured(words):
+        (value,) = [value for what, value in table.items() if words in what]
+        return value
+
+    loader = "store: rate by a DataLoader over JPEG files, 2 workers"
+    assert f"read {measured('raw store: rate by decoding'):.0f} times as fast as by decoding" in guide
+    assert f"and {measured(f'raw {loader}'):.1f} times as fast as by a PyTorch" in guide
+    packed = measured("jpeg store: rate by decoding"), measured(f"jpeg {loader}")
+    assert f"from a JPEG store {packed[0]:.1f} and {packed[1]:.1f} times" in guide
+    assert f"Cropping runs at {measured('rate by that of a bare loop'):.0%} of the rate".replace("%", " %") in guide
+    assert f"{measured('peak memory') / 1024:.1f} GiB of memory" in guide
+    assert f"{measured('written: CPU time'):.0f} CPU seconds" in guide

@@ -58,6 +58,8 @@ def open_media(root: Path, source: str) -> str | io.BytesIO:
 
 def locate(root: Path, source: str) -> tuple[Path, str | None]:
     """Tell the file on disk and, if that is an archive on the way, the member inside it."""
+    if ".zip/" not in source.lower():
+        return root / source, None
     parts = PurePosixPath(source).parts
     for place, part in enumerate(parts[:-1], start=1):
         if part.lower().endswith(".zip") and (path := root.joinpath(*parts[:place])).is_file():

@@ -20,6 +20,7 @@ from hocbench.errors import FaceError
 from hocbench.faces.clips import Crop, CropOptions, crop_clip, encode
 from hocbench.faces.detect import DETECTORS
 from hocbench.faces.store import STORES
+from hocbench.memory import keep_freed_memory
 from hocbench.progress import progress
 
 STORE_COLUMNS = ["dataset", "subject", "session", "clip", "frame", "valence", "arousal", "split"]
@@ -148,11 +149,12 @@ def _crop_all(index: pd.DataFrame, root: Path, options: CropOptions, parts: Path
     label = f"Cropping {index['dataset'].iloc[0]}"
     jobs = ((index.iloc[start:stop], root, options, parts, start) for start, stop in waiting)
     if workers == 1 or len(waiting) < 2:
+        keep_freed_memory()
         for job in progress(jobs, label, len(waiting)):
             crop_batch(*job)
         return
     # Forked workers would inherit locks of OpenCV's and PyAV's threads.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
     try:
         done = as_completed([pool.submit(crop_batch, *job) for job in jobs])
         for future in progress(done, label, len(waiting)):
@@ -166,8 +168,9 @@ def _crop_all(index: pd.DataFrame, root: Path, options: CropOptions, parts: Path
         pool.shutdown(cancel_futures=True)
 
 
-def _one_thread() -> None:
+def _start_worker() -> None:
     cv2.setNumThreads(1)
+    keep_freed_memory()
 
 
 def _part(parts: Path, start: int) -> Path:

@@ -188,7 +188,7 @@ def commands():
 
 
 def test_the_guide_has_commands():
-    assert len(commands()) == 11
+    assert len(commands()) == 12
 
 
 @pytest.mark.parametrize("command", commands())
