@@ -58,6 +58,7 @@ def copy_sources(folder: Path) -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests that share costly fixtures in one process, and begin with the longest, when several run them."""
     for item in items:

@@ -25,14 +25,14 @@ def test_one_more_lasso_value_runs_its_runs_tables_and_figures(finished_copy):
     }
 
 
-def test_another_colour_redraws_figures_only(finished_copy):
+def test_another_colour_redraws_pictures_only(finished_copy):
     style = finished_copy / "hocbench" / "reporting" / "style.py"
     text = style.read_text()
     assert "#0072B2" in text
     style.write_text(text.replace("#0072B2", "#882255"))
     jobs = planned_jobs(finished_copy)
     assert jobs["figure"] == 4
-    assert set(jobs) <= {"figure", "figures", "report", "all"}
+    assert set(jobs) <= {"figure", "figures", "montage", "report", "all"}
     before = contents(finished_copy / FIGURES), contents(finished_copy / TABLES)
     done = run_snakemake(finished_copy)
     assert done.returncode == 0, done.stderr
