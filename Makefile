@@ -25,7 +25,7 @@ reproduce: $(READY)
 	$(BIN)/snakemake --cores $(CORES)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

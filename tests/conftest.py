@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from hocbench.cli import main
 
@@ -15,6 +17,10 @@ ROOT = Path(__file__).parents[1]
 SOURCES = ("Snakefile", "hocbench", "workflow", "profiles", "params", "params.yaml")
 TINY = "params/tiny.yaml"
 LONGEST = ("tiny workflow", "paper profile")
+TINY_WORKFLOW = (
+    *("test_changes.py", "test_dry_run.py", "test_reproduction.py", "test_readme.py", "test_interruption.py"),
+    "bench/test_run.py",
+)
 
 
 def environment_of(folder: Path) -> dict[str, str]:
@@ -58,19 +64,30 @@ def copy_sources(folder: Path) -> Path:
     return folder
 
 
-@pytest.hookimpl(tryfirst=True)
+def group_of(nodeid: str) -> str:
+    """Name the tests that share costly fixtures: those of the tiny workflow, of the paper profile, of a folder."""
+    path = nodeid.split("::")[0]
+    if path.endswith(TINY_WORKFLOW):
+        return LONGEST[0]
+    return LONGEST[1] if path.endswith("test_paper.py") else path.rpartition("/")[0]
+
+
+class _Groups(LoadScopeScheduling):
+    """Hands whole groups to the processes that run the tests."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Groups:
+    """Take the place of the usual schedulers, which would make costly fixtures in every process."""
+    return _Groups(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share costly fixtures in one process, and begin with the longest, when several run them."""
-    for item in items:
-        names = set(getattr(item, "fixturenames", ()))
-        group = item.path.parent.name
-        if names & {"copied_tree", "tiny_reproduction"}:
-            group = LONGEST[0]
-        elif item.path.stem == "test_paper":
-            group = LONGEST[1]
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Begin with the longest groups."""
     order = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(next(item.iter_markers("xdist_group")).args[0], len(order)))
+    items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
 
 
 @pytest.fixture
