@@ -70,3 +70,14 @@ def edit_json(path: Path, change) -> None:
     clip = json.loads(path.read_text())
     change(clip)
     path.write_text(json.dumps(clip))
+
+
+def mark_encrypted(path: Path) -> None:
+    """Set the flag of encryption of every member of a zip archive, in its own header and in the directory."""
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = content.find(mark)
+        while start >= 0:
+            content[start + offset] |= 1
+            start = content.find(mark, start + 4)
+    path.write_bytes(bytes(content))

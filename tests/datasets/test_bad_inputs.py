@@ -25,7 +25,7 @@ from hocbench.errors import HocbenchError
 from hocbench.faces import CropStore, make_crops
 from hocbench.synthetic import synthesize
 from hocbench.synthetic.writers import _write_video
-from tests.datasets.layouts import LISTS, edit_json, pack_afew_va
+from tests.datasets.layouts import LISTS, edit_json, mark_encrypted, pack_afew_va
 
 PARAMETERS = {
     "affectnet": {"seed": 1, "images": 12, "validation_images": 6, "size": 64},
@@ -222,16 +222,6 @@ def doubled_in_another_case(path):
         archive.writestr("003/00001.PNG", b"not the picture")
 
 
-def encrypted(path):
-    content = bytearray(path.read_bytes())
-    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        start = content.find(mark)
-        while start >= 0:
-            content[start + offset] |= 1
-            start = content.find(mark, start + 4)
-    path.write_bytes(bytes(content))
-
-
 def flipped_bit(content):
     changed = bytearray(content)
     changed[20] ^= 0x40  # in the size that the header states
@@ -351,7 +341,7 @@ CASES = [
     Case(
         "archives", "cut short", F, packed(lambda p: p.write_bytes(p.read_bytes()[:-200])), REFUSED, "as a zip archive"
     ),
-    Case("archives", "encrypted", F, packed(encrypted), REFUSED, "is encrypted"),
+    Case("archives", "encrypted", F, packed(mark_encrypted), REFUSED, "is encrypted"),
     Case("archives", "names that lead out", F, renamed_members(lambda name: f"../../{name}"), SAME),
     Case("archives", "absolute names", F, renamed_members(lambda name: f"/{name}"), SAME),
     Case("archives", "names that differ in case only", F, packed(doubled_in_another_case), SAME),

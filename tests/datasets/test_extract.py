@@ -9,6 +9,7 @@ import pytest
 
 from hocbench.datasets.extract import Limits, is_archive, unpack
 from hocbench.errors import FetchError
+from tests.datasets.layouts import mark_encrypted
 
 KINDS = ("zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz")
 FILES = {"a.txt": b"one", "deep/er/b.bin": bytes(range(256)) * 50}
@@ -172,12 +173,5 @@ def test_a_file_and_a_folder_of_one_name_are_no_traceback(tmp_path):
 
 def test_an_encrypted_archive_is_named(tmp_path):
     archive = write(tmp_path / "x.zip", FILES)
-    content = bytearray(archive.read_bytes())
-    # The flag of encryption, in the local headers and in the directory.
-    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        start = content.find(mark)
-        while start >= 0:
-            content[start + offset] |= 1
-            start = content.find(mark, start + 4)
-    archive.write_bytes(bytes(content))
+    mark_encrypted(archive)
     assert "is encrypted" in refusal(archive, tmp_path / "target")
