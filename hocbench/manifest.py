@@ -1,7 +1,11 @@
 """What a run was: versions, machine, flags and hashes; never paths, environment variables or secrets."""
 
 import hashlib
+import os
 import platform
+import re
+import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,12 +20,25 @@ def file_hash(path: Path) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Name the software and the processor."""
-    return {
+    """Name the software and the machine, by what can change a result; nothing here tells whose machine it is.
+
+    Returns
+    -------
+    dict
+        python, packages (version by name), c_library, processor, machine (such as x86_64), cpus (those that this
+        process may use) and, where torch is loaded, torch: version with the tag of its build, cuda, cudnn,
+        cpu_capability, gpu and driver, None for what is not there.
+    """
+    about: dict[str, Any] = {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
+        "c_library": " ".join(platform.libc_ver()).strip(),
         "processor": _processor(),
+        "machine": platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+    # A job that only draws or counts has no use for torch and should not wait for it.
+    return about | {"torch": _torch_build()} if "torch" in sys.modules else about
 
 
 def _processor() -> str:
@@ -29,3 +46,32 @@ def _processor() -> str:
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def _torch_build() -> dict[str, Any]:
+    import torch
+
+    cuda = torch.cuda.is_available()
+    return {
+        "version": str(torch.__version__),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "gpu": torch.cuda.get_device_name() if cuda else None,
+        "driver": _driver(Path("/proc/driver/nvidia/version")) if cuda else None,
+    }
+
+
+def _driver(info: Path) -> str | None:
+    """Take the version number alone: the line also names who built the driver, and where."""
+    text = info.read_text() if info.is_file() else ""
+    found = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", text)
+    return found[1] if found else None
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Spell nested values out as ``{"training.loss_weights.ccc": 1.0, ...}``."""
+    pairs: dict[str, Any] = {}
+    for key, item in value.items():
+        pairs |= flat(item, f"{prefix}{key}.") if isinstance(item, Mapping) else {prefix + key: item}
+    return pairs
