@@ -10,7 +10,7 @@ PORT ?= 5000
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE ?= 1
 
-.PHONY: setup reproduce test lint mlflow reference clean
+.PHONY: setup reproduce test test-system lint mlflow reference clean
 
 setup: $(READY)
 
@@ -26,6 +26,10 @@ reproduce: $(READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --no-loadscope-reorder
+
+# What needs real daemons (MLflow server, SLURM) or long grids; tests whose daemons are missing say so and are skipped.
+test-system: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m system -rs
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -5,7 +5,6 @@ Heavy packages are imported inside the commands that need them, so that each job
 
 import json
 import logging
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -13,16 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hocbench import paths
 from hocbench.cli_data import data_app
-from hocbench.errors import HocbenchError, ParameterError
+from hocbench.cli_manifest import manifest_app
+from hocbench.cli_mlflow import mlflow_app
+from hocbench.errors import HocbenchError, ParameterError, StoppedEarly
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-mlflow_app = typer.Typer(no_args_is_help=True, help="The MLflow view of all runs.")
 app.add_typer(mlflow_app, name="mlflow")
 app.add_typer(data_app, name="data")
+app.add_typer(manifest_app, name="manifest")
 
 ParamsOption = Annotated[list[Path] | None, typer.Option("--params", help="params.yaml and overlays, in order")]
 
@@ -37,6 +39,9 @@ def main() -> None:
     except HocbenchError as error:
         sys.stderr.write(f"hocbench: error: {error}\n")
         sys.exit(2)
+    except StoppedEarly as stopped:
+        sys.stderr.write(f"hocbench: {stopped}\n")
+        sys.exit(StoppedEarly.exit_code)
 
 
 def _json(text: str, what: str, hint: str = "give what the workflow prints with `snakemake -n -p`") -> Any:
@@ -130,11 +135,26 @@ def fit(
     crops: Annotated[Path, typer.Option(help="folder of the crop store")],
     parent: Annotated[Path | None, typer.Option(help="run directory to start from")] = None,
     workers: Annotated[int, typer.Option(help="processes that prepare batches")] = 0,
+    checkpoint_minutes: Annotated[float, typer.Option(help="from one checkpoint to the next")] = 10.0,
+    attempt: Annotated[int, typer.Option(help="which try of a workflow this is")] = 1,
 ) -> None:
-    """Train one stage and write its run directory."""
-    from hocbench.training import fit as train
+    """Train one stage and write its run directory; a run that was stopped goes on where it was saved.
 
-    train(_json(spec, "--spec", "`hocbench plan --spec RUN` prints it"), crops, parent, out, workers)
+    SIGTERM, SIGUSR1 and Ctrl-C save it and end with exit code 75.
+    """
+    from hocbench.repetition import not_repeated
+
+    values = _json(spec, "--spec", "`hocbench plan --spec RUN` prints it")
+    folder = paths.checkpoints()
+    with not_repeated(folder, str(values.get("run")), attempt):
+        from hocbench.training.devices import is_worker, launch
+
+        if values.get("processes", 1) > 1 and not is_worker():
+            sys.exit(launch(sys.argv[1:], values["processes"]))
+        from hocbench.training import Saving
+        from hocbench.training import fit as train
+
+        train(values, crops, parent, out, workers, Saving(folder, 60 * checkpoint_minutes))
 
 
 @app.command()
@@ -205,22 +225,3 @@ def figure(name: str, evaluation: Path, stem: Path) -> None:
     from hocbench.reporting.figures import draw_figure
 
     draw_figure(name, evaluation, stem)
-
-
-@mlflow_app.command()
-def start(profile: str) -> None:
-    """Prepare the store and print the id of the reproduction's parent run (nothing if the store is unreachable)."""
-    from hocbench.training.tracking import start_reproduction
-
-    sys.stdout.write(start_reproduction(profile) or "")
-
-
-@mlflow_app.command()
-def ui(port: Annotated[int, typer.Option(help="local port")] = 5000) -> None:
-    """Open the MLflow pages of all runs."""
-    from hocbench.training.tracking import experiment_page, tracking_uri
-
-    sys.stderr.write(f"open http://127.0.0.1:{port}{experiment_page()}\n")
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    arguments = ["mlflow", "ui", "--backend-store-uri", tracking_uri(), "--port", str(port), "--workers", "1"]
-    os.execv(sys.executable, [sys.executable, "-m", *arguments])

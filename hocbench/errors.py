@@ -49,5 +49,17 @@ class BenchmarkError(HocbenchError):
     """The speed benchmark was asked for what this machine lacks, or its candidates do not compute the same."""
 
 
+class StoppedEarly(Exception):  # noqa: N818 - it is none
+    """Not a mistake: the process was asked to stop and has saved what it reached; started again, it goes on.
+
+    Attributes
+    ----------
+    exit_code : int
+        What the command line then exits with, EX_TEMPFAIL of sysexits.h.
+    """
+
+    exit_code = 75
+
+
 class TrackingError(HocbenchError):
     """The MLflow store cannot be shown."""

@@ -56,6 +56,14 @@ def parse_params(values: Mapping[str, Any]) -> Params:
 
 
 def _check_relations(params: Params) -> None:
+    shares = params.processes * params.training.accumulation
+    for name, stage in params.training.stages:
+        if stage.batch_size % shares:
+            raise ParameterError(
+                f"training.stages.{name}.batch_size: {stage.batch_size} cannot be shared by {params.processes} "
+                f"processes (processes) and {params.training.accumulation} parts (training.accumulation); give a "
+                f"multiple of {shares}"
+            )
     for name in ("sewa", "afew_va"):
         video = getattr(params.datasets, name)
         strangers = sorted(set(video.seeds) - set(params.datasets.affectnet.seeds))

@@ -32,6 +32,11 @@ def prepared(profile: str, dataset: str) -> Path:
     return Path("data") / "prepared" / profile / dataset
 
 
+def checkpoints() -> Path:
+    """Return the folder of trainings that are not complete; Snakemake, which deletes unfinished outputs, ignores it."""
+    return Path(".checkpoints")
+
+
 def run(profile: str, dataset: str, run_id: str) -> Path:
     """Return a run directory."""
     return results(profile) / "runs" / dataset / run_id

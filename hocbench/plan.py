@@ -197,6 +197,7 @@ class _Planner:
             "training": training,
             "root_seed": params.seed,
             "threads": params.threads,
+            "processes": params.processes,
             "parent": parent.id if parent else None,
         }
         if axes.order == 3:

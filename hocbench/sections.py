@@ -268,6 +268,15 @@ class Training(_Section):
     augmentation: Augmentation = Augmentation()
     loss_weights: LossWeights = LossWeights()
     reestimation_batches: Count = Field(default=16, description="batches that give BatchNorm its statistics anew")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the forward and backward pass of training; scores are always of float32"
+    )
+    accumulation: Count = Field(
+        default=1, description="parts that a batch is passed in, each with a loss and BatchNorm statistics of its own"
+    )
+    recompute: bool = Field(
+        default=False, description="compute residual blocks again in the backward pass: less memory, more time"
+    )
     stages: Stages
 
 
@@ -295,6 +304,12 @@ class Speed(_Section):
     rounds: Count = Field(default=5, description="runs of each step, in turn; at least 5 to be quoted")
 
 
+class Tracking(_Section):
+    """What MLflow is sent; no result depends on it."""
+
+    weights: bool = Field(default=False, description="the weights of every run as well")
+
+
 class Params(_Section):
     """The whole of ``params.yaml``."""
 
@@ -304,6 +319,13 @@ class Params(_Section):
     workers: Annotated[int, Field(ge=0)] = Field(
         default=0, description="processes that read and change the batches of one training; no result depends on it"
     )
+    processes: Count = Field(
+        default=1, description="processes of one training on one machine, each with a GPU if there are GPUs"
+    )
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = Field(
+        default=10.0, description="from one checkpoint of a training to the next; no result depends on it"
+    )
+    tracking: Tracking = Tracking()
     datasets: Datasets
     sweep: Sweep
     network: Network

@@ -1,7 +1,7 @@
 """The memory-saving path: nothing but the input is kept for the backward pass."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -22,14 +22,21 @@ def recomputed(chain: Callable[[Tensor], Tensor], x: Tensor, norm: nn.BatchNorm2
         Inside the chain; its running statistics are updated in the forward pass alone.
     """
     whole = norm is not None and norm.training
-    second: AbstractContextManager[Any] = nullcontext() if norm is None else _StatisticsKept(norm)
-    options: dict[str, Any] = {
-        "use_reentrant": False,
-        "preserve_rng_state": False,
-        "context_fn": lambda: (nullcontext(), second),
-    }
-    outputs = [checkpoint(chain, part, **options) for part in ((x,) if whole else x.split(1))]
+    norms = [] if norm is None else [norm]
+    outputs = [_twice(chain, part, norms) for part in ((x,) if whole else x.split(1))]
     return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+
+
+def recomputed_module(module: nn.Module, x: Tensor) -> Tensor:
+    """Apply a module, and apply it again in the backward pass; its BatchNorm statistics are updated once."""
+    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    return _twice(module, x, norms)
+
+
+def _twice(function: Callable[[Tensor], Tensor], x: Tensor, norms: Sequence[nn.Module]) -> Tensor:
+    contexts: Callable[[], Any] = lambda: (nullcontext(), _StatisticsKept(norms))  # noqa: E731
+    output: Tensor = checkpoint(function, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+    return output
 
 
 class _StatisticsKept:
@@ -38,13 +45,15 @@ class _StatisticsKept:
     The second pass must save the same tensors as the first, so it gets copies of the buffers rather than none.
     """
 
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
-        self.norm = norm
-        self.kept: dict[str, Any] = {}
+    def __init__(self, norms: Sequence[nn.Module]) -> None:
+        self.norms = norms
+        self.kept: list[dict[str, Any]] = []
 
     def __enter__(self) -> None:
-        self.kept = dict(self.norm._buffers)
-        self.norm._buffers.update({name: buffer.clone() for name, buffer in self.kept.items() if buffer is not None})
+        self.kept = [dict(norm._buffers) for norm in self.norms]
+        for norm, kept in zip(self.norms, self.kept, strict=True):
+            norm._buffers.update({name: buffer.clone() for name, buffer in kept.items() if buffer is not None})
 
     def __exit__(self, *error: object) -> None:
-        self.norm._buffers.update(self.kept)
+        for norm, kept in zip(self.norms, self.kept, strict=True):
+            norm._buffers.update(kept)

@@ -12,6 +12,7 @@ from hocbench.nn.contraction import convolve_lead, convolve_planes, from_planes,
 from hocbench.nn.factorizations import FACTORIZATIONS, Rank
 from hocbench.nn.factorized import FactorizedConv
 from hocbench.nn.geometry import PADDING_MODES, make_geometry
+from hocbench.nn.recompute import recomputed_module
 from hocbench.nn.tltorch_exchange import TltorchConv
 from hocbench.nn.weights import check_state
 
@@ -233,11 +234,15 @@ class ResNet(nn.Module):
     ----------
     config : NetworkConfig
         What it was built from.
+    recompute : bool
+        Whether training keeps only the inputs of the residual blocks and computes the blocks again in the backward
+        pass. False at first; it changes memory and time, not what is computed.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         check_config(config)
+        self.recompute = False
         self.config = config
         layers = _Layers(config)
         imagenet = config.stem == "imagenet"
@@ -270,7 +275,8 @@ class ResNet(nn.Module):
         x = x.contiguous(memory_format=memory)
         x = self.pool(torch.relu(self.stem_norm(self.stem(x))))
         for stage in range(1, len(STAGE_MULTIPLES) + 1):
-            x = self.get_submodule(f"layer{stage}")(x)
+            for block in self.get_submodule(f"layer{stage}").children():
+                x = recomputed_module(block, x) if self.recompute and torch.is_grad_enabled() else block(x)
         return self.head(x.mean((-2, -1)).movedim(1, -1))
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:

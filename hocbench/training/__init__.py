@@ -1,5 +1,6 @@
 """Training: one stage is one run directory."""
 
+from hocbench.training.saving import Saving
 from hocbench.training.stages import fit
 
-__all__ = ["fit"]
+__all__ = ["Saving", "fit"]

@@ -14,6 +14,7 @@ from hocbench.errors import RunError
 from hocbench.faces import CropStore
 from hocbench.seeds import generator
 from hocbench.training.augment import Augmentation, draw
+from hocbench.training.stopping import ignore_signals
 
 EVALUATION_IMAGES = 256  # images, or frames of clips, per batch when nothing is learned
 
@@ -130,8 +131,10 @@ def training_batches(
     *,
     augment: bool = True,
     workers: int = 0,
+    first_step: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Return the shuffled batches of one epoch.
+    """Return the shuffled batches of one epoch, cut into the parts that one process passes over one by one.
 
     Parameters
     ----------
@@ -140,14 +143,24 @@ def training_batches(
     order : int
         2: images ``(N, 3, H, W)`` and labels ``(N, 2)``; 3: clips ``(N, 3, T, H, W)`` and ``(N, T, 2)``.
     options : dict
-        ``training`` part of a run's slice: batch_size is N, clip_length T, frame_step the frames from one of a window
-        to the next; mirror and augmentation change the pixels.
+        ``training`` part of a run's slice: batch_size is N of all processes and parts together, accumulation the
+        parts of a batch, clip_length T, frame_step the frames from one of a window to the next; mirror and
+        augmentation change the pixels.
     root_seed, seed, epoch : int
         Axes of the random numbers.
     augment : bool
         Off for batches that are not learned from.
     workers : int
         Processes that read and change them; 0 is this one.
+    first_step : int
+        Batches at the start of the epoch that are left out, because they were passed before.
+    share : (int, int)
+        Rank of this process and number of processes, which get equal shares of each part.
+
+    Raises
+    ------
+    RunError
+        If there are fewer samples than shares.
     """
     rng = generator(root_seed, use="batches", seed=seed, epoch=epoch)
     if order == 2:
@@ -156,20 +169,54 @@ def training_batches(
         items = np.stack(training_windows(samples, options["clip_length"], rng, options["frame_step"]))
     items = items[rng.permutation(len(items))]
     changes = draw(len(items), options, rng) if augment else None
-    # A last batch of one or two samples has no meaningful correlation.
-    drop = len(items) > options["batch_size"]
     data = _Crops(samples, items, changes)
-    return DataLoader(data, options["batch_size"], drop_last=drop, collate_fn=_only, num_workers=workers)
+    places = _places(len(items), options, first_step, share)
+    return DataLoader(data, batch_sampler=places, collate_fn=_only, num_workers=workers, worker_init_fn=ignore_signals)
 
 
-def evaluation_batches(samples: Samples, order: int, length: int, step: int = 1) -> Iterator[tuple[Tensor, np.ndarray]]:
-    """Yield inputs and the store rows of their frames; every frame comes at least once."""
+def _places(count: int, options: dict[str, Any], first_step: int, share: tuple[int, int]) -> list[list[int]]:
+    """List the places of the samples of each part of each batch that one process passes over."""
+    rank, processes = share
+    parts = options["accumulation"]
+    # A last batch of one or two samples has no meaningful correlation.
+    size = min(options["batch_size"], count)
+    each = size // (parts * processes)
+    if each == 0:
+        raise RunError(
+            f"{count} training samples are too few for {processes} processes and {parts} parts of a batch; "
+            "lower processes or training.accumulation"
+        )
+    starts = (
+        step * size + (part * processes + rank) * each
+        for step in range(first_step, count // size)
+        for part in range(parts)
+    )
+    return [list(range(start, start + each)) for start in starts]
+
+
+def steps_per_epoch(samples: Samples, order: int, options: dict[str, Any]) -> int:
+    """Count the batches of an epoch, which are the same number in each."""
+    count = len(samples.rows)
+    if order == 3:
+        length, step = options["clip_length"], options["frame_step"]
+        count = sum(max(1, len(clip) // length) for whole in samples.clips for clip in _thinned(whole, step))
+    return max(1, count // options["batch_size"])
+
+
+def evaluation_batches(
+    samples: Samples, order: int, length: int, step: int = 1, share: tuple[int, int] = (0, 1)
+) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """Yield inputs and the store rows of their frames; every frame comes at least once.
+
+    Of several processes, ``share`` (rank, number), each gets other batches.
+    """
     if order == 2:
         items = samples.rows
     else:
         items = np.stack([window for clip in samples.clips for window in overlapping_windows(clip, length, step)])
     data = _Crops(samples, items, None)
     size = EVALUATION_IMAGES if order == 2 else max(1, EVALUATION_IMAGES // length)
-    for start in range(0, len(items), size):
+    rank, processes = share
+    for start in range(rank * size, len(items), processes * size):
         places = list(range(start, min(start + size, len(items))))
         yield data.__getitems__(places)[0][0], items[places]

@@ -1,10 +1,11 @@
-"""The training loop, the same for every stage."""
+"""The training loop, the same for every stage, which can be left at any step and gone on with later."""
 
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,22 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from hocbench.errors import RunError
-from hocbench.nn.lasso import Penalty, ProximalStep, SubgradientPenalty
 from hocbench.nn.resnet import ResNet
-from hocbench.training.data import Samples, training_batches
+from hocbench.training.data import Samples, steps_per_epoch, training_batches
+from hocbench.training.devices import autocast, gather, share_buffers
 from hocbench.training.losses import affect_loss
+from hocbench.training.optimization import make_optimizers
 from hocbench.training.predict import mean_ccc, predict, score
+from hocbench.training.state import (
+    State,
+    capture_generators,
+    capture_optimizer,
+    restore_generators,
+    restore_optimizer,
+    state_of,
+    with_prefix,
+    without_prefix,
+)
 
 LOGGER = logging.getLogger(__name__)
 
@@ -59,180 +71,235 @@ class Setting:
 
 @dataclass
 class Outcome:
-    """What training returns beside the network, which keeps its best epoch's state."""
+    """What training has reached beside the network.
+
+    Attributes
+    ----------
+    history : list of dict
+        A row per epoch.
+    epoch, step : int
+        The epoch that is worked on, 0 for the validation before the first, and the steps done in it.
+    losses : list of float
+        Of these steps.
+    rate : float
+        Last learning rate.
+    samples : int
+        Images or clips learned from, so far.
+    recovered_epoch : int or None
+        First epoch that reached the score of the 2-D network.
+    best : float
+        Best score on validation.
+    wall_s, steps_s, waiting_s : float
+        Seconds of training and validation, those of them in steps, and those of these in which a step waited for its
+        batch.
+    """
 
     history: list[dict[str, Any]] = field(default_factory=list)
+    epoch: int = 0
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    rate: float = 0.0
     samples: int = 0
     recovered_epoch: int | None = None
+    best: float = -math.inf
     wall_s: float = 0.0
+    steps_s: float = 0.0
+    waiting_s: float = 0.0
 
 
-def train(
-    network: ResNet, training: Samples, validation: Samples, setting: Setting, accelerator: Accelerator
-) -> Outcome:
-    """Train a network in place and leave it in the state of its best epoch on validation.
+def nothing() -> None:
+    """Do nothing: the pulse of a training that is never stopped."""
+
+
+class Training:
+    """One stage's training of a network.
 
     Parameters
     ----------
     network : ResNet
-        Parameters that must not move have ``requires_grad`` off.
+        Trained in place; parameters that must not move have ``requires_grad`` off.
     training, validation : Samples
         Parts of one fold.
     setting : Setting
         Stage, seeds, options.
     accelerator : Accelerator
-        Device and precision.
+        Device, and the other processes if there are several.
 
-    Raises
-    ------
-    RunError
-        If the loss or a prediction is not finite.
+    Attributes
+    ----------
+    outcome : Outcome
+        What has been reached.
+    pulse : callable
+        Called after each step and each batch of a validation; it may save `state` and end the training by an
+        exception, at any of these places.
     """
-    started, epochs = time.monotonic(), setting.options["epochs"]
-    outcome = Outcome()
-    model = accelerator.prepare(network)
-    best, best_state = _validate(outcome, network, validation, setting, accelerator, epoch=0), _state(network)
-    steps = _Steps(model, network, training, setting, accelerator) if epochs else None
-    for epoch in range(1, epochs + 1):
-        if steps is None or _stops(outcome, setting):
-            break
-        loss = steps.epoch(epoch)
-        outcome.samples = steps.samples
-        if steps.penalty is not None and epoch == epochs:
-            steps.penalty.finish()
-        level = _validate(outcome, network, validation, setting, accelerator, epoch, rate=steps.rate, loss=loss)
-        # A penalised network must keep its last state: its zeros grow from epoch to epoch.
-        if level > best or setting.lasso:
-            best, best_state = level, _state(network)
-            for row in outcome.history:
-                row["kept"] = int(row["epoch"] == epoch)
-    network.load_state_dict(best_state)
-    outcome.wall_s = time.monotonic() - started
-    return outcome
-
-
-class _Steps:
-    """Steps of the optimiser, epoch by epoch."""
 
     def __init__(
-        self, model: nn.Module, network: ResNet, training: Samples, setting: Setting, accelerator: Accelerator
+        self, network: ResNet, training: Samples, validation: Samples, setting: Setting, accelerator: Accelerator
     ) -> None:
-        self.model, self.network, self.training = model, network, training
+        self.network, self.training, self.validation = network, training, validation
         self.setting, self.accelerator = setting, accelerator
-        optimizer, self.schedule, self.penalty = _optimizers(network, training, setting)
+        self.outcome = Outcome()
+        self.pulse: Callable[[], None] = nothing
+        self._accounted = time.monotonic()
+        self.model: nn.Module = accelerator.prepare(network)
+        self.best_state = state_of(network)
+        options = setting.options
+        # Each step is a batch of all processes, in so many parts.
+        self.parts = options["accumulation"]
+        count = steps_per_epoch(training, setting.order, options)
+        optimizer, self.schedule, self.penalty = make_optimizers(network, options, setting.lasso, count)
         self.optimizer = accelerator.prepare(optimizer)
-        self.samples = 0
-        self.rate = 0.0
 
-    def epoch(self, epoch: int) -> float:
-        """Pass over the training part once and return the mean loss."""
+    def run(self) -> Outcome:
+        """Train on, and leave the network in the state of its best epoch on validation.
+
+        Raises
+        ------
+        RunError
+            If the loss or a prediction is not finite.
+        """
+        outcome = self.outcome
+        while not self._is_over():
+            loss: float = self._epoch() if outcome.epoch else math.nan
+            self._validate(loss)
+            outcome.epoch, outcome.step, outcome.losses = outcome.epoch + 1, 0, []
+            self.pulse()
+        self._account()
+        self.network.load_state_dict(self.best_state)
+        return outcome
+
+    def state(self) -> State:
+        """Capture all that the rest of the training depends on."""
+        self._account()
+        optimizer, generators = capture_optimizer(self.optimizer), capture_generators()
+        tensors = with_prefix("network", self.network.state_dict()) | with_prefix("best", self.best_state)
+        schedule = {key: value for key, value in self.schedule.state_dict().items() if not callable(value)}
+        values = {"outcome": asdict(self.outcome), "schedule": schedule}
+        values |= {"optimizer": optimizer.values, "generators": generators.values}
+        return State(tensors | optimizer.tensors | generators.tensors, values)
+
+    def restore(self, state: State) -> None:
+        """Go back to a captured state; `run` then goes on as if it had never stopped."""
+        values, device = state.values, self.accelerator.device
+        self.outcome = Outcome(**values["outcome"])
+        self.network.load_state_dict(without_prefix("network", state.tensors))
+        self.best_state = {name: value.to(device) for name, value in without_prefix("best", state.tensors).items()}
+        restore_optimizer(self.optimizer, State(state.tensors, values["optimizer"]))
+        self.schedule.load_state_dict(values["schedule"])
+        restore_generators(State(state.tensors, values["generators"]))
+
+    def _account(self) -> None:
+        now = time.monotonic()
+        self.outcome.wall_s, self._accounted = self.outcome.wall_s + now - self._accounted, now
+
+    def _is_over(self) -> bool:
+        options, outcome = self.setting.options, self.outcome
+        recovered = bool(options.get("stop_at_static")) and outcome.recovered_epoch is not None
+        return outcome.epoch > options["epochs"] or recovered
+
+    def _epoch(self) -> float:
+        """Pass over what is left of the training part in this epoch; return the mean loss of all of it."""
+        outcome, setting = self.outcome, self.setting
         self.network.train()
-        losses = []
-        for images, labels in _batches(self.training, self.setting, epoch):
-            losses.append(self._step(images.to(self.accelerator.device), labels.to(self.accelerator.device), epoch))
-            self.samples += len(images)
-        return math.fsum(losses) / len(losses)
+        for micro_batches in self._steps():
+            outcome.losses.append(self._step(micro_batches))
+            outcome.step += 1
+            self.pulse()
+        if self.penalty is not None and outcome.epoch == setting.options["epochs"]:
+            self.penalty.finish()
+        return math.fsum(outcome.losses) / len(outcome.losses)
 
-    def _step(self, images: Tensor, labels: Tensor, epoch: int) -> float:
-        options, accelerator = self.setting.options, self.accelerator
-        loss = affect_loss(self.model(images), labels, options["loss_weights"])
-        if not torch.isfinite(loss):
-            raise RunError(
-                f"run {self.setting.run}: the loss is {loss.item()} in epoch {epoch}; "
-                "lower learning_rate or gradient_clip"
-            )
-        accelerator.backward(loss)
-        self.rate = self.schedule.get_last_lr()[0]
+    def _steps(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
+        """Yield the parts of each step's batch, and count the time that it takes to get them."""
+        outcome, setting = self.outcome, self.setting
+        where = (setting.root_seed, setting.seed, outcome.epoch)
+        share = (self.accelerator.process_index, self.accelerator.num_processes)
+        loader = training_batches(
+            *(self.training, setting.order, setting.options, *where),
+            workers=setting.workers,
+            first_step=outcome.step,
+            share=share,
+        )
+        batches = iter(loader)
+        for _ in range(len(loader) // self.parts):
+            started = time.monotonic()
+            micro_batches = [next(batches) for _ in range(self.parts)]
+            waited = time.monotonic() - started
+            yield micro_batches
+            outcome.waiting_s += waited
+            outcome.steps_s += time.monotonic() - started
+
+    def _step(self, micro_batches: list[tuple[Tensor, Tensor]]) -> float:
+        options, accelerator, outcome = self.setting.options, self.accelerator, self.outcome
+        total = 0.0
+        for number, (images, labels) in enumerate(micro_batches):
+            # Gradients are summed over processes once, behind the last part.
+            last = number == len(micro_batches) - 1
+            with nullcontext() if last else accelerator.no_sync(self.model):
+                total += self._backward(images, labels)
+            outcome.samples += len(images) * accelerator.num_processes
+        outcome.rate = float(self.schedule.get_last_lr()[0])
         if self.penalty is not None:
-            self.penalty.step(self.rate)
+            self.penalty.step(outcome.rate)
         accelerator.clip_grad_norm_(self.network.parameters(), options["gradient_clip"])
         self.optimizer.step()
         self.schedule.step()
         self.network.zero_grad(set_to_none=True)
+        return total
+
+    def _backward(self, images: Tensor, labels: Tensor) -> float:
+        """Add the gradients of one part of a batch; its loss is a statistic of this part, over all processes."""
+        options, accelerator = self.setting.options, self.accelerator
+        device, processes = accelerator.device, accelerator.num_processes
+        with autocast(options["precision"], device):
+            prediction = self.model(images.to(device))
+        # Correlations of half-precision numbers would lose what they measure.
+        prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
+        loss = affect_loss(gather(prediction), gather(labels.to(device)), options["loss_weights"]) / self.parts
+        if not torch.isfinite(loss):
+            raise RunError(
+                f"run {self.setting.run}: the loss is {loss.item()} in epoch {self.outcome.epoch}; "
+                "lower learning_rate or gradient_clip"
+            )
+        accelerator.backward(loss * processes)
         return float(loss.item())
 
-
-def _batches(training: Samples, setting: Setting, epoch: int) -> Any:
-    where = (setting.root_seed, setting.seed, epoch)
-    return training_batches(training, setting.order, setting.options, *where, workers=setting.workers)
-
-
-def _optimizers(network: ResNet, training: Samples, setting: Setting) -> tuple[Any, Any, Penalty | None]:
-    """Make AdamW without decay on vectors (BatchNorm, biases, λ), one cycle, and the penalty of LASSO."""
-    options = setting.options
-    penalty = _penalty(network, setting) if setting.lasso else None
-    named = [(name, value) for name, value in network.named_parameters() if value.requires_grad]
-    if penalty is not None and penalty.moves_weights:
-        named = [(name, value) for name, value in named if not name.endswith(".weights")]
-    groups = [
-        {"params": [value for _, value in named if value.ndim > 1], "weight_decay": options["weight_decay"]},
-        {"params": [value for _, value in named if value.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    optimizer = torch.optim.AdamW(groups, lr=options["learning_rate"], fused=True)
-    # torch divides by zero when the rise has a single step.
-    steps = max(options["epochs"] * len(_batches(training, setting, epoch=1)), math.ceil(2 / options["warmup_share"]))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, options["learning_rate"], total_steps=steps + 1, pct_start=options["warmup_share"]
-    )
-    return optimizer, schedule, penalty
-
-
-def _penalty(network: ResNet, setting: Setting) -> Penalty:
-    options = setting.options
-    if options["method"] == "subgradient":
-        return SubgradientPenalty(network, setting.lasso, options["threshold"])
-    return ProximalStep(network, setting.lasso, options["gradient_limit"], options["rate_factor"])
-
-
-def _validate(
-    outcome: Outcome,
-    network: ResNet,
-    validation: Samples,
-    setting: Setting,
-    accelerator: Accelerator,
-    epoch: int,
-    rate: float = 0.0,
-    loss: float = float("nan"),
-) -> float:
-    length, step = setting.options["clip_length"], setting.options["frame_step"]
-    prediction = predict(network, validation, setting.order, length, accelerator.device, step)
-    if not np.isfinite(prediction).all():
-        # The last step of an epoch has no loss after it that would tell.
-        raise RunError(
-            f"run {setting.run}: predictions are not finite after epoch {epoch}; lower learning_rate or gradient_clip"
+    def _validate(self, loss: float) -> None:
+        """Score the network, write the epoch's row, and keep the network if it is the best so far."""
+        outcome, setting, epoch = self.outcome, self.setting, self.outcome.epoch
+        share_buffers(self.network)
+        length, step = setting.options["clip_length"], setting.options["frame_step"]
+        where = (setting.order, length, self.accelerator.device, step)
+        prediction = predict(self.network, self.validation, *where, pulse=self.pulse)
+        if not np.isfinite(prediction).all():
+            # The last step of an epoch has no loss after it that would tell.
+            raise RunError(
+                f"run {setting.run}: predictions are not finite after epoch {epoch}; "
+                "lower learning_rate or gradient_clip"
+            )
+        scores = score(prediction, self.validation)
+        level = mean_ccc(scores)
+        # A penalised network must keep its last state: its zeros grow from epoch to epoch.
+        kept = epoch == 0 or level > outcome.best or bool(setting.lasso)
+        if kept:
+            outcome.best, self.best_state = level, state_of(self.network)
+            for earlier in outcome.history:
+                earlier["kept"] = 0
+        validation_loss = _loss(prediction, self.validation, setting)
+        row: dict[str, Any] = {"epoch": epoch, "train_loss": loss, "validation_loss": validation_loss} | scores
+        row |= {"learning_rate": outcome.rate, "kept": int(kept), "static_level": setting.static_level}
+        outcome.history.append(row)
+        if setting.static_level is not None and outcome.recovered_epoch is None and level >= setting.static_level:
+            outcome.recovered_epoch = epoch
+        LOGGER.info(
+            "epoch %d: loss %.4f, validation CCC valence %.3f arousal %.3f",
+            *(epoch, loss, scores["validation_ccc_valence"], scores["validation_ccc_arousal"]),
         )
-    scores = score(prediction, validation)
-    level = mean_ccc(scores)
-    row: dict[str, Any] = {
-        "epoch": epoch,
-        "train_loss": loss,
-        "validation_loss": _loss(prediction, validation, setting),
-    } | scores
-    row |= {"learning_rate": rate, "kept": int(epoch == 0), "static_level": setting.static_level}
-    outcome.history.append(row)
-    if setting.static_level is not None and outcome.recovered_epoch is None and level >= setting.static_level:
-        outcome.recovered_epoch = epoch
-    LOGGER.info(
-        "epoch %d: loss %.4f, validation CCC valence %.3f arousal %.3f",
-        epoch,
-        loss,
-        scores["validation_ccc_valence"],
-        scores["validation_ccc_arousal"],
-    )
-    setting.log(row)
-    return level
+        setting.log(row)
 
 
 def _loss(prediction: Any, validation: Samples, setting: Setting) -> float:
     truth = validation.store.frames[["valence", "arousal"]].to_numpy()[validation.rows]
     pair = torch.from_numpy(prediction).double(), torch.from_numpy(truth)
     return float(affect_loss(*pair, setting.options["loss_weights"]))
-
-
-def _stops(outcome: Outcome, setting: Setting) -> bool:
-    return bool(setting.options.get("stop_at_static")) and outcome.recovered_epoch is not None
-
-
-def _state(network: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in network.state_dict().items()}

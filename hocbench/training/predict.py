@@ -1,22 +1,31 @@
 """Predictions of a network, one per frame, and their scores."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from hocbench.datasets.contract import NO_CROP
 from hocbench.metrics import ccc, rmse
 from hocbench.training.data import Samples, evaluation_batches
+from hocbench.training.devices import add_up
 
 TARGETS = ("valence", "arousal")
 
 
 @torch.no_grad()
 def predict(
-    network: nn.Module, samples: Samples, order: int, length: int, device: torch.device, step: int = 1
+    network: nn.Module,
+    samples: Samples,
+    order: int,
+    length: int,
+    device: torch.device,
+    step: int = 1,
+    pulse: Callable[[], None] | None = None,
 ) -> np.ndarray:
-    """Predict every frame of a part once.
+    """Predict every frame of a part once; of several processes, each predicts a share and gets all.
 
     Parameters
     ----------
@@ -30,6 +39,9 @@ def predict(
         Frames of a window, and from one of them to the next.
     device : torch.device
         Where the network is.
+    pulse : callable, optional
+        Called after each batch; what it raises ends the prediction. Not called where there are several processes,
+        which would wait for each other.
 
     Returns
     -------
@@ -39,10 +51,17 @@ def predict(
     network.eval()
     count = len(samples.store.frames)
     total, seen = np.zeros((count, 2), np.float64), np.zeros(count, np.int64)
-    for batch, rows in evaluation_batches(samples, order, length, step):
+    several = distributed.is_initialized()
+    share = (distributed.get_rank(), distributed.get_world_size()) if several else (0, 1)
+    for batch, rows in evaluation_batches(samples, order, length, step, share):
         output = network(batch.to(device)).reshape(-1, 2).double().cpu().numpy()
         np.add.at(total, rows.ravel(), output)
         np.add.at(seen, rows.ravel(), 1)
+        if pulse is not None and not several:
+            pulse()
+    if several:
+        total = add_up(torch.from_numpy(total).to(device)).cpu().numpy()
+        seen = add_up(torch.from_numpy(seen).to(device)).cpu().numpy()
     return (total[samples.rows] / seen[samples.rows, None]).astype(np.float32)
 
 

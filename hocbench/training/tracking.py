@@ -1,112 +1,41 @@
-"""MLflow watches runs: it is never the only place of a number, and a store that cannot be reached costs one warning."""
+"""What a run tells MLflow: each try, each epoch, its end; see `hocbench.tracking` for how it gets there."""
 
 import json
 import logging
 import os
-import re
-import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
-from filelock import FileLock
 
-from hocbench.errors import TrackingError
+from hocbench.errors import StoppedEarly
+from hocbench.manifest import flat
 from hocbench.metrics import ccc, pcc, rmse, sagr
+from hocbench.tracking.courier import Courier
+from hocbench.tracking.delivery import file_to_send
+from hocbench.tracking.later import close_delivered
+from hocbench.tracking.outbox import DAMAGED, FOLDER, Event, Outbox, now_ms, status, to_send
+from hocbench.tracking.secrets import plain, without_secrets
+from hocbench.tracking.store import PATIENCE_S, experiment_page, here, is_off, start_reproduction, tracking_uri
+
+__all__ = ["Tracker", "experiment_page", "start_reproduction", "tracking_uri"]
 
 LOGGER = logging.getLogger(__name__)
-EXPERIMENT = "hocbench"
-FOLDER = Path(".mlflow")
 SCORES: dict[str, Callable[..., float]] = {"rmse": rmse, "sagr": sagr, "pcc": pcc, "ccc": ccc}
-
-
-def tracking_uri() -> str:
-    """Return the store: ``MLFLOW_TRACKING_URI``, or a local sqlite file."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{FOLDER.resolve()}/mlflow.db"
-
-
-def _client() -> Any:
-    # A server that is down must not hold a run for minutes; set before the import, which reads them.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    FOLDER.mkdir(exist_ok=True)
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri())
-
-
-def _experiment(client: Any) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is not None:
-        return str(found.experiment_id)
-    local = not os.environ.get("MLFLOW_TRACKING_URI")
-    location = (FOLDER / "artifacts").resolve().as_uri() if local else None
-    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
-
-
-def _exists(client: Any, run: str) -> bool:
-    """Tell whether a remembered run is still in a store that answers; the user may have deleted the store."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return bool(client.get_run(run).info.lifecycle_stage == "active")
-    except MlflowException:
-        return False
-
-
-def start_reproduction(profile: str) -> str | None:
-    """Make the store, the experiment and the parent run of a profile, once.
-
-    Processes that create a database at the same time would break it, hence the lock.
-
-    Returns
-    -------
-    str or None
-        Id of the parent run; None, with a warning, if the store cannot be reached.
-    """
-    if os.environ.get("HOCBENCH_TRACKING") == "off":
-        return None
-    remembered = FOLDER / f"parent-{profile}.json"
-    try:
-        FOLDER.mkdir(exist_ok=True)
-        with FileLock(FOLDER / "lock", timeout=60):
-            client = _client()
-            experiment = _experiment(client)
-            known = json.loads(remembered.read_text()) if remembered.is_file() else {}
-            if known.get("store") == tracking_uri() and _exists(client, known["run"]):
-                return str(known["run"])
-            tags = {"mlflow.runName": f"reproduction {profile}", "hocbench.profile": profile}
-            run = client.create_run(experiment, tags=tags)
-            client.set_terminated(run.info.run_id)
-            remembered.write_text(json.dumps({"store": tracking_uri(), "run": run.info.run_id}))
-            return str(run.info.run_id)
-    except Exception as error:  # MLflow raises many kinds, and none may stop a run
-        LOGGER.warning("MLflow store cannot be reached, runs go on without it: %s", _first_line(error))
-        return None
-
-
-def experiment_page() -> str:
-    """Return the path of the page that lists all runs.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be reached.
-    """
-    try:
-        return f"/#/experiments/{_experiment(_client())}/runs"
-    except Exception as error:  # MLflow raises many kinds
-        raise TrackingError(
-            f"the MLflow store {_without_password(tracking_uri())} cannot be reached ({_first_line(error)}); "
-            "start its server or unset MLFLOW_TRACKING_URI"
-        ) from None
+FILES = ("manifest.json", "history.csv", "cost.json")
+WEIGHTS = "weights.safetensors"
+# Who stops a run, a person or a cluster, does not want to wait.
+IMPATIENCE_S = 3.0
 
 
 class Tracker:
-    """Sends one run to MLflow until the first failure, then stays silent.
+    """Keeps what a run has to tell in its outbox and has it delivered to MLflow beside the training.
 
-    As a context manager it marks a run that an exception ends as failed, or as killed if the user stopped it.
+    As a context manager it marks a run that an exception ends: as failed, as killed if the user stopped it, or as
+    still running if it was asked to stop and will go on. Nothing here ever fails or waits more than seconds: what
+    cannot be delivered costs one warning and stays in the outbox for ``hocbench mlflow sync``.
 
     Parameters
     ----------
@@ -114,83 +43,142 @@ class Tracker:
         Resolved slice of the run.
     label : str
         "synthetic" or "real".
+    key : str
+        Key of the MLflow run to go on with, as an earlier try had it; the outbox's own wins.
+
+    Attributes
+    ----------
+    key : str
+        Identifies the MLflow run, whatever store it is in; known in the block, empty if nothing is tracked.
     """
 
-    def __init__(self, spec: dict[str, Any], label: str) -> None:
-        self._client: Any = None
-        self._run = ""
-        parent = os.environ.get("HOCBENCH_MLFLOW_PARENT", "")
-        # Without a parent the store was unreachable when the workflow began, or the step was called by hand.
-        if parent and os.environ.get("HOCBENCH_TRACKING") != "off":
-            self._attempt(lambda: self._begin(spec, label, parent))
-
-    def _begin(self, spec: dict[str, Any], label: str, parent: str) -> None:
-        from mlflow.entities import Param
-
-        client = _client()
-        axes = spec["axes"]
-        tags = {"mlflow.runName": f"{axes['dataset']}/{spec['run']}", "mlflow.parentRunId": parent, "data": label}
-        self._run = client.create_run(_experiment(client), tags=tags).info.run_id
-        client.log_batch(self._run, params=[Param(key, str(value)) for key, value in _flat(spec)])
-        self._client = client
+    def __init__(self, spec: dict[str, Any], label: str, key: str = "") -> None:
+        self.key = ""
+        self._spec, self._label, self._wanted = spec, label, key
+        self._outbox: Outbox | None = None
+        self._courier: Courier | None = None
 
     def __enter__(self) -> Self:
+        parent = os.environ.get("HOCBENCH_MLFLOW_PARENT", "")
+        # Without a parent the step was called by hand. Of several processes of one run the first one speaks.
+        if parent and not is_off() and os.environ.get("RANK", "0") == "0":
+            self._attempt(lambda: self._begin(parent))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
-        if kind is not None and self._client is not None:
-            status = "FAILED" if issubclass(kind, Exception) else "KILLED"
-            self._attempt(lambda: self._client.set_terminated(self._run, status))
+    def _begin(self, parent: str) -> None:
+        place = here()
+        name = f"{self._spec['axes']['dataset']}.{self._spec['run']}"
+        self._outbox = outbox = Outbox(place.folder / FOLDER / f"{name}.jsonl")
+        header = outbox.events[0] if outbox.events and outbox.events[0]["event"] == "run" else None
+        if header is None or status(outbox.events) == "FINISHED":
+            if header is not None:
+                outbox.set_aside(f"{header['key'][:8]}.jsonl")
+            elif outbox.path.exists():
+                outbox.set_aside(DAMAGED)
+            header = self._header(parent)
+            outbox.append(header)
+        outbox.append({"event": "attempt", "time": now_ms()})
+        self.key = header["key"]
+        self._courier = Courier(place, to_send(outbox.events))
+
+    def _header(self, parent: str) -> Event:
+        spec = self._spec
+        return {
+            "event": "run",
+            "time": now_ms(),
+            "key": self._wanted or uuid.uuid4().hex,
+            "recovered": bool(self._wanted),
+            "name": f"{spec['axes']['dataset']}/{spec['run']}",
+            "profile": spec["profile"],
+            "parent": parent,
+            "tags": {"data": self._label},
+            "params": {name: without_secrets(str(value)) for name, value in flat(spec).items()},
+        }
 
     def log_epoch(self, row: dict[str, Any]) -> None:
-        """Send one row of the history."""
-        if self._client is not None:
-            values = {k: v for k, v in row.items() if k not in ("epoch", "kept") and v is not None and v == v}
-            self._attempt(lambda: self._log(values, row["epoch"]))
+        """Keep one row of the history and have it delivered."""
+        if self._outbox is not None:
+            self._attempt(lambda: self._note(row))
 
-    def _log(self, values: dict[str, float], step: int) -> None:
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        self._client.log_batch(self._run, metrics=[Metric(key, float(v), now, step) for key, v in values.items()])
+    def _note(self, row: dict[str, Any]) -> None:
+        skipped = ("epoch", "kept")
+        values = {k: float(v) for k, v in row.items() if k not in skipped and v is not None and v == v}
+        event = {"event": "epoch", "time": now_ms(), "step": int(row["epoch"]), "values": values}
+        # An epoch that is done again after a stop is the same row of the same time: the store keeps one.
+        earlier = [e for e in self._events() if e["event"] == "epoch" and e["step"] == event["step"]]
+        if not earlier or earlier[-1]["values"] != json.loads(json.dumps(values)):
+            self._tell(event)
 
     def finish(self, out: Path, predictions: pd.DataFrame) -> None:
-        """Send final test scores and the manifest of a finished run directory."""
-        if self._client is None:
-            return
+        """Send final test scores and the small files of a finished run directory.
+
+        Parameters
+        ----------
+        out : Path
+            Run directory; ``HOCBENCH_MLFLOW_WEIGHTS=1`` sends its weights as well.
+        predictions : pandas.DataFrame
+            Columns part, truth_valence, truth_arousal, valence and arousal; a row per frame.
+        """
+        if self._outbox is not None:
+            self._attempt(lambda: self._finish(out, predictions))
+
+    def _finish(self, out: Path, predictions: pd.DataFrame) -> None:
         test = predictions[predictions["part"] == "test"]
         values = {
-            f"test_{name}_{target}": function(test[f"truth_{target}"].to_numpy(), test[target].to_numpy())
+            f"test_{name}_{target}": float(function(test[f"truth_{target}"].to_numpy(), test[target].to_numpy()))
             for target in ("valence", "arousal")
             for name, function in SCORES.items()
         }
+        wanted = (*FILES, WEIGHTS) if os.environ.get("HOCBENCH_MLFLOW_WEIGHTS") == "1" else FILES
+        files = [file_to_send(out / name) for name in wanted if (out / name).is_file()]
+        self._end("FINISHED", PATIENCE_S, {k: v for k, v in values.items() if v == v}, files)
 
-        def send() -> None:
-            self._log(values, 0)
-            self._client.log_artifact(self._run, str(out / "manifest.json"))
-            self._client.set_terminated(self._run)
+    def _end(
+        self,
+        status: str,
+        patience_s: float,
+        values: dict[str, float] | None = None,
+        files: list[dict[str, str]] | None = None,
+    ) -> None:
+        if self._outbox is None or self._courier is None:
+            return
+        self._tell({"event": "end", "time": now_ms(), "status": status, "values": values or {}, "files": files or []})
+        courier, self._courier = self._courier, None
+        if courier.close(patience_s):
+            close_delivered(self._outbox)
+        else:
+            LOGGER.warning(
+                "MLflow store cannot be reached, what this run has to tell is kept (%s); "
+                "deliver it with `hocbench mlflow sync`",
+                courier.problem,
+            )
 
-        self._attempt(send)
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        if self._outbox is not None and kind is not None:
+            self._attempt(lambda: self._end(*_ending(kind)))
+        if self._outbox is not None:
+            self._outbox.release()
+
+    def _tell(self, event: Event) -> None:
+        if self._outbox is not None and self._courier is not None:
+            self._outbox.append(event)
+            self._courier.put(event)
+
+    def _events(self) -> list[Event]:
+        return self._outbox.events if self._outbox is not None else []
 
     def _attempt(self, action: Callable[[], None]) -> None:
+        """Do something about the outbox; what fails here, such as a full disk, costs one warning and the tracking."""
         try:
             action()
-        except Exception as error:  # MLflow raises many kinds, and none may stop a run
-            self._client = None
-            LOGGER.warning("MLflow store cannot be reached, this run goes on without it: %s", _first_line(error))
+        except Exception as error:  # none may stop a run
+            outbox, self._outbox = self._outbox, None
+            if outbox is not None:
+                outbox.release()
+            LOGGER.warning("MLflow is told no more about this run: %s", plain(error))
 
 
-def _first_line(error: Exception) -> str:
-    return _without_password(str(error).splitlines()[0] if str(error) else type(error).__name__)
-
-
-def _without_password(text: str) -> str:
-    """Cut out user and password, which the address of a server may carry."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, item in value.items():
-        pairs += _flat(item, f"{prefix}{key}.") if isinstance(item, dict) else [(prefix + key, item)]
-    return pairs
+def _ending(kind: type[BaseException]) -> tuple[str, float]:
+    if issubclass(kind, StoppedEarly):
+        return "RUNNING", IMPATIENCE_S
+    return ("FAILED", PATIENCE_S) if issubclass(kind, Exception) else ("KILLED", IMPATIENCE_S)

@@ -56,6 +56,7 @@ def read(batches):
 
 def batches(store, order=3, batch_size=4, mirror=True, root_seed=7, seed=0, epoch=1, **changes):
     options = {"batch_size": batch_size, "clip_length": 4, "frame_step": 1, "mirror": mirror, "augmentation": NONE}
+    options |= {"accumulation": 1}
     return read(training_batches(whole(store), order, options | changes, root_seed, seed, epoch))
 
 
@@ -268,7 +269,7 @@ def test_windows_at_a_step_still_cover_every_frame(lengths, length, step):
 
 @pytest.mark.parametrize("order", [2, 3])
 def test_batches_do_not_depend_on_the_number_of_workers(store, order):
-    options = {"batch_size": 8, "clip_length": 4, "frame_step": 1, "mirror": True}
+    options = {"batch_size": 8, "clip_length": 4, "frame_step": 1, "mirror": True, "accumulation": 1}
     options["augmentation"] = NONE | {"rotation_degrees": 10.0, "contrast": 0.2}
     alone, others = (read(training_batches(whole(store), order, options, 7, 0, 1, workers=n)) for n in (0, 2))
     assert len(alone) > 1

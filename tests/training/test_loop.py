@@ -6,7 +6,8 @@ from accelerate import Accelerator
 from hocbench.errors import RunError
 from hocbench.nn import resnet18
 from hocbench.training.data import Samples
-from hocbench.training.loop import Setting, _optimizers, train
+from hocbench.training.loop import Setting, Training
+from hocbench.training.optimization import make_optimizers
 from hocbench.training.predict import mean_ccc, predict, score
 from tests.training.conftest import make_runs, whole, write_store
 
@@ -38,6 +39,10 @@ def make_setting(options):
 def network(order=2):
     torch.manual_seed(0)
     return resnet18(order=order, width=8, rank=0.3, stem="small")
+
+
+def train(*arguments):
+    return Training(*arguments).run()
 
 
 def levels(history):
@@ -169,7 +174,7 @@ def test_a_network_that_breaks_in_its_last_step_ends_the_run_with_advice(parts, 
 def test_vectors_get_no_weight_decay_and_weights_moved_by_proximal_steps_no_adamw(parts, make_setting, lasso, method):
     trained = network()
     trained.head.bias.requires_grad = False
-    optimizer, _, penalty = _optimizers(trained, parts[0], make_setting(lasso=lasso, method=method))
+    optimizer, _, penalty = make_optimizers(trained, make_setting(method=method).options, lasso, 3)
     decay = {id(value): group["weight_decay"] for group in optimizer.param_groups for value in group["params"]}
     for name, value in trained.named_parameters():
         if name == "head.bias" or (lasso and method == "proximal" and name.endswith(".weights")):

@@ -71,7 +71,8 @@ def test_every_stage_leaves_a_whole_run_directory(laboratory, name):
     assert manifest["files"] == {file: file_hash(path / file) for file in paths.RUN_FILES if file != "manifest.json"}
     crops = laboratory.crops[run.axes.dataset]
     assert manifest["inputs"] == {
-        "crops.json": file_hash(crops / "crops.json"),
+        **{name: file_hash(crops / name) for name in ("crops.json", "frames.parquet")},
+        "parent_weights": file_hash(laboratory.path(run.parent) / "weights.safetensors") if run.parent else None,
         "parent": run.parent.id if run.parent else None,
     }
     assert (manifest["run"], manifest["spec"], manifest["axes"]) == (run.id, run.spec, vars(run.axes))

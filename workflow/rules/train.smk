@@ -23,13 +23,16 @@ rule fit:
         crops=f"{PREPARED}/{{dataset}}",
         parent=lambda w, input: f"--parent {shlex.quote(os.path.dirname(input.parent[0]))}" if input.parent else "",
         code=code_hash("hocbench.training"),
-    threads: PARAMS.threads
+    threads: PARAMS.threads * PARAMS.processes
     resources:
-        gpu=1,
+        gpu=PARAMS.processes,
         # A resource and no parameter: another number of workers reruns nothing.
         loaders=PARAMS.workers,
+        attempt=lambda w, attempt: attempt,
     log: f"{LOGS}/fit/{{dataset}}/{{run}}.log"
     benchmark: f"{LOGS}/benchmark/fit/{{dataset}}/{{run}}.tsv"
+    # exec: a signal that ends the job must find the training, not a shell around it.
     shell:
-        "hocbench fit {params.out:q} --spec {params.spec:q} --crops {params.crops:q} {params.parent} "
-        "--workers {resources.loaders} > {log} 2>&1"
+        "exec hocbench fit {params.out:q} --spec {params.spec:q} --crops {params.crops:q} {params.parent} "
+        "--workers {resources.loaders} --checkpoint-minutes {PARAMS.checkpoint_minutes} --attempt {resources.attempt} "
+        ">> {log} 2>&1"
