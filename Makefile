@@ -54,4 +54,4 @@ reference:
 
 # Keeps the environment; removes what the workflow made.
 clean:
-	rm -rf data/synthetic data/prepared results/embedded results/tiny logs .snakemake .mlflow
+	rm -rf data/synthetic data/prepared results/embedded results/tiny logs .checkpoints .snakemake .mlflow

@@ -31,7 +31,9 @@ ParamsOption = Annotated[list[Path] | None, typer.Option("--params", help="param
 
 def main() -> None:
     """Run the command line; exit with 2 and one message for a user's mistake."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Of several processes of a run, the first one tells.
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     # It reports every step of embedding a font into a PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     try:
@@ -213,10 +215,22 @@ def tables(
     expected: Annotated[str, typer.Option(help="rows that must be shown, JSON")],
     setting: Annotated[str, typer.Option(help="profile, width, crop size, rank; JSON")],
 ) -> None:
-    """Write the paper-style tables as Markdown, HTML and CSV."""
+    """Write the paper-style tables of results as Markdown, HTML and CSV."""
     from hocbench.reporting.tables import write_tables
 
     write_tables(evaluation, out, _json(expected, "--expected"), _json(setting, "--setting"))
+
+
+@app.command()
+def counts(
+    evaluation: Path,
+    out: Path,
+    setting: Annotated[str, typer.Option(help="profile and width, JSON")],
+) -> None:
+    """Write the tables that need networks: parameters, ways to count them, blocks as special cases."""
+    from hocbench.counting import write_counts
+
+    write_counts(evaluation, out, _json(setting, "--setting"))
 
 
 @app.command()

@@ -119,6 +119,8 @@ def launch(arguments: Sequence[str], processes: int) -> int:
                 "LOCAL_RANK": str(rank),
                 "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
             }
+            if rank:
+                own["HOCBENCH_TRACKING"] = "off"  # the first one tells for all
             jobs.append(subprocess.Popen(command, env=os.environ | shared | own))
         codes = _wait(jobs, stop)
     return next((code for code in (2, 1, StoppedEarly.exit_code) if code in codes), 1 if any(codes) else 0)
