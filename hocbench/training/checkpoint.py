@@ -126,7 +126,8 @@ class Checkpoints:
             )
 
     def _drop(self, number: int) -> None:
-        self._about(number).unlink()
+        # Several processes of a run may find the same damage.
+        self._about(number).unlink(missing_ok=True)
         self._tensors(number).unlink(missing_ok=True)
 
     def _numbers(self) -> list[int]:

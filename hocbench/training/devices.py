@@ -123,7 +123,11 @@ def launch(arguments: Sequence[str], processes: int) -> int:
                 own["HOCBENCH_TRACKING"] = "off"  # the first one tells for all
             jobs.append(subprocess.Popen(command, env=os.environ | shared | own))
         codes = _wait(jobs, stop)
-    return next((code for code in (2, 1, StoppedEarly.exit_code) if code in codes), 1 if any(codes) else 0)
+    if not any(codes):
+        return 0
+    # A process that is not ready to save yet dies of the signal.
+    stopped = {StoppedEarly.exit_code} if stop.signal else set()
+    return next((code for code in (2, 1, StoppedEarly.exit_code) if code in codes | stopped), 1)
 
 
 def _wait(jobs: list[subprocess.Popen[bytes]], stop: StopRequest) -> set[int]:

@@ -83,6 +83,7 @@ def fit(
         with held(checkpoints, accelerator.is_main_process), StopRequest(checkpoints is not None) as stop:
             saver = Saver(checkpoints, 0.0 if saving is None else saving.every_s, stop, accelerator)
             _train(run, parent, out, workers, saver)
+            accelerator.end_training()
             if checkpoints is not None and accelerator.is_main_process:
                 checkpoints.remove()
 

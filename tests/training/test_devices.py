@@ -180,7 +180,7 @@ def command(laboratory, run, out):
 
 @pytest.mark.system
 def test_two_processes_that_are_stopped_go_on_and_end_as_two_that_were_not(laboratory, tmp_path):
-    runs = make_runs(tmp_path, {"processes": 2, "training": {"stages": {"static": {"epochs": 40}}}})
+    runs = make_runs(tmp_path, {"processes": 2, "training": {"stages": {"static": {"epochs": 12}}}})
     (run,) = [run for run in runs if (run.axes.dataset, run.axes.stage, run.axes.kind) == ("affectnet", "static", "cp")]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     places = {name: tmp_path / name for name in ("whole", "stopped")}
