@@ -53,3 +53,7 @@ rule all:
 onstart:
     started = subprocess.run([sys.executable, "-m", "hocbench", "mlflow", "start", PROFILE], stdout=subprocess.PIPE, text=True)
     os.environ["HOCBENCH_MLFLOW_PARENT"] = started.stdout.strip()
+    os.environ["HOCBENCH_MLFLOW_WEIGHTS"] = str(int(PARAMS.tracking.weights))
+
+onsuccess:
+    subprocess.run([sys.executable, "-m", "hocbench", "mlflow", "finish", PROFILE, "--parameters", canonical_json(config)])

@@ -102,6 +102,8 @@ def _train(run: _Run, parent: Path | None, out: Path, workers: int, saver: Saver
         }
         network, level, layers = _start(run, parent, saved, saver)
         setting = _setting(run.spec, level, tracker, workers)
+        if workers:
+            tracker.settle()
         training = Training(network, run.parts["train"], run.parts["validation"], setting, run.accelerator)
         if saved is not None:
             training.restore(saved)

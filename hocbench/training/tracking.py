@@ -18,7 +18,7 @@ from hocbench.tracking.delivery import file_to_send
 from hocbench.tracking.later import close_delivered
 from hocbench.tracking.outbox import DAMAGED, FOLDER, Event, Outbox, now_ms, status, to_send
 from hocbench.tracking.secrets import plain, without_secrets
-from hocbench.tracking.store import PATIENCE_S, experiment_page, here, is_off, start_reproduction, tracking_uri
+from hocbench.tracking.store import experiment_page, here, is_off, start_reproduction, tracking_uri
 
 __all__ = ["Tracker", "experiment_page", "start_reproduction", "tracking_uri"]
 
@@ -28,6 +28,7 @@ FILES = ("manifest.json", "history.csv", "cost.json")
 WEIGHTS = "weights.safetensors"
 # Who stops a run, a person or a cluster, does not want to wait.
 IMPATIENCE_S = 3.0
+IMPORT_S = 60.0  # on a machine that does much else; a few seconds usually
 
 
 class Tracker:
@@ -57,6 +58,7 @@ class Tracker:
         self._spec, self._label, self._wanted = spec, label, key
         self._outbox: Outbox | None = None
         self._courier: Courier | None = None
+        self._patience_s = IMPATIENCE_S
 
     def __enter__(self) -> Self:
         parent = os.environ.get("HOCBENCH_MLFLOW_PARENT", "")
@@ -78,7 +80,7 @@ class Tracker:
             header = self._header(parent)
             outbox.append(header)
         outbox.append({"event": "attempt", "time": now_ms()})
-        self.key = header["key"]
+        self.key, self._patience_s = header["key"], place.patience_s
         self._courier = Courier(place, to_send(outbox.events))
 
     def _header(self, parent: str) -> Event:
@@ -94,6 +96,11 @@ class Tracker:
             "tags": {"data": self._label},
             "params": {name: without_secrets(str(value)) for name, value in flat(spec).items()},
         }
+
+    def settle(self) -> None:
+        """Wait until this process may fork; MLflow is imported beside the training."""
+        if self._courier is not None:
+            self._courier.settle(IMPORT_S)
 
     def log_epoch(self, row: dict[str, Any]) -> None:
         """Keep one row of the history and have it delivered."""
@@ -131,7 +138,7 @@ class Tracker:
         }
         wanted = (*FILES, WEIGHTS) if os.environ.get("HOCBENCH_MLFLOW_WEIGHTS") == "1" else FILES
         files = [file_to_send(out / name) for name in wanted if (out / name).is_file()]
-        self._end("FINISHED", PATIENCE_S, {k: v for k, v in values.items() if v == v}, files)
+        self._end("FINISHED", self._patience_s, {k: v for k, v in values.items() if v == v}, files)
 
     def _end(
         self,
@@ -155,7 +162,7 @@ class Tracker:
 
     def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         if self._outbox is not None and kind is not None:
-            self._attempt(lambda: self._end(*_ending(kind)))
+            self._attempt(lambda: self._end(*self._ending(kind)))
         if self._outbox is not None:
             self._outbox.release()
 
@@ -177,8 +184,7 @@ class Tracker:
                 outbox.release()
             LOGGER.warning("MLflow is told no more about this run: %s", plain(error))
 
-
-def _ending(kind: type[BaseException]) -> tuple[str, float]:
-    if issubclass(kind, StoppedEarly):
-        return "RUNNING", IMPATIENCE_S
-    return ("FAILED", PATIENCE_S) if issubclass(kind, Exception) else ("KILLED", IMPATIENCE_S)
+    def _ending(self, kind: type[BaseException]) -> tuple[str, float]:
+        if issubclass(kind, StoppedEarly):
+            return "RUNNING", IMPATIENCE_S
+        return ("FAILED", self._patience_s) if issubclass(kind, Exception) else ("KILLED", IMPATIENCE_S)

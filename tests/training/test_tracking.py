@@ -2,6 +2,7 @@ import logging
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -9,12 +10,14 @@ import pytest
 from mlflow import MlflowClient
 
 from hocbench import metrics
+from hocbench.codehash import code_hash
 from hocbench.errors import RunError, TrackingError
+from hocbench.tracking.later import sync
 from hocbench.training import fit
 from hocbench.training.tracking import Tracker, experiment_page, start_reproduction, tracking_uri
 from tests.training.test_stages import SAME_BYTES
 
-START = "from hocbench.training.tracking import start_reproduction; print(start_reproduction('tiny'))"
+START = "from hocbench.tracking.store import start_reproduction; print(start_reproduction('tiny'))"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,12 @@ def known(client):
 
 
 def warnings_of(caplog):
-    return [r for r in caplog.records if r.name == "hocbench.training.tracking" and r.levelno >= logging.WARNING]
+    ours = ("hocbench.tracking", "hocbench.training.tracking")
+    return [r for r in caplog.records if r.name.startswith(ours) and r.levelno >= logging.WARNING]
+
+
+def outboxes():
+    return sorted(path.name for path in Path(".mlflow/outbox").glob("*"))
 
 
 def test_processes_that_start_at_once_share_one_parent_and_a_healthy_database(folder, client):
@@ -104,12 +112,15 @@ def test_a_fit_leaves_a_child_run_with_all_its_numbers(laboratory, tracked, tmp_
     assert found.data.tags["mlflow.parentRunId"] == start_reproduction("tiny")
     assert found.data.tags["mlflow.runName"] == f"sewa/{run.id}"
     assert found.data.tags["data"] == "synthetic"
+    assert [name for name in found.data.tags if name.startswith("attempt.")] == ["attempt.1"]
     params = found.data.params
     assert (params["axes.stage"], params["training.epochs"], params["temporal.init"]) == ("temporal", "3", "ones")
     assert params["training.loss_weights.ccc"] == "1.0"
     check_metrics(tracked, found, out)
-    downloaded = tracked.download_artifacts(found.info.run_id, "manifest.json", str(tmp_path))
-    assert Path(downloaded).read_bytes() == (out / "manifest.json").read_bytes()
+    for name in ("manifest.json", "history.csv", "cost.json"):
+        downloaded = tracked.download_artifacts(found.info.run_id, name, str(tmp_path))
+        assert Path(downloaded).read_bytes() == (out / name).read_bytes()
+    assert not [name for name in outboxes() if run.id in name]
     assert all((out / name).read_bytes() == (plain / name).read_bytes() for name in SAME_BYTES)
 
 
@@ -129,7 +140,8 @@ def check_metrics(client, found, out):
 
 @pytest.mark.parametrize(("error", "status"), [(RunError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_a_run_that_ends_early_does_not_stay_running(laboratory, tracked, tmp_path, monkeypatch, error, status):
-    run, before = laboratory.plan("static", "affectnet"), known(tracked)
+    monkeypatch.setattr("hocbench.training.tracking.IMPATIENCE_S", 20)
+    run = laboratory.plan("static", "affectnet")
     spec = run.spec
     if error is RunError:
         spec = spec | {"training": spec["training"] | {"learning_rate": 1e38}}
@@ -137,7 +149,9 @@ def test_a_run_that_ends_early_does_not_stay_running(laboratory, tracked, tmp_pa
         monkeypatch.setattr("hocbench.training.stages.write_run", interrupt)
     with pytest.raises(error):
         fit(spec, laboratory.crops["affectnet"], None, tmp_path / "out")
-    assert newest(tracked, before).info.status == status
+    # The second one goes on with the MLflow run of the first: it is the next try of the same run.
+    found = [r for r in runs(tracked) if r.info.run_name == f"affectnet/{run.id}"]
+    assert max(found, key=lambda r: r.info.start_time).info.status == status
 
 
 def interrupt(*_):
@@ -145,7 +159,7 @@ def interrupt(*_):
 
 
 def test_without_a_parent_or_when_switched_off_nothing_is_sent(laboratory, tracked, tmp_path, monkeypatch):
-    before = known(tracked)
+    before, kept = known(tracked), outboxes()
     monkeypatch.setenv("HOCBENCH_TRACKING", "off")
     assert start_reproduction("tiny") is None
     laboratory.fit(laboratory.plan("frames"), tmp_path / "off")
@@ -153,6 +167,7 @@ def test_without_a_parent_or_when_switched_off_nothing_is_sent(laboratory, track
     monkeypatch.delenv("HOCBENCH_MLFLOW_PARENT")
     laboratory.fit(laboratory.plan("frames"), tmp_path / "by hand")
     assert known(tracked) == before
+    assert outboxes() == kept
     assert (tmp_path / "by hand/weights.safetensors").read_bytes() == (
         tmp_path / "off/weights.safetensors"
     ).read_bytes()
@@ -172,7 +187,8 @@ def test_a_store_that_cannot_be_reached_costs_one_warning(laboratory, tmp_path, 
     monkeypatch.setenv("HOCBENCH_MLFLOW_PARENT", "0123456789abcdef")
     out = laboratory.fit(laboratory.plan("frames"), tmp_path / "frames")
     (warning,) = warnings_of(caplog)
-    assert "MLflow store cannot be reached, this run goes on without it" in warning.getMessage()
+    assert "MLflow store cannot be reached, what this run has to tell is kept" in warning.getMessage()
+    assert "`hocbench mlflow sync`" in warning.getMessage()
     assert "\n" not in warning.getMessage()
     assert all((out / name).read_bytes() == (plain / name).read_bytes() for name in SAME_BYTES)
 
@@ -181,15 +197,35 @@ class Forgotten(Tracker):
     """Its run is lost in the store once training has begun."""
 
     def log_epoch(self, row):
-        self._run = "0" * 32
+        client = MlflowClient(tracking_uri())
+        found = []
+        while not found and row["epoch"] == 0:
+            found = [run for run in runs(client) if run.data.tags.get("hocbench.key") == self.key]
+            time.sleep(0.05)
+        for run in found:
+            client.delete_run(run.info.run_id)
         super().log_epoch(row)
 
 
-def test_a_store_that_loses_a_run_costs_one_warning(laboratory, tracked, tmp_path, monkeypatch, caplog):
-    plain = laboratory("frames")
+def test_a_store_that_loses_a_run_costs_one_warning_and_no_number(laboratory, tracked, tmp_path, monkeypatch, caplog):
+    plain, before = laboratory("frames"), known(tracked)
     monkeypatch.setattr("hocbench.training.stages.Tracker", Forgotten)
     out = laboratory.fit(laboratory.plan("frames"), tmp_path / "frames")
     assert len(warnings_of(caplog)) == 1
+    assert all((out / name).read_bytes() == (plain / name).read_bytes() for name in SAME_BYTES)
+    assert known(tracked) == before
+    list(sync())
+    check_metrics(tracked, newest(tracked, before), out)
+
+
+def test_a_run_whose_outbox_cannot_be_written_costs_one_warning(laboratory, tmp_path, monkeypatch, caplog):
+    plain = laboratory("frames")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOCBENCH_MLFLOW_PARENT", "later")
+    (tmp_path / ".mlflow").write_text("in the way")
+    out = laboratory.fit(laboratory.plan("frames"), tmp_path / "frames")
+    (warning,) = warnings_of(caplog)
+    assert "MLflow is told no more about this run" in warning.getMessage()
     assert all((out / name).read_bytes() == (plain / name).read_bytes() for name in SAME_BYTES)
 
 
@@ -217,3 +253,11 @@ def test_showing_an_unreachable_store_is_an_error_without_its_password(monkeypat
     with pytest.raises(TrackingError, match=r"MLflow store http://127\.0\.0\.1:9 cannot be reached") as error:
         experiment_page()
     assert "secret" not in str(error.value)
+
+
+def test_an_edit_of_what_watches_reruns_nothing(monkeypatch):
+    before = code_hash("hocbench.training")
+    read = Path.read_bytes
+    edited = lambda path: read(path) + (b"# edited" if "tracking" in str(path) else b"")  # noqa: E731
+    monkeypatch.setattr(Path, "read_bytes", edited)
+    assert code_hash("hocbench.training") == before

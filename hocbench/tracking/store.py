@@ -1,0 +1,252 @@
+"""The MLflow store: its address, how it is opened, and the parent run of a reproduction in it."""
+
+import json
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock
+
+from hocbench.errors import TrackingError
+from hocbench.tracking.secrets import plain, without_secrets
+
+LOGGER = logging.getLogger(__name__)
+EXPERIMENT = "hocbench"
+FOLDER = Path(".mlflow")
+KEY = "hocbench.key"
+# To wait for a server, and for a file, where the time is our own.
+PATIENCE_S, FILE_PATIENCE_S = 10.0, 60.0
+# The user's own settings win over these.
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
+    # It would print the server's address with user and password, and spoil what our commands print.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a store is, as the process saw it when it began.
+
+    Attributes
+    ----------
+    folder : Path
+        Absolute path of our own files about MLflow.
+    uri : str
+        Address of the store; may hold a password.
+    local : bool
+        Whether the store is our own file in the folder.
+    """
+
+    folder: Path
+    uri: str
+    local: bool
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds to wait for the store at the end of a run."""
+        return FILE_PATIENCE_S if self.uri.startswith("sqlite:") else PATIENCE_S
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store that has answered: client of MLflow, id of our experiment, and where."""
+
+    client: Any
+    experiment: str
+    place: Place
+
+
+def is_off() -> bool:
+    """Tell whether ``HOCBENCH_TRACKING=off`` is set."""
+    return os.environ.get("HOCBENCH_TRACKING") == "off"
+
+
+def tracking_uri() -> str:
+    """Return the store: ``MLFLOW_TRACKING_URI``, or a local sqlite file."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{FOLDER.resolve()}/mlflow.db"
+
+
+def here() -> Place:
+    """Return the place that folder and environment name now, and tell MLflow, not yet imported, to be brief."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    return Place(FOLDER.resolve(), tracking_uri(), not os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def open_store(place: Place) -> Store:
+    """Connect to a store, and make what is not there: database, experiment.
+
+    Processes that create a database at the same time would break it, hence the lock.
+
+    Raises
+    ------
+    Exception
+        Of many kinds, if the store cannot be reached.
+    """
+    from mlflow import MlflowClient
+
+    # Their warnings repeat what our one message says, with addresses.
+    for name in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    place.folder.mkdir(exist_ok=True)
+    with FileLock(place.folder / "lock", timeout=60):
+        client = MlflowClient(place.uri)
+        return Store(client, _experiment(client, place), place)
+
+
+def _experiment(client: Any, place: Place) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        location = (place.folder / "artifacts").as_uri() if place.local else None
+        try:
+            return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+        except MlflowException:
+            # Another machine may have made it in between; the lock holds on one only.
+            found = client.get_experiment_by_name(EXPERIMENT)
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+def find_runs(store: Store, key: str) -> list[Any]:
+    """Return the runs that carry a key; the first one is the one to write to."""
+    runs = store.client.search_runs([store.experiment], f"tags.`{KEY}` = '{key}'")
+    return sorted(runs, key=lambda run: (-len(run.data.metrics), run.info.run_id))
+
+
+def one_run(store: Store, key: str, tags: dict[str, str], start_ms: int) -> Any:
+    """Return the run that carries a key, made if there is none."""
+    found = find_runs(store, key)
+    if not found:
+        store.client.create_run(store.experiment, tags=tags | {KEY: key}, start_time=start_ms)
+        found = find_runs(store, key)
+    remove_doubles(store, found)
+    return found[0]
+
+
+def remove_doubles(store: Store, found: list[Any]) -> None:
+    """Delete all runs but the first: a request that was answered too late is sent again, and done twice."""
+    for double in found[1:]:
+        store.client.delete_run(double.info.run_id)
+
+
+def parent_run(store: Store, profile: str) -> str:
+    """Return the parent run of a profile in this folder, made if it is not in the store."""
+    with FileLock(store.place.folder / "lock", timeout=60):
+        key = _parent_key(store.place.folder / f"parent-{profile}.json")
+        tags = {"mlflow.runName": f"reproduction {profile}", "hocbench.profile": profile}
+        run = one_run(store, key, tags, int(time.time() * 1000)).info
+        if run.status == "RUNNING":
+            # It only holds others together: were it left open, a reproduction that was cut off would run for ever.
+            store.client.set_terminated(run.run_id)
+        return str(run.run_id)
+
+
+def _parent_key(remembered: Path) -> str:
+    """Return the key of a profile's parent, the same in every store, made and remembered if there is none."""
+    try:
+        return str(json.loads(remembered.read_text(encoding="utf-8"))["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        key = uuid.uuid4().hex
+        # First the key, then the run: an answer that is lost on the way makes no second parent.
+        temporary = remembered.with_suffix(".part")
+        temporary.write_text(json.dumps({"key": key}), encoding="utf-8")
+        temporary.replace(remembered)
+        return key
+
+
+def start_reproduction(profile: str) -> str | None:
+    """Make the store, the experiment and the parent run of a profile, once.
+
+    Returns
+    -------
+    str or None
+        Id of the parent run; None, with a warning, if the store does not answer in time.
+    """
+    if is_off():
+        return None
+    place = here()
+    try:
+        import mlflow  # noqa: F401 - seconds that the store is not to blame for
+
+        return within(place.patience_s, lambda: parent_run(open_store(place), profile))
+    except Exception as error:  # MLflow raises many kinds, and none may stop a run
+        LOGGER.warning(
+            "MLflow store cannot be reached (%s); runs keep what they have to tell for `hocbench mlflow sync`",
+            plain(error),
+        )
+        return None
+
+
+def experiment_page() -> str:
+    """Return the path of the page that lists all runs.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be reached.
+    """
+    return f"/#/experiments/{reach(here()).experiment}/runs"
+
+
+def reach(place: Place) -> Store:
+    """Open a store for a command that is about nothing else.
+
+    Raises
+    ------
+    TrackingError
+        If it cannot be reached.
+    """
+    try:
+        return open_store(place)
+    except Exception as error:  # MLflow raises many kinds
+        raise unreachable(place, error) from None
+
+
+def unreachable(place: Place, error: Exception) -> TrackingError:
+    """Say that a store cannot be reached, and what to do."""
+    return TrackingError(
+        f"the MLflow store {without_secrets(place.uri)} cannot be reached ({plain(error)}); "
+        "start its server or unset MLFLOW_TRACKING_URI"
+    )
+
+
+def within(patience_s: float, action: Callable[[], Answer]) -> Answer:
+    """Do something that may hang, and wait for it no longer than so many seconds.
+
+    Raises
+    ------
+    TimeoutError
+        If it is not done by then; it then goes on in a thread that ends with the process.
+    """
+    answers: list[Answer] = []
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            answers.append(action())
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(patience_s)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise TimeoutError(f"no answer in {patience_s:g} s")
+    return answers[0]
