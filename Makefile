@@ -10,7 +10,7 @@ PORT ?= 5000
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE ?= 1
 
-.PHONY: setup reproduce test test-system lint mlflow reference clean
+.PHONY: setup reproduce test test-system kill-grid lint mlflow reference clean
 
 setup: $(READY)
 
@@ -30,6 +30,10 @@ test: $(READY)
 # What needs real daemons (MLflow server, SLURM) or long grids; tests whose daemons are missing say so and are skipped.
 test-system: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m system -rs
+
+# 70-odd kills of trainings at random moments, some ten minutes; docs/reliability.md quotes the table.
+kill-grid: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.system.kill_grid --out results/kill_grid
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -5,26 +5,27 @@ Heavy packages are imported inside the commands that need them, so that each job
 
 import json
 import logging
+import os
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from hocbench import paths
+from hocbench.cli_cost import print_cost, profile
 from hocbench.cli_data import data_app
 from hocbench.cli_manifest import manifest_app
 from hocbench.cli_mlflow import mlflow_app
+from hocbench.cli_output import print_table
 from hocbench.errors import HocbenchError, ParameterError, StoppedEarly
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(mlflow_app, name="mlflow")
 app.add_typer(data_app, name="data")
 app.add_typer(manifest_app, name="manifest")
+app.command()(profile)
 
 ParamsOption = Annotated[list[Path] | None, typer.Option("--params", help="params.yaml and overlays, in order")]
 
@@ -53,13 +54,6 @@ def _json(text: str, what: str, hint: str = "give what the workflow prints with 
         raise ParameterError(f"{what} is not JSON ({error}); {hint}") from None
 
 
-def _print(table: "Table") -> None:
-    from rich.console import Console
-
-    # A pipe has no width of its own, and ids and keys must never be cut there.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
 @app.command()
 def params() -> None:
     """Describe every key of params.yaml."""
@@ -70,12 +64,16 @@ def params() -> None:
     table = Table("key", "type", "default", "meaning")
     for row in describe_params():
         table.add_row(*row)
-    _print(table)
+    print_table(table)
 
 
 @app.command()
-def plan(params: ParamsOption = None, spec: Annotated[str, typer.Option(help="print this run's slice")] = "") -> None:
-    """Show which runs the parameters ask for and what each starts from."""
+def plan(
+    params: ParamsOption = None,
+    spec: Annotated[str, typer.Option(help="print this run's slice")] = "",
+    cost: Annotated[bool, typer.Option("--cost", help="measure steps and estimate what the runs will take")] = False,
+) -> None:
+    """Show which runs the parameters ask for and what each starts from, or what they will cost on this machine."""
     from rich.table import Table
 
     from hocbench.params import load_params
@@ -88,12 +86,15 @@ def plan(params: ParamsOption = None, spec: Annotated[str, typer.Option(help="pr
             raise ParameterError(f"no run {spec!r} in the plan; `hocbench plan` lists them")
         sys.stdout.write(canonical_json(chosen[0].spec) + "\n")
         return
+    if cost:
+        print_cost(runs)
+        return
     table = Table("dataset", "run", "method", "seed", "fold", "LASSO", "starts from", title=f"{len(runs)} runs")
     for run in runs:
         axes = run.axes
         parent = f"{run.parent.axes.dataset}/{run.parent.id}" if run.parent else ""
         table.add_row(axes.dataset, run.id, run.method, str(axes.seed), str(axes.fold), f"{axes.lasso:g}", parent)
-    _print(table)
+    print_table(table)
 
 
 @app.command()
@@ -157,6 +158,33 @@ def fit(
         from hocbench.training import fit as train
 
         train(values, crops, parent, out, workers, Saving(folder, 60 * checkpoint_minutes))
+
+
+@app.command()
+def audit(
+    folders: Annotated[list[Path], typer.Argument(help="results/PROFILE, data/prepared/PROFILE or parts of them")],
+    delete: Annotated[
+        bool, typer.Option("--delete", help="delete what is damaged; the workflow makes it again")
+    ] = False,
+) -> None:
+    """Look whether stores, runs and tables are still as they were written. Exit code 2: some are not."""
+    from hocbench.errors import DamageError
+    from hocbench.audit import delete as remove
+    from hocbench.audit import audit as look
+
+    verdict = look(folders)
+    for fault in verdict.damaged.values():
+        sys.stdout.write(f"{fault}\n")
+    if delete:
+        remove(verdict)
+        sys.stdout.write(f"{len(verdict.damaged)} of {verdict.checked:,} files deleted; start the workflow again\n")
+    elif verdict.damaged:
+        raise DamageError(
+            f"{len(verdict.damaged)} of {verdict.checked:,} files are damaged; delete them, or give --delete, and "
+            "start the workflow again"
+        )
+    else:
+        sys.stdout.write(f"{verdict.checked:,} files are as they were written\n")
 
 
 @app.command()

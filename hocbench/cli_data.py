@@ -118,17 +118,14 @@ def splits(
     """Write who is in which part: PREPARED/splits.csv, ids and hashes only, and PREPARED/splits.json."""
     import json
 
-    import pandas as pd
-
+    from hocbench.datasets.contract import load_index
     from hocbench.datasets.splits import INDEX_COLUMNS, make_splits, write_splits
 
     try:
         protocol = json.loads(split)
-        index = pd.read_parquet(prepared / "index.parquet", columns=INDEX_COLUMNS)
     except json.JSONDecodeError as error:
         raise ParameterError(f"--split is not JSON ({error}); `hocbench params` describes the keys") from None
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{prepared} has no index ({error}); run `hocbench index` first") from None
+    index, _ = load_index(prepared, INDEX_COLUMNS)
     write_splits(index, make_splits(index, protocol, seed), protocol, prepared)
 
 

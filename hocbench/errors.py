@@ -33,6 +33,10 @@ class RunError(HocbenchError):
     """A run directory is missing, incomplete or does not fit what is asked of it."""
 
 
+class DamageError(HocbenchError):
+    """A file is not as this program wrote it; it can be made again."""
+
+
 class NetworkError(HocbenchError, ValueError):
     """A network or layer was asked for something that it does not offer."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hocbench.errors import RunError
 from hocbench.manifest import file_hash, flat
+from hocbench.seals import read_sealed
 
 # Times and memory are never the same twice.
 EXEMPT = {"cost.json"}
@@ -58,7 +59,10 @@ GROUPS = (
     Group("other", "recorded by a version of hocbench that knows more than this one", ("",), False),
 )
 # What names a run, says something twice, or is a result.
-IGNORED = ("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "axes", "files", "recovered_epoch")
+IGNORED = (
+    *("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "axes", "files", "seal"),
+    "recovered_epoch",
+)
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,7 @@ def _read(path: Path) -> Record:
         raise RunError(f"{file} cannot be read as JSON ({error}); delete this run and start it again") from None
     if not isinstance(manifest, dict) or not manifest.keys() & {"run", "spec", "files"}:
         raise RunError(f"{file} is not the manifest of a run; give the directory of a finished run")
+    read_sealed(file)
     files = manifest.get("files")
     outputs = {str(name): str(value) for name, value in files.items()} if isinstance(files, Mapping) else {}
     outputs = {name: digest for name, digest in outputs.items() if name not in EXEMPT}

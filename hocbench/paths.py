@@ -17,8 +17,12 @@ EVALUATION_FILES = (
     "windows.csv",
     "timelines.parquet",
     "metrics.json",
+    "files.json",
 )
-TABLES = ("affectnet", "sewa", "afew_va", "parameters", "conventions", "ranks", "special_cases", "differences")
+# Those of `hocbench tables`, and those of `hocbench counts`, which builds networks to count.
+RESULT_TABLES = ("affectnet", "sewa", "afew_va", "ranks", "differences", "cost")
+COUNT_TABLES = ("parameters", "conventions", "special_cases")
+TABLES = (*RESULT_TABLES, *COUNT_TABLES)
 FIGURES = ("sparsity", "learning_curves", "score_parameters", "timelines")
 
 

@@ -1,6 +1,5 @@
 """Adapters that read AffectNet, SEWA and AFEW-VA as distributed into one frame index."""
 
-import json
 from pathlib import Path
 
 from hocbench.datasets.afew_va import AfewVa
@@ -8,6 +7,7 @@ from hocbench.datasets.affectnet import AffectNet
 from hocbench.datasets.contract import Adapter, DatasetIndex, read_with, write_parquet, write_text
 from hocbench.datasets.sewa import Sewa
 from hocbench.errors import DatasetError
+from hocbench.seals import hashes_of, sealed
 
 ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in (AffectNet(), Sewa(), AfewVa())}
 
@@ -40,4 +40,4 @@ def write_index(index: DatasetIndex, out: Path) -> None:
     write_parquet(index.frames, out / "index.parquet")
     statuses = {str(key): int(count) for key, count in sorted(index.frames["status"].value_counts().items())}
     summary = {"label": index.label, "frames": len(index.frames), "statuses": statuses, "notes": index.notes}
-    write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", out / "index.json")
+    write_text(sealed(summary | {"files": hashes_of(out, ["index.parquet"])}), out / "index.json")

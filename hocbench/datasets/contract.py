@@ -11,6 +11,7 @@ import pandas as pd
 
 from hocbench.errors import DatasetError
 from hocbench.progress import Item, progress
+from hocbench.seals import check_file, read_sealed
 
 Label = Literal["synthetic", "real"]
 SYNTHETIC_MARKER = "SYNTHETIC.json"  # written last: the folder is complete
@@ -119,6 +120,40 @@ def read_with(adapter: Adapter, root: Path) -> DatasetIndex:
     frames = frames.sort_values(["clip", "frame"], kind="stable", ignore_index=True)
     _check(adapter.name, frames)
     return DatasetIndex(frames, "synthetic" if synthetic else "real", notes)
+
+
+def load_index(prepared: Path, columns: list[str] | None = None) -> tuple[pd.DataFrame, Label]:
+    """Load an index that `hocbench.datasets.write_index` wrote.
+
+    Parameters
+    ----------
+    prepared : Path
+        Folder with ``index.parquet`` and ``index.json``.
+    columns : list of str, optional
+        Which ones; all by default.
+
+    Returns
+    -------
+    DataFrame, {"synthetic", "real"}
+        The frames, and what the data are.
+
+    Raises
+    ------
+    DatasetError
+        If there is none.
+    DamageError
+        If a file is not as it was written.
+    """
+    table, seal = prepared / "index.parquet", prepared / "index.json"
+    absent = [path.name for path in (table, seal) if not path.is_file()]
+    if absent:
+        raise DatasetError(f"{prepared} has no index ({' and '.join(absent)} missing); run `hocbench index` first")
+    try:
+        about = read_sealed(seal)
+        check_file(table, about.get("files", {}).get(table.name))
+        return pd.read_parquet(table, columns=columns), about["label"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{prepared} has no index that can be read ({error}); run `hocbench index` again") from None
 
 
 def _check(name: str, frames: pd.DataFrame) -> None:

@@ -1,7 +1,6 @@
 """Who is trained on, chosen on and tested on; no subject is ever on two sides."""
 
 import hashlib
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from hocbench.datasets.contract import write_text
 from hocbench.datasets.split_lists import LEFT_OUT, read_list
 from hocbench.errors import SplitError
+from hocbench.seals import hashes_of, sealed
 from hocbench.seeds import generator
 
 PARTS = ("train", "validation", "test")
@@ -96,10 +96,11 @@ def write_splits(index: pd.DataFrame, splits: pd.DataFrame, protocol: dict[str, 
         }
         for fold, rows in table.groupby("fold")
     }
-    about = {"protocol": protocol, "parts": parts, "sha256": hashlib.sha256(text.encode()).hexdigest()}
     out.mkdir(parents=True, exist_ok=True)
     write_text(text, out / "splits.csv")
-    write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", out / "splits.json")
+    files = hashes_of(out, ["splits.csv"])
+    about = {"protocol": protocol, "parts": parts, "sha256": files["splits.csv"], "files": files}
+    write_text(sealed(about), out / "splits.json")
 
 
 def _describe_clips(index: pd.DataFrame) -> pd.DataFrame:

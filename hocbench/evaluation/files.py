@@ -1,6 +1,7 @@
 """Result tables in and out of files, byte for byte the same for the same rows."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hocbench.errors import EvaluationError
+from hocbench.seals import check_beside, hashes_of, sealed
 
-TEXT_COLUMNS = ("rank", "run", "dataset", "method", "reference", "stage", "kind", "status", "part", "label", "block")
+TEXT_COLUMNS = (
+    *("rank", "run", "dataset", "method", "reference", "stage", "kind", "status", "part", "label", "block", "parent"),
+)
+
+# Written last; left as it is while the others are replaced, so that a mixture of old and new tables is refused.
+SEAL = "files.json"
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -61,14 +68,27 @@ def read_table(path: Path) -> pd.DataFrame:
     ------
     EvaluationError
         If the file is not there.
+    DamageError
+        If it is not as it was written.
     """
-    if not path.is_file():
-        raise EvaluationError(f"No result table at {path}. Run `hocbench evaluate` first.")
+    check_table(path)
     header = pd.read_csv(path, nrows=0).columns
     text = [column for column in header if column in TEXT_COLUMNS]
     table = pd.read_csv(path, dtype=dict.fromkeys(text, str))
     table[text] = table[text].fillna("")
     return table
+
+
+def check_table(path: Path) -> None:
+    """Refuse a result table that is absent, or is not the one that was written; see `read_table`."""
+    if not path.is_file():
+        raise EvaluationError(f"No result table at {path}. Run `hocbench evaluate` first.")
+    check_beside(path, SEAL)
+
+
+def write_seal(names: Iterable[str], folder: Path) -> None:
+    """Write down the hashes of the tables of a folder, the last of its files."""
+    _replace(folder / SEAL, sealed({"files": hashes_of(folder, names)}).encode())
 
 
 def sorted_table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ COUNT_COLUMNS = [*AXES_COLUMNS, "part", "status", "frames", "scored"]
 TIMELINE_COLUMNS = ["dataset", "method", "seed", "clip", "frame", "target", "truth", "prediction"]
 COST_COLUMNS = [
     *("parameters", "multiply_adds", "training_cpu_s", "gpu_s", "peak_memory_mib", "samples_per_s", "epochs"),
+    *("wall_s", "steps_s", "waiting_s", "peak_gpu_memory_mib", "attempts", "parent"),
 ]
 
 
@@ -41,8 +42,11 @@ def histories(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def costs(runs: Sequence[Run]) -> pd.DataFrame:
-    """Join the costs of all runs: `AXES_COLUMNS` and `COST_COLUMNS`; a row per run."""
-    rows = [axes_of(run) | {column: run.cost.get(column) for column in COST_COLUMNS} for run in runs]
+    """Join the costs of all runs: `AXES_COLUMNS` and `COST_COLUMNS`; a row per run, with the id of its parent."""
+    rows = []
+    for run in runs:
+        known = {"attempts": run.attempts, "parent": run.parent}
+        rows.append(axes_of(run) | {column: run.cost.get(column) for column in COST_COLUMNS} | known)
     return sorted_table(rows, AXES_COLUMNS + COST_COLUMNS)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from hocbench.errors import RunError
 from hocbench.plan import method_name
+from hocbench.seals import read_sealed
 
 STAGES = ("static", "lasso", "frames", "temporal", "joint", "scratch")
 TARGETS = ("valence", "arousal")
@@ -69,12 +70,18 @@ class Run:
         What distinguishes the run.
     label : str
         ``"synthetic"`` or ``"real"``: what its data were.
+    parent : str
+        Id of the run that it started from; ``""`` for none.
+    attempts : int
+        How often it was started until it was finished.
     """
 
     path: Path
     name: str
     axes: Axes
     label: str
+    parent: str = ""
+    attempts: int = 1
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -142,6 +149,8 @@ def read_runs(run_dirs: Sequence[Path]) -> list[Run]:
     ------
     RunError
         If a directory has no manifest, a manifest lacks a key, or a file is absent or has another hash.
+    DamageError
+        If a manifest is damaged.
     """
     return sorted((_read_run(Path(path)) for path in run_dirs), key=lambda run: (run.axes, run.name))
 
@@ -150,10 +159,11 @@ def _read_run(path: Path) -> Run:
     manifest_path = path / "manifest.json"
     if not manifest_path.is_file():
         raise RunError(f"No manifest.json in {path}: the run is not finished, or this is not a run. Fit it again.")
-    manifest = _read_json(manifest_path)
+    manifest = read_sealed(manifest_path)
     try:
         axes = _axes(manifest["axes"])
-        run = Run(path=path, name=str(manifest["run"]), axes=axes, label=str(manifest["label"]))
+        parent, attempts = manifest.get("inputs", {}).get("parent") or "", int(manifest.get("attempts", 1))
+        run = Run(path, str(manifest["run"]), axes, str(manifest["label"]), str(parent), attempts)
         files = dict(manifest["files"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(

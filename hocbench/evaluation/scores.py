@@ -81,6 +81,7 @@ def evaluate(run_dirs: Sequence[Path], out: Path, replicates: int, seed: int, wi
         files.write_csv(table, out / f"{name}.csv")
     files.write_parquet(records.timelines(collected.timelines), out / "timelines.parquet")
     files.write_json(flat_metrics(intervals), out / "metrics.json")
+    files.write_seal([*(f"{name}.csv" for name in tables), "timelines.parquet", "metrics.json"], out)
     logger.info("Scored %d runs of %d methods into %s", len(runs), len(collected.tables), out)
 
 

@@ -1,6 +1,5 @@
 """Making the crop store: in worker processes, resumable, the same bytes whatever the number of workers."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,13 +14,15 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.contract import NO_LABEL, write_parquet, write_text
+from hocbench.datasets.contract import NO_LABEL, load_index, write_parquet, write_text
 from hocbench.errors import FaceError
 from hocbench.faces.clips import Crop, CropOptions, crop_clip, encode
 from hocbench.faces.detect import DETECTORS
 from hocbench.faces.store import STORES
+from hocbench.manifest import file_hash
 from hocbench.memory import keep_freed_memory
 from hocbench.progress import progress
+from hocbench.seals import hashes_of, sealed
 
 STORE_COLUMNS = ["dataset", "subject", "session", "clip", "frame", "valence", "arousal", "split"]
 METHODS = ("auto", "landmarks", "box", "detector")
@@ -62,15 +63,13 @@ def make_crops(
     Raises
     ------
     FaceError
-        If an option is unknown, the index is missing, a worker dies, or no face is found in the whole dataset.
+        If an option is unknown, a worker dies, or no face is found in the whole dataset.
+    DatasetError, DamageError
+        If the index is missing or damaged.
     """
     options = CropOptions(size, margin, method, detector, store)
     _check(options, workers)
-    try:
-        index = pd.read_parquet(prepared / "index.parquet")
-        label = json.loads((prepared / "index.json").read_text(encoding="utf-8"))["label"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FaceError(f"{prepared} has no index ({error}); run `hocbench index` first") from None
+    index, label = load_index(prepared)
     out.mkdir(parents=True, exist_ok=True)
     # The summary marks a store as complete, so an older one goes before anything of it is replaced.
     (out / "crops.json").unlink(missing_ok=True)
@@ -84,10 +83,11 @@ def make_crops(
     write_text(ledger.to_csv(index=False, lineterminator="\n"), out / "ledger.csv")
     pixels = _finish_pixels(parts, options)
     summary = {"dataset": str(index["dataset"].iloc[0]), "label": label, **asdict(options)}
-    summary |= {"sha256": _sha256(pixels)} | _counts(frames, ledger)
+    files = hashes_of(out, ["frames.parquet", "ledger.csv"]) | {"crops.npy": file_hash(pixels)}
+    summary |= {"files": files} | _counts(frames, ledger)
     # What takes long is done: a kill from here on costs next to nothing.
     pixels.replace(out / "crops.npy")
-    write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", out / "crops.json")
+    write_text(sealed(summary), out / "crops.json")
     shutil.rmtree(parts)
 
 
@@ -106,7 +106,7 @@ def _open_parts(parts: Path, prepared: Path, root: Path, options: CropOptions, c
     """Make the folder of what is done so far; what belongs to another index, option or code is thrown away."""
     index = prepared / "index.parquet"
     # Indexed again, the same index may be of files that were mended meanwhile.
-    key = {"index": _sha256(index), "indexed_ns": index.stat().st_mtime_ns, "root": str(root.resolve())}
+    key = {"index": file_hash(index), "indexed_ns": index.stat().st_mtime_ns, "root": str(root.resolve())}
     text = json.dumps(key | asdict(options), indent=1) + "\n"
     same = (parts / "key.json").is_file() and (parts / "key.json").read_text(encoding="utf-8") == text
     if not same or (options.store == "raw" and not (parts / "crops.npy").is_file()):
@@ -272,8 +272,3 @@ def _ledger(frames: pd.DataFrame, method: str, details: list[str]) -> pd.DataFra
             "detail": "face from " + special["face"] + reasons.map(lambda reason: f"; {reason}" if reason else ""),
         }
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """Read access to the crop store: all faces of a dataset in one memory-mapped array."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,11 @@ import pandas as pd
 
 from hocbench.errors import FaceError
 from hocbench.faces.clips import decode
+from hocbench.seals import check_file, read_sealed
 
 STORES = ("raw", "jpeg")
+# Of larger ones only the size is looked at, each time; `hocbench audit` reads them whole.
+HASHED_BYTES = 2**30
 
 
 class CropStore:
@@ -30,11 +32,16 @@ class CropStore:
     ------
     FaceError
         If the folder is not a complete store.
+    DamageError
+        If a file is not as it was written.
     """
 
     def __init__(self, folder: Path) -> None:
+        if not (folder / "crops.json").is_file():
+            raise FaceError(f"{folder} is not a complete crop store (no crops.json); run `hocbench crop` again")
+        summary = read_sealed(folder / "crops.json")
+        _check(folder, summary.get("files", {}))
         try:
-            summary = json.loads((folder / "crops.json").read_text(encoding="utf-8"))
             self.frames = pd.read_parquet(folder / "frames.parquet")
             self.crops = np.load(folder / "crops.npy", mmap_mode="r", allow_pickle=False)
             self.label: str = summary["label"]
@@ -75,3 +82,11 @@ class CropStore:
             if len(content):
                 pixels[place] = decode(content)
         return pixels.reshape(*rows.shape, self.size, self.size, 3)
+
+
+def _check(folder: Path, files: dict[str, str]) -> None:
+    """Compare the files of a store with their hashes."""
+    for name in ("frames.parquet", "crops.npy"):
+        path = folder / name
+        if name in files and path.is_file() and path.stat().st_size <= HASHED_BYTES:
+            check_file(path, files[name])

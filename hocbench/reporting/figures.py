@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hocbench.errors import EvaluationError
 from hocbench.evaluation import TARGETS, read_table
+from hocbench.evaluation.files import check_table
 from hocbench.reporting.style import COLOURS, DASHES, TARGET_NAMES, data_label, look, place, save, use_style
 
 DATASET_NAMES = {"affectnet": "AffectNet", "sewa": "SEWA", "afew_va": "AFEW-VA"}
@@ -144,8 +145,7 @@ def score_parameters(evaluation: Path) -> Figure:
 def timelines(evaluation: Path) -> Figure:
     """Draw true and predicted valence and arousal over the frames of a few test clips."""
     path = evaluation / "timelines.parquet"
-    if not path.is_file():
-        raise EvaluationError(f"No result table at {path}. Run `hocbench evaluate` first.")
+    check_table(path)
     table = pd.read_parquet(path)
     kind = data_label(_label(evaluation, "sewa"))
     if table.empty:

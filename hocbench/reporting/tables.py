@@ -6,24 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from markdown_it import MarkdownIt
 
-from hocbench.datasets.contract import NO_CROP, write_text
+from hocbench.datasets.contract import NO_CROP
 from hocbench.evaluation import METRICS, TARGETS, read_table
-from hocbench.reporting.conventions import convention_page, convention_table, dense_table
-from hocbench.reporting.markdown import markdown_table, records
-from hocbench.reporting.parameters import parameter_table, rank_page, rank_report
-from hocbench.reporting.special_cases import special_case_page, special_case_table
+from hocbench.reporting.cost import cost_page, cost_table, is_outdated, outdated_page
+from hocbench.reporting.markdown import STATUS_NOTE, markdown_table, records, write_page
+from hocbench.reporting.ranks import rank_page, rank_report
 
 TITLES = {"affectnet": "AffectNet (still images)", "sewa": "SEWA (video chats)", "afew_va": "AFEW-VA (film clips)"}
 POOLINGS = {"pooled": "Pooled over all test frames", "per_video": "Mean of the scores of each video"}
-# Of random inputs, which have nothing to do with the seeds of a profile.
-SPECIAL_CASE_SEED = 0
-STATUS_NOTE = "Status: P stated by the authors, S from a secondary source, U unverified recollection."
 
 
 def write_tables(evaluation: Path, out: Path, expected: list[dict[str, Any]], setting: dict[str, Any]) -> None:
-    """Write all tables.
+    """Write all tables that follow from results alone; `hocbench.counting` writes the others.
 
     Parameters
     ----------
@@ -44,18 +39,18 @@ def write_tables(evaluation: Path, out: Path, expected: list[dict[str, Any]], se
         rows = [row for row in expected if row["dataset"] == name]
         own = intervals[intervals["dataset"] == name]
         page = score_page(name, rows, own, counts[counts["dataset"] == name], setting)
-        _write(out / name, page + unconverged_note(history[history["dataset"] == name]), own)
+        write_page(out / name, page + unconverged_note(history[history["dataset"] == name]), own)
     differences = read_table(evaluation / "differences.csv")
-    _write(out / "differences", difference_page(differences, setting), differences)
+    write_page(out / "differences", difference_page(differences, setting), differences)
     sparsity = read_table(evaluation / "sparsity.csv")
-    parameters = parameter_table(sparsity)
-    _write(out / "parameters", parameter_page(parameters, setting), parameters)
     ranks = rank_report(sparsity)
-    _write(out / "ranks", rank_page(ranks, setting), ranks)
-    conventions = convention_table()
-    _write(out / "conventions", convention_page(conventions, dense_table()), conventions)
-    special_cases = special_case_table(SPECIAL_CASE_SEED)
-    _write(out / "special_cases", special_case_page(special_cases), special_cases)
+    write_page(out / "ranks", rank_page(ranks, setting), ranks)
+    costs = read_table(evaluation / "costs.csv")
+    if is_outdated(costs):
+        write_page(out / "cost", outdated_page(), costs)
+    else:
+        cost = cost_table(costs, expected)
+        write_page(out / "cost", cost_page(costs, cost, setting), cost)
 
 
 def unconverged_note(history: pd.DataFrame) -> str:
@@ -200,48 +195,3 @@ def _p_value(p: float) -> str:
     if pd.isna(p):
         return "-"
     return f"{p:.3f}" if p >= 0.0005 else "< 0.001"
-
-
-def parameter_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
-    """Write the parameter counts in Markdown."""
-    caption = (
-        "Counts at width 64 and rank `same` with two outputs, whatever the profile trains: factors, λ, BatchNorm and "
-        "head; 1×1 shortcuts dense; temporal kernel 3. Rows with a LASSO value are **projections**: the share of zero "
-        f"λ measured per residual block in profile {setting['profile']} (width {setting['width']}"
-        + (", SYNTHETIC data" if (table["label"] == "synthetic").any() else "")
-        + ") applied to the ranks of the large network. LASSO weights of different implementations are not "
-        "commensurate."
-    )
-    header = [
-        "network", "LASSO", "ours, millions", "published, millions", "removed, % of all parameters",
-        "removed, % of factorized", "zero λ, %",
-    ]  # fmt: skip
-    lines = [
-        [
-            row["network"],
-            "-" if pd.isna(row["lasso"]) else f"{row['lasso']:g}",
-            "-" if pd.isna(row["parameters"]) else f"{row['parameters'] / 1e6:.3f}",
-            "-" if pd.isna(row["published_millions"]) else f"{row['published_millions']:g} {row['status']}",
-            *(
-                "-" if pd.isna(v) else f"{100 * v:.1f}"
-                for v in (row["removed_share"], row["removed_factorized"], row["zero_share"])
-            ),
-        ]
-        for row in records(table)
-    ]
-    return "\n\n".join(["# Parameters", caption, markdown_table(header, lines), STATUS_NOTE]) + "\n"
-
-
-def _write(stem: Path, page: str, table: pd.DataFrame) -> None:
-    write_text(page, stem.with_suffix(".md"))
-    body = MarkdownIt("commonmark").enable("table").render(page)
-    style = (
-        "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse;font-size:12px}"
-        "td,th{border-bottom:1px solid #ccc;padding:3px 8px;text-align:left;white-space:nowrap}"
-    )
-    write_text(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{stem.name}</title>'
-        f"<style>{style}</style>{body}</html>\n",
-        stem.with_suffix(".html"),
-    )
-    write_text(table.to_csv(index=False, float_format="%.10g", lineterminator="\n"), stem.with_suffix(".csv"))

@@ -13,6 +13,7 @@ from hocbench.errors import RunError
 from hocbench.manifest import file_hash
 from hocbench.nn import FactorizedConv, NetworkConfig, ResNet, convolutions
 from hocbench.nn.rank_selection import block_of
+from hocbench.seals import hashes_of, read_sealed, sealed
 
 Layers = list[dict[str, Any]]
 
@@ -88,8 +89,8 @@ def write_run(
     write_parquet(tables["predictions"], out / "predictions.parquet")
     write_text(_json(cost), out / "cost.json")
     names = ("weights.safetensors", "network.json", "history.csv", "predictions.parquet", "cost.json")
-    manifest["files"] = {name: file_hash(out / name) for name in names}
-    write_text(_json(manifest), out / "manifest.json")
+    manifest["files"] = hashes_of(out, names)
+    write_text(sealed(manifest), out / "manifest.json")
 
 
 def _json(value: Any) -> str:
@@ -103,15 +104,20 @@ def load_network(run: Path) -> tuple[ResNet, Layers]:
     ------
     RunError
         If the run is unfinished, or its weights are damaged or do not fit its network.
+    DamageError
+        If its manifest is damaged.
     """
     if not (run / "manifest.json").is_file():
         raise RunError(f"{run} is not a finished run (no manifest.json); run it first")
+    manifest = read_sealed(run / "manifest.json")
     try:
-        description = json.loads((run / "network.json").read_text(encoding="utf-8"))
-        files = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["files"]
+        files = manifest["files"]
         for name in ("weights.safetensors", "network.json"):
             if file_hash(run / name) != files[name]:
-                raise RunError(f"{run / name} is damaged (its hash differs from the manifest); delete {run}")
+                raise RunError(
+                    f"{run / name} is damaged (its hash differs from the manifest); delete {run} and start again"
+                )
+        description = json.loads((run / "network.json").read_text(encoding="utf-8"))
         network = ResNet(NetworkConfig(**description["config"]))
         network.load_state_dict(load_file(run / "weights.safetensors"))
         layers: Layers = description["layers"]

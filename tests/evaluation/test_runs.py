@@ -1,6 +1,6 @@
 import pytest
 
-from hocbench.errors import RunError
+from hocbench.errors import DamageError, RunError
 from hocbench.evaluation import read_runs
 
 
@@ -60,7 +60,7 @@ def test_a_manifest_without_axes_is_refused_by_key(write_run):
     with pytest.raises(RunError, match=r"manifest.json lacks or garbles the key 'stage'"):
         read_runs([path])
     (path / "manifest.json").write_text("{")
-    with pytest.raises(RunError, match="not valid JSON"):
+    with pytest.raises(DamageError, match=r"manifest\.json is damaged .*; delete it and start again"):
         read_runs([path])
 
 

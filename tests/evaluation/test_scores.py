@@ -11,7 +11,7 @@ from tests.evaluation.conftest import write_plan
 
 FILES = (
     *("scores.csv", "intervals.csv", "differences.csv", "sparsity.csv", "history.csv", "costs.csv", "counts.csv"),
-    *("windows.csv", "timelines.parquet", "metrics.json"),
+    *("windows.csv", "timelines.parquet", "metrics.json", "files.json"),
 )
 JOINT = "CP 3-D, temporal then joint"
 SMOOTHED = "CP 2-D, static + moving average"
@@ -126,9 +126,19 @@ def test_histories_costs_and_counts_carry_the_axes(experiment):
     costs = table(out, "costs")
     assert len(costs) == len(paths)
     assert set(costs["parameters"]) == {1234}
+    assert set(costs["attempts"]) == {1}
+    assert set(costs["parent"]) == {""}
     counts = table(out, "counts", dataset="sewa", part="test")
     assert (counts["frames"] == 12 * 40).all()
     assert (counts["scored"] == counts["frames"]).all()
+
+
+def test_costs_name_the_run_that_a_run_started_from_and_how_often_it_was_started(write_run, tmp_path):
+    first, second = write_run("affectnet"), write_run("sewa")
+    write_run.relabel(second, inputs={"parent": first.name}, attempts=3)
+    costs = table(run([first, second], tmp_path / "out"), "costs").set_index("dataset")
+    assert costs["parent"].to_dict() == {"affectnet": "", "sewa": first.name}
+    assert costs["attempts"].to_dict() == {"affectnet": 1, "sewa": 3}
 
 
 def test_frames_without_label_or_picture_are_counted_but_not_scored(write_run, tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hocbench.seals import sealed
 from tests.export.conftest import trained, write
 from tests.training.conftest import SIZE
 
@@ -39,7 +40,7 @@ def test_a_manifest_without_parameters_is_refused(hocbench, images_run, tmp_path
     file = images_run / "manifest.json"
     manifest = json.loads(file.read_text())
     del manifest["spec"]["training"]
-    file.write_text(json.dumps(manifest))
+    file.write_text(sealed(manifest))
     outcome = hocbench("export", images_run, "--out", tmp_path / "out")
     assert_refused(outcome, f"{file} lacks 'training'; delete the folder and run it again", tmp_path / "out")
 

@@ -1,14 +1,14 @@
 """Damaged input, and stores that are not complete."""
 
-import hashlib
 import json
 
 import numpy as np
 import pytest
 
 from hocbench.datasets import read_index, write_index
-from hocbench.errors import FaceError
+from hocbench.errors import DatasetError, FaceError, HocbenchError
 from hocbench.faces import CropStore, clips, crops, make_crops
+from hocbench.manifest import file_hash
 from tests.faces.conftest import crop, read_ledger, write_photograph
 
 NOISE = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
@@ -87,7 +87,7 @@ def test_an_unknown_method_is_an_error_that_names_the_known_ones(rendered, tmp_p
 
 
 def test_a_missing_index_is_an_error_that_says_what_to_run(tmp_path):
-    with pytest.raises(FaceError, match=rf"{tmp_path} has no index .*run `hocbench index` first"):
+    with pytest.raises(DatasetError, match=rf"{tmp_path} has no index .*run `hocbench index` first"):
         make_crops(tmp_path, tmp_path, tmp_path / "out", size=48, margin=1.25)
 
 
@@ -95,7 +95,7 @@ def test_a_missing_index_is_an_error_that_says_what_to_run(tmp_path):
 def test_a_broken_index_is_an_error_that_says_what_to_run(rendered, tmp_path, content):
     write_index(read_index("afew_va", rendered / "afew_va"), tmp_path)
     (tmp_path / "index.json").write_text(content)
-    with pytest.raises(FaceError, match="run `hocbench index` first"):
+    with pytest.raises(HocbenchError, match=rf"{tmp_path}.*(delete it and start again|run `hocbench index` again)"):
         make_crops(tmp_path, rendered / "afew_va", tmp_path, size=48, margin=1.25)
 
 
@@ -105,6 +105,10 @@ def complete(stores, tmp_path):
     for name in ("crops.json", "frames.parquet", "crops.npy"):
         (tmp_path / name).write_bytes((stores / "afew_va" / name).read_bytes())
     assert len(CropStore(tmp_path).frames) > 20
+    # Without hashes, so that what is looked at beside them is tested too.
+    summary = json.loads((tmp_path / "crops.json").read_text())
+    del summary["seal"], summary["files"]
+    (tmp_path / "crops.json").write_text(json.dumps(summary))
     return tmp_path
 
 
@@ -115,7 +119,10 @@ def test_a_store_with_a_missing_or_broken_file_is_refused(complete, name, conten
         (complete / name).unlink()
     else:
         (complete / name).write_bytes(content)
-    with pytest.raises(FaceError, match=rf"{complete} is not a complete crop store .*run `hocbench crop` again"):
+    expected = rf"{complete} is not a complete crop store .*run `hocbench crop` again"
+    if name == "crops.json" and content in (b"", b"rubbish"):
+        expected = rf"{complete / name} is damaged .*; delete it and start again"
+    with pytest.raises(HocbenchError, match=expected):
         CropStore(complete)
 
 
@@ -185,4 +192,5 @@ def test_the_summary_is_written_last(rendered, tmp_path, monkeypatch):
 def test_the_summary_holds_the_hash_of_the_crops(stores):
     for folder in stores.iterdir():
         summary = json.loads((folder / "crops.json").read_text())
-        assert summary["sha256"] == hashlib.sha256((folder / "crops.npy").read_bytes()).hexdigest()
+        names = ("frames.parquet", "ledger.csv", "crops.npy")
+        assert summary["files"] == {name: file_hash(folder / name) for name in names}

@@ -90,6 +90,7 @@ def labelled_lines(axes):
 def copy_with(evaluation, folder, **changes):
     """Copy an evaluation, passing some of its tables through functions."""
     shutil.copytree(evaluation, folder)
+    (folder / "files.json").unlink()
     for name, change in changes.items():
         path = folder / f"{name}.csv"
         write_csv(change(read_table(path)), path)

@@ -7,6 +7,7 @@ from importlib.resources import files
 import pandas as pd
 import pytest
 
+from hocbench.counting import write_counts
 from hocbench.errors import EvaluationError
 from hocbench.evaluation import METRICS, TARGETS, read_table
 from hocbench.paths import TABLES
@@ -29,7 +30,7 @@ EXPECTED = [
 ]
 UNEXPECTED = {"affectnet": 1, "sewa": 9, "afew_va": 13}  # rows that were scored without being asked for
 VOID = {"meta"}
-DATA_PAGES = ("affectnet", "sewa", "afew_va", "differences", "parameters", "ranks")
+DATA_PAGES = ("affectnet", "sewa", "afew_va", "differences", "parameters", "ranks", "cost")
 
 
 class Page(HTMLParser):
@@ -62,6 +63,7 @@ class Page(HTMLParser):
 
 def write(evaluation, out, expected=EXPECTED):
     write_tables(evaluation, out, expected, SETTING)
+    write_counts(evaluation, out, SETTING)
     return out
 
 
@@ -103,7 +105,7 @@ def number(cell):
 
 def test_each_table_is_written_in_three_formats(pages):
     assert sorted(path.name for path in pages.iterdir()) == sorted(
-        f"{name}.{kind}" for name in TABLES for kind in ("md", "html", "csv")
+        f"{name}.{kind}" for name in TABLES for kind in ("md", "html", "csv", "json")
     )
 
 

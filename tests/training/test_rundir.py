@@ -6,13 +6,14 @@ import torch
 from safetensors.torch import load_file
 
 from hocbench import paths
-from hocbench.errors import RunError
+from hocbench.errors import HocbenchError, RunError
 from hocbench.evaluation import read_runs, records
 from hocbench.manifest import file_hash
 from hocbench.nn import compact, parameter_count, resnet18, transduct
 from hocbench.nn.lasso import factorized_layers
 from hocbench.nn.rank_selection import rank_table, removed_shares
-from hocbench.reporting.parameters import rank_report
+from hocbench.reporting.ranks import rank_report
+from hocbench.seals import sealed
 from hocbench.training.rundir import describe_layers, load_network, write_run
 from tests.training.conftest import LASSO
 
@@ -155,7 +156,7 @@ def test_an_absent_file_is_refused(copied_run, name):
 @pytest.mark.parametrize(("name", "content"), [("manifest.json", "{"), ("manifest.json", "{}"), ("network.json", "[")])
 def test_unreadable_json_is_refused(copied_run, name, content):
     (copied_run / name).write_text(content)
-    with pytest.raises(RunError, match=rf"{copied_run} cannot be loaded"):
+    with pytest.raises(HocbenchError, match=rf"{copied_run}(/{name} is damaged| cannot be loaded)"):
         load_network(copied_run)
 
 
@@ -165,7 +166,7 @@ def test_weights_of_another_network_are_refused(copied_run, tmp_path):
     (copied_run / "weights.safetensors").write_bytes(weights)
     manifest = json.loads((copied_run / "manifest.json").read_text())
     manifest["files"]["weights.safetensors"] = file_hash(copied_run / "weights.safetensors")
-    (copied_run / "manifest.json").write_text(json.dumps(manifest))
+    (copied_run / "manifest.json").write_text(sealed(manifest))
     with pytest.raises(
         RunError, match=r"cannot be loaded \(weights do not fit: .* is .* in the network; .*\); delete"
     ) as caught:

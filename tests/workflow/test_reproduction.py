@@ -32,7 +32,7 @@ def test_the_report_holds_every_table_and_figure_and_needs_no_network(tiny_repro
 
 
 def test_every_table_says_synthetic_and_lists_every_method_of_the_plan(tiny_reproduction):
-    for name in ("affectnet", "sewa", "afew_va", "differences", "parameters"):
+    for name in ("affectnet", "sewa", "afew_va", "differences", "parameters", "cost"):
         assert "SYNTHETIC" in (tiny_reproduction / RESULTS / "tables" / f"{name}.md").read_text()
     scores = pd.read_csv(tiny_reproduction / RESULTS / "evaluation" / "scores.csv")
     sewa = (tiny_reproduction / RESULTS / "tables" / "sewa.md").read_text()

@@ -1,4 +1,6 @@
 # Datasets on disk (the user's own, fetched, or rendered) -> check -> frame index -> crops, splits, a page to look at.
+from hocbench.cluster import job_resources
+
 ROOTS = {dataset.root: name for name, dataset in PARAMS.datasets}
 
 
@@ -27,6 +29,7 @@ rule synthesize:
         root=lambda w: f"data/synthetic/{w.folder}",
         parameters=lambda w: canonical_json(getattr(PARAMS.datasets, ROOTS[f"data/synthetic/{w.folder}"]).synthetic.model_dump()),
         code=code_hash("hocbench.synthetic"),
+    resources: **job_resources(PARAMS, "synthesize")
     log: f"{LOGS}/synthesize/{{folder}}.log"
     benchmark: f"{LOGS}/benchmark/synthesize/{{folder}}.tsv"
     shell: "hocbench synthesize {params.name} {params.root:q} --parameters {params.parameters:q} > {log} 2>&1"
@@ -37,6 +40,7 @@ rule fetch:
     output: "{root}/FETCHED.json"
     wildcard_constraints: root="|".join(re.escape(d.root) for _, d in PARAMS.datasets if d.fetch) or "nothing"
     params: urls=addresses
+    resources: **job_resources(PARAMS, "fetch")
     log: f"{LOGS}/fetch/{{root}}.log"
     shell: "hocbench data fetch {wildcards.root:q} {params.urls} > {log} 2>&1"
 
@@ -51,6 +55,7 @@ rule check:
         # Snakemake deletes the outputs of a job that fails; what is wrong with a copy has to stay.
         report=f"{LOGS}/check/{{dataset}}",
         code=code_hash("hocbench.datasets.check"),
+    resources: **job_resources(PARAMS, "check")
     log: f"{LOGS}/check/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/check/{{dataset}}.tsv"
     shell:
@@ -69,6 +74,7 @@ rule index:
         root=lambda w: settings(w).root,
         out=f"{PREPARED}/{{dataset}}",
         code=code_hash("hocbench.datasets"),
+    resources: **job_resources(PARAMS, "index")
     log: f"{LOGS}/index/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/index/{{dataset}}.tsv"
     shell: "hocbench index {wildcards.dataset} {params.root:q} {params.out:q} > {log} 2>&1"
@@ -85,6 +91,7 @@ rule crop:
         crop=lambda w: settings(w).crop,
         code=code_hash("hocbench.faces"),
     threads: PARAMS.threads
+    resources: **job_resources(PARAMS, "crop")
     log: f"{LOGS}/crop/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/crop/{{dataset}}.tsv"
     shell:
@@ -101,6 +108,7 @@ rule splits:
         split=lambda w: canonical_json(split_protocol(settings(w))),
         seed=PARAMS.seed,
         code=code_hash("hocbench.datasets.splits"),
+    resources: **job_resources(PARAMS, "splits")
     log: f"{LOGS}/splits/{{dataset}}.log"
     shell: "hocbench data splits {params.out:q} --split {params.split:q} --seed {params.seed} > {log} 2>&1"
 
@@ -112,6 +120,7 @@ rule montage:
     params:
         out=f"{PREPARED}/{{dataset}}",
         code=code_hash("hocbench.reporting.montage"),
+    resources: **job_resources(PARAMS, "montage")
     log: f"{LOGS}/montage/{{dataset}}.log"
     shell: "hocbench data montage {params.out:q} > {log} 2>&1"
 

@@ -8,6 +8,7 @@ rule evaluate:
         replicates=PARAMS.evaluation.replicates,
         seed=PARAMS.seed,
         code=code_hash("hocbench.evaluation"),
+    resources: **job_resources(PARAMS, "evaluate")
     log: f"{LOGS}/evaluate.log"
     benchmark: f"{LOGS}/benchmark/evaluate.tsv"
     shell:
@@ -15,28 +16,50 @@ rule evaluate:
         "--windows {params.windows:q} > {log} 2>&1"
 
 
+SETTING = canonical_json({
+    "profile": PROFILE,
+    "width": PARAMS.network.width,
+    "crop_size": {name: dataset.crop.size for name, dataset in PARAMS.datasets},
+    "rank": PARAMS.sweep.rank,
+})
+
+
 rule table:
     input: rules.evaluate.output
     output:
         report(
-            expand(f"{RESULTS}/tables/{{name}}.html", name=paths.TABLES),
+            expand(f"{RESULTS}/tables/{{name}}.html", name=paths.RESULT_TABLES),
             category="Tables", caption="../report/tables.rst",
         ),
-        expand(f"{RESULTS}/tables/{{name}}.{{kind}}", name=paths.TABLES, kind=["md", "csv"]),
+        expand(f"{RESULTS}/tables/{{name}}.{{kind}}", name=paths.RESULT_TABLES, kind=["md", "csv", "json"]),
     params:
         expected=canonical_json(expected_rows(list(RUNS.values()))),
-        setting=canonical_json({
-            "profile": PROFILE,
-            "width": PARAMS.network.width,
-            "crop_size": {name: dataset.crop.size for name, dataset in PARAMS.datasets},
-            "rank": PARAMS.sweep.rank,
-        }),
+        setting=SETTING,
         code=code_hash("hocbench.reporting.tables"),
+    resources: **job_resources(PARAMS, "table")
     log: f"{LOGS}/tables.log"
     benchmark: f"{LOGS}/benchmark/tables.tsv"
     shell:
         "hocbench tables {EVALUATION} {RESULTS}/tables --expected {params.expected:q} --setting {params.setting:q} "
         "> {log} 2>&1"
+
+
+# Apart from the tables of results, because it builds networks and so has to load torch.
+rule counts:
+    input: rules.evaluate.output
+    output:
+        report(
+            expand(f"{RESULTS}/tables/{{name}}.html", name=paths.COUNT_TABLES),
+            category="Tables", caption="../report/tables.rst",
+        ),
+        expand(f"{RESULTS}/tables/{{name}}.{{kind}}", name=paths.COUNT_TABLES, kind=["md", "csv", "json"]),
+    params:
+        setting=SETTING,
+        code=code_hash("hocbench.counting"),
+    resources: **job_resources(PARAMS, "counts")
+    log: f"{LOGS}/counts.log"
+    benchmark: f"{LOGS}/benchmark/counts.tsv"
+    shell: "hocbench counts {EVALUATION} {RESULTS}/tables --setting {params.setting:q} > {log} 2>&1"
 
 
 rule figure:
@@ -45,6 +68,7 @@ rule figure:
         report(f"{RESULTS}/figures/{{name}}.png", category="Figures", caption="../report/figures.rst"),
         f"{RESULTS}/figures/{{name}}.pdf",
     params: code=code_hash("hocbench.reporting.figures")
+    resources: **job_resources(PARAMS, "figure")
     log: f"{LOGS}/figures/{{name}}.log"
     benchmark: f"{LOGS}/benchmark/figures/{{name}}.tsv"
     shell: "hocbench figure {wildcards.name} {EVALUATION} {RESULTS}/figures/{wildcards.name} > {log} 2>&1"
@@ -65,7 +89,9 @@ rule report:
         rules.figures.input,
     output: f"{RESULTS}/report.html"
     # The inner call gets the merged parameters: overlays and --config values included.
-    params: config=canonical_json(config)
+    # What jobs ask a cluster for is no part of a result.
+    params: config=canonical_json({key: value for key, value in config.items() if key != "cluster"})
+    resources: **job_resources(PARAMS, "report")
     log: f"{LOGS}/report.log"
     shell:
         "printf %s {params.config:q} > {log}.json && "

@@ -12,7 +12,7 @@ rule speed:
         code=code_hash("hocbench.bench"),
     threads: max(PARAMS.speed.threads)
     resources:
-        gpu=1,
+        **job_resources(PARAMS, "speed"),
     log: f"{LOGS}/speed.log"
     benchmark: f"{LOGS}/benchmark/speed.tsv"
     shell:

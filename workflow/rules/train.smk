@@ -1,4 +1,10 @@
 # One rule for every stage: the run's slice says what it does and which run it starts from.
+from hocbench.cluster import forward_signals
+
+# In a SLURM job, Snakemake is what is told that the time is over.
+forward_signals()
+
+
 def run_of(wildcards):
     return RUNS[f"{wildcards.dataset}/{wildcards.run}"]
 
@@ -25,7 +31,7 @@ rule fit:
         code=code_hash("hocbench.training"),
     threads: PARAMS.threads * PARAMS.processes
     resources:
-        gpu=PARAMS.processes,
+        **job_resources(PARAMS, "fit"),
         # A resource and no parameter: another number of workers reruns nothing.
         loaders=PARAMS.workers,
         attempt=lambda w, attempt: attempt,

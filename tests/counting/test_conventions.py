@@ -4,9 +4,9 @@ import math
 import pytest
 import torch
 
+from hocbench.counting.conventions import build, convention_page, convention_table, dense_table
 from hocbench.nn import parameter_count, resnet18
-from hocbench.reporting.conventions import build, convention_page, convention_table, dense_table
-from tests.reporting.test_parameters import counted, spatial_layers
+from tests.counting.test_parameters import counted, spatial_layers
 
 SHORTCUTS = ((64, 128), (128, 256), (256, 512))
 

@@ -1,0 +1,1 @@
+"""What a plan will cost, extrapolated from steps that are measured on this machine."""

@@ -1,0 +1,149 @@
+"""How many images and windows the parts of a dataset hold, before or after it is there (no torch)."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hocbench import paths
+from hocbench.datasets.splits import PARTS, make_splits
+from hocbench.errors import ParameterError
+from hocbench.params import is_rendered
+
+# Nobody published the frames of SEWA's 538 clips; this is the length of the clip that docs/real-data.md and the README
+# name as an example of the layout, frames 742 to 1590.
+SEWA_CLIP_FRAMES = 849
+
+Lengths = Mapping[int, float]  # frames of a clip → number of such clips
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Clips of the parts of one fold.
+
+    Attributes
+    ----------
+    parts : dict
+        "train", "validation" and "test" → number of clips by their length in frames; a still image is a clip of one.
+    source : str
+        Where the numbers are from, for people.
+    """
+
+    parts: dict[str, Lengths]
+    source: str
+
+
+def part_sizes(spec: dict[str, Any]) -> Sizes:
+    """Count the clips of a run's parts: in its prepared data if they are there, else by what is known of the dataset.
+
+    Parameters
+    ----------
+    spec : dict
+        Resolved slice of a run.
+
+    Raises
+    ------
+    ParameterError
+        If the split is a list and the data are not prepared, so that nobody knows how many clips are on each side.
+    """
+    dataset = spec["axes"]["dataset"]
+    folder = paths.prepared(spec["profile"], dataset)
+    if (folder / "crops.json").is_file():
+        return _prepared(spec, folder)
+    if spec["split"]["kind"] == "file":
+        raise ParameterError(
+            f"datasets.{dataset}.split is a list and {folder} is not there to count its clips; "
+            "run `snakemake --cores all data` first"
+        )
+    if is_rendered(spec["data"]["root"]):
+        return Sizes(
+            _divided(spec, *_synthetic(dataset, spec["data"]["synthetic"])), "SYNTHETIC sizes of the parameters"
+        )
+    note = _SEWA_NOTE if dataset == "sewa" else ""
+    return Sizes(_divided(spec, *_published(dataset)), f"published counts{note}")
+
+
+_SEWA_NOTE = f" of clips, {SEWA_CLIP_FRAMES} frames each assumed"
+
+
+def _prepared(spec: dict[str, Any], folder: Path) -> Sizes:
+    """Count usable frames, as training does."""
+    frames = pd.read_parquet(folder / "frames.parquet")
+    label = json.loads((folder / "crops.json").read_text(encoding="utf-8"))["label"]
+    splits = make_splits(frames, spec["split"], spec["root_seed"])
+    own = splits[splits["fold"] == spec["axes"]["fold"]].set_index("clip")["part"]
+    usable = frames[frames["usable"]]
+    lengths = usable.groupby("clip").size()
+    part_of = lengths.index.map(own)
+    parts: dict[str, Lengths] = {part: Counter(lengths[part_of == part].tolist()) for part in PARTS}
+    return Sizes(parts, f"{folder} ({label})")
+
+
+def _synthetic(dataset: str, sizes: dict[str, Any]) -> tuple[float, float, float]:
+    """Return frames of a clip, clips, and clips of an official validation list."""
+    if dataset == "affectnet":
+        return 1, sizes["images"], sizes["validation_images"]
+    if dataset == "sewa":
+        return sizes["frames"], sizes["subjects"], 0
+    return (sizes["frames_min"] + sizes["frames_max"]) / 2, sizes["clips"], 0
+
+
+def _published(dataset: str) -> tuple[float, float, float]:
+    with (files("hocbench.published") / "datasets.csv").open(encoding="utf-8") as file:
+        table = pd.read_csv(file)
+    known = table[table["dataset"] == dataset].drop_duplicates("what").set_index("what")["count"].to_dict()
+    if dataset == "affectnet":
+        training, validation = (f"{part} rows with valence and arousal" for part in ("training", "validation"))
+        return 1, known[training], known[validation]
+    frames = SEWA_CLIP_FRAMES if dataset == "sewa" else known["frames"] / known["clips"]
+    return frames, known["clips"], 0
+
+
+def _divided(spec: dict[str, Any], frames: float, clips: float, official: float) -> dict[str, Lengths]:
+    """Share clips among the parts as the protocol of the split does, on average."""
+    split = spec["split"]
+    if split["kind"] == "official":
+        validation = split["validation_share"] * clips
+        shares = {"train": clips - validation, "validation": validation, "test": official}
+    elif split["kind"] == "sessions":
+        shares = dict(zip(PARTS, clips * np.asarray(split["ratio"]) / sum(split["ratio"]), strict=True))
+    else:
+        test = clips / split["folds"]
+        validation = split["validation_share"] * (clips - test)
+        shares = {"train": clips - test - validation, "validation": validation, "test": test}
+    return {part: {max(1, round(frames)): float(count)} for part, count in shares.items()}
+
+
+def training_items(lengths: Lengths, order: int, options: Mapping[str, Any]) -> float:
+    """Count the images, or the windows, of one epoch; see `hocbench.training.data.training_windows`."""
+    if order == 2:
+        return sum(length * clips for length, clips in lengths.items())
+    window, step = options["clip_length"], options["frame_step"]
+    return sum(
+        clips * sum(max(1, part // window) for part in _thinned(length, step)) for length, clips in lengths.items()
+    )
+
+
+def evaluation_items(lengths: Lengths, order: int, options: Mapping[str, Any]) -> float:
+    """Count the images, or the overlapping windows, of one pass; see `hocbench.training.data.overlapping_windows`."""
+    if order == 2:
+        return sum(length * clips for length, clips in lengths.items())
+    window, step = options["clip_length"], options["frame_step"]
+    return sum(
+        clips * sum(_overlapping(part, window) for part in _thinned(length, step)) for length, clips in lengths.items()
+    )
+
+
+def _thinned(length: int, step: int) -> list[int]:
+    return [len(range(start, length, step)) for start in range(min(step, length))]
+
+
+def _overlapping(length: int, window: int) -> int:
+    last = max(0, length - window)
+    return len({*range(0, last + 1, max(1, window // 2)), last})

@@ -1,0 +1,173 @@
+"""What each cell of the tables cost: hours, memory, throughput."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hocbench.plan import smoothed_name
+from hocbench.reporting.markdown import markdown_table, records
+
+ALL_RUNS = "all runs"
+# Columns of costs.csv that evaluations did not always have.
+NEW_COLUMNS = ("steps_s", "waiting_s", "peak_gpu_memory_mib", "attempts", "parent")
+CELL = ("dataset", "method", "rank", "lasso")
+NUMBERS = (
+    *("runs", "cpu_h", "cpu_h_with_start", "gpu_h", "gpu_h_with_start", "peak_memory_mib", "peak_gpu_memory_mib"),
+    *("samples_per_s", "waiting_share", "parameters"),
+)
+COST_COLUMNS = [*CELL, *NUMBERS, "label"]
+
+
+def cost_table(costs: pd.DataFrame, expected: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Add up what the runs of each table cell cost.
+
+    Parameters
+    ----------
+    costs : DataFrame
+        ``costs.csv`` of an evaluation, a row per run.
+    expected : sequence of dict
+        Cells that must be shown, with dataset, method, rank and lasso.
+
+    Returns
+    -------
+    DataFrame
+        `COST_COLUMNS`, a row per cell and a last one for all runs. runs is seeds × folds, 0 where none is finished;
+        hours are those of the cell's runs and, in the columns ``_with_start``, of all that these start from too
+        (NaN if one of them was not evaluated); memory is the largest of a run; samples_per_s the median over runs
+        that took steps; waiting_share the part of their step time in which they waited for data. A cell with a moving
+        average shows the runs whose outputs are averaged.
+    """
+    known = dict.fromkeys((row["dataset"], row["method"], _rank(row["rank"]), float(row["lasso"])) for row in expected)
+    groups: dict[tuple[Any, ...], pd.DataFrame] = {
+        tuple(key): own for key, own in costs.groupby(list(CELL), sort=False)
+    }
+    averaged = {(key[0], smoothed_name(key[1]), *key[2:]): key for key in groups}
+    by_run = costs.drop_duplicates("run").set_index("run")
+    rows = []
+    for key in dict.fromkeys([*known, *groups]):
+        own = groups.get(key if key in groups else averaged.get(key, key), costs.iloc[:0])
+        hours = _hours(own["run"], by_run) if len(own) else {}
+        rows.append(dict(zip(CELL, key, strict=True)) | _sum_up(own) | hours)
+    total = _sum_up(costs) | {"dataset": ALL_RUNS, "method": "", "rank": "", "lasso": np.nan, "parameters": np.nan}
+    total |= {f"{unit}_h_with_start": total[f"{unit}_h"] for unit in ("cpu", "gpu")}
+    return pd.DataFrame([*rows, total], columns=COST_COLUMNS)
+
+
+def _rank(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _sum_up(own: pd.DataFrame) -> dict[str, Any]:
+    """Sum up the runs of one cell; a single value per column."""
+    if own.empty:
+        return dict.fromkeys(NUMBERS, np.nan) | {"runs": 0, "label": ""}
+    rates = own.loc[own["steps_s"] > 0, "samples_per_s"]
+    steps = float(own["steps_s"].sum())
+    return {
+        "runs": len(own),
+        "cpu_h": _sum(own["training_cpu_s"]) / 3600,
+        "gpu_h": _sum(own["gpu_s"]) / 3600,
+        "peak_memory_mib": own["peak_memory_mib"].max(),
+        "peak_gpu_memory_mib": own["peak_gpu_memory_mib"].max(),
+        "samples_per_s": rates.median(),
+        "waiting_share": float(own["waiting_s"].sum()) / steps if steps else np.nan,
+        "parameters": own["parameters"].median(),
+        "label": " and ".join(sorted(set(own["label"]))),
+    }
+
+
+def _sum(values: pd.Series) -> float:
+    """Sum, which is unknown if one of the values is."""
+    return float(values.astype(float).sum(skipna=False))
+
+
+def _hours(runs: pd.Series, by_run: pd.DataFrame) -> dict[str, float]:
+    """Add up runs and all that they start from, each once."""
+    needed = set(runs)
+    waiting = list(needed)
+    while waiting:
+        name = waiting.pop()
+        parent = str(by_run.loc[name, "parent"]) if name in by_run.index else ""
+        if parent and parent not in needed:
+            needed.add(parent)
+            waiting.append(parent)
+    # One that was not evaluated makes the sum unknown.
+    whole = by_run.reindex(sorted(needed))
+    return {"cpu_h_with_start": _sum(whole["training_cpu_s"]) / 3600, "gpu_h_with_start": _sum(whole["gpu_s"]) / 3600}
+
+
+def cost_page(costs: pd.DataFrame, table: pd.DataFrame, setting: dict[str, Any]) -> str:
+    """Write the table in Markdown.
+
+    Parameters
+    ----------
+    costs : DataFrame
+        ``costs.csv`` of an evaluation.
+    table : DataFrame
+        See `cost_table`.
+    setting : dict
+        With the profile, for the caption.
+    """
+    synthetic = sorted(set(costs.loc[costs["label"] == "synthetic", "dataset"]))
+    again = int((costs["attempts"] > 1).sum())
+    caption = (
+        (f"**SYNTHETIC data: {', '.join(synthetic)}.** " if synthetic else "")
+        + f"Profile {setting['profile']}, as measured in the runs; times differ from machine to machine and from day "
+        "to day. Hours are sums over the runs of a row (seeds × folds): training, validation and predictions, without "
+        'the seconds in which a job loads its programs. "With start" adds the runs that they start from, in full in '
+        'each row although rows share them; the row "all runs" counts every run once. A moving average uses the runs '
+        "of the row that it averages and costs nothing more. Memory is the largest of a run, samples are images or "
+        "clips learned from, the median over runs; waiting is the share of step time in which a run waited for its "
+        "batch. A dash: no such number, as the throughput of a row without training."
+    )
+    if again:
+        caption += f" {again} run(s) were stopped and went on; all their tries are counted."
+    header = [
+        *("dataset", "method", "rank", "LASSO", "runs", "CPU, h", "CPU with start, h", "GPU, h", "GPU with start, h"),
+        *("peak memory, MiB", "peak GPU memory, MiB", "samples/s", "waiting, %", "parameters"),
+    ]
+    lines = [_line(row) for row in records(table)]
+    return "\n\n".join(["# Cost", caption, markdown_table(header, lines)]) + "\n"
+
+
+def outdated_page() -> str:
+    """Write the page of an evaluation that did not record what is needed."""
+    return "# Cost\n\nThis evaluation is older than this table; run `hocbench evaluate` again.\n"
+
+
+def is_outdated(costs: pd.DataFrame) -> bool:
+    """Tell whether an evaluation was made before all these costs were recorded."""
+    return not set(NEW_COLUMNS) <= set(costs.columns)
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    lasso = "-" if pd.isna(row["lasso"]) else f"{row['lasso']:g}"
+    names = [row["dataset"], row["method"] or "-", row["rank"] or "-", lasso]
+    if not row["runs"]:
+        return [*names, *["missing"] * len(NUMBERS)]
+    gpu_memory = row["peak_gpu_memory_mib"] or np.nan
+    return [
+        *names,
+        str(row["runs"]),
+        *(show_hours(row[key]) for key in ("cpu_h", "cpu_h_with_start", "gpu_h", "gpu_h_with_start")),
+        *(_show(value, "{:,.0f}") for value in (row["peak_memory_mib"], gpu_memory, row["samples_per_s"])),
+        _show(100 * row["waiting_share"], "{:.1f}"),
+        _show(row["parameters"], "{:,.0f}"),
+    ]
+
+
+def _show(value: float, form: str) -> str:
+    return "-" if pd.isna(value) else form.format(value)
+
+
+def show_hours(hours: float) -> str:
+    """Write hours with two significant digits at least; those of a small run are a thousandth.
+
+    >>> show_hours(0.00123), show_hours(3.14), show_hours(1234.56), show_hours(0)
+    ('0.0012', '3.1', '1,234.6', '0')
+    """
+    if pd.isna(hours):
+        return "-"
+    return f"{hours:,.1f}" if hours >= 9.95 else np.format_float_positional(float(f"{hours:.2g}"), trim="-")
