@@ -47,7 +47,10 @@ include: "workflow/rules/speed.smk"
 
 rule all:
     default_target: True
-    input: rules.data.input, rules.tables.input, rules.figures.input, rules.report.output,
+    # Runs and evaluation too: a file in the middle that was deleted is only missed where somebody asks for it.
+    input:
+        rules.data.input, rules.evaluate.input, rules.evaluate.output,
+        rules.tables.input, rules.figures.input, rules.report.output,
 
 # MLflow watches: a store that cannot be reached costs a warning, never a run.
 onstart:

@@ -18,10 +18,13 @@ class Verdict:
         Number of files, the seals included.
     damaged : dict of Path to str
         What is wrong with which file.
+    seals : set of Path
+        The JSON files that list a damaged file.
     """
 
     checked: int
     damaged: dict[Path, str]
+    seals: set[Path]
 
 
 def audit(folders: list[Path]) -> Verdict:
@@ -43,6 +46,7 @@ def audit(folders: list[Path]) -> Verdict:
         raise DamageError(f"{absent[0]} is no folder; give results/PROFILE and data/prepared/PROFILE")
     checked: set[Path] = set()
     damaged: dict[Path, str] = {}
+    seals: set[Path] = set()
     for path in sorted(path for folder in folders for path in folder.rglob("*.json")):
         try:
             values = read_sealed(path)
@@ -59,10 +63,12 @@ def audit(folders: list[Path]) -> Verdict:
                 check_file(path.with_name(name), expected)
             except DamageError as error:
                 damaged[path.with_name(name)] = str(error)
-    return Verdict(len(checked), damaged)
+                seals.add(path)
+    return Verdict(len(checked), damaged, seals)
 
 
 def delete(verdict: Verdict) -> None:
-    """Delete damaged files, so that the next start of the workflow makes them again."""
-    for path in verdict.damaged:
+    """Delete damaged files and their seals, so that the next start of the workflow makes them again."""
+    # The workflow asks for the seal of a folder, not for each of its files.
+    for path in {*verdict.damaged, *verdict.seals}:
         path.unlink(missing_ok=True)

@@ -168,16 +168,17 @@ def audit(
     ] = False,
 ) -> None:
     """Look whether stores, runs and tables are still as they were written. Exit code 2: some are not."""
-    from hocbench.errors import DamageError
-    from hocbench.audit import delete as remove
     from hocbench.audit import audit as look
+    from hocbench.audit import delete as remove
+    from hocbench.errors import DamageError
 
     verdict = look(folders)
     for fault in verdict.damaged.values():
         sys.stdout.write(f"{fault}\n")
     if delete:
         remove(verdict)
-        sys.stdout.write(f"{len(verdict.damaged)} of {verdict.checked:,} files deleted; start the workflow again\n")
+        count = f"{len(verdict.damaged)} of {verdict.checked:,} files"
+        sys.stdout.write(f"{count} were damaged and are deleted; start the workflow again\n")
     elif verdict.damaged:
         raise DamageError(
             f"{len(verdict.damaged)} of {verdict.checked:,} files are damaged; delete them, or give --delete, and "

@@ -152,7 +152,7 @@ def test_whoever_reads_a_damaged_file_refuses_it_by_path_and_says_what_to_do(art
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_verify_finds_every_damage_and_nothing_else(artefacts, damage, name):
+def test_audit_finds_every_damage_and_nothing_else(artefacts, damage, name):
     path = damage(name)
     code, printed = artefacts.read("audit")
     assert code == 2
@@ -161,7 +161,7 @@ def test_verify_finds_every_damage_and_nothing_else(artefacts, damage, name):
     assert len(rest) == 1 and rest[0].startswith("hocbench: error: 1 of ")
 
 
-def test_verify_of_what_is_whole_says_so_and_deletes_nothing(artefacts):
+def test_audit_of_what_is_whole_says_so_and_deletes_nothing(artefacts):
     before = sorted(artefacts.folder.rglob("*"))
     code, printed = artefacts.read("audit")
     assert (code, printed.endswith(" files are as they were written\n")) == (0, True)
@@ -169,7 +169,7 @@ def test_verify_of_what_is_whole_says_so_and_deletes_nothing(artefacts):
     assert sorted(artefacts.folder.rglob("*")) == before
 
 
-def test_of_a_large_store_the_size_is_looked_at_and_verify_reads_the_rest(artefacts, monkeypatch):
+def test_of_a_large_store_the_size_is_looked_at_and_audit_reads_the_rest(artefacts, monkeypatch):
     path = artefacts.path("prepared/crops.npy")
     content = path.read_bytes()
     monkeypatch.setattr(store, "HASHED_BYTES", len(content) // 2)

@@ -39,7 +39,7 @@ def damage(tree, pattern, kind):
     return path
 
 
-def test_what_verify_deletes_is_made_again_with_the_same_bytes(finished, quiet):
+def test_what_audit_deletes_is_made_again_with_the_same_bytes(finished, quiet):
     kinds = [*DAMAGES]
     paths = [damage(finished, pattern, kinds[i % len(kinds)]) for i, pattern in enumerate(DAMAGED)]
     found = hocbench(finished, "audit", "results/tiny", "data/prepared/tiny")

@@ -130,5 +130,5 @@ rule data:
         expand(
             f"{PREPARED}/{{dataset}}/{{name}}",
             dataset=list(type(PARAMS.datasets).model_fields),
-            name=["crops.json", "montage.png", *paths.CHECK_FILES, *paths.SPLIT_FILES],
+            name=["index.json", "crops.json", "montage.png", *paths.CHECK_FILES, *paths.SPLIT_FILES],
         ),

@@ -75,7 +75,7 @@ rule figure:
 
 
 rule tables:
-    input: expand(f"{RESULTS}/tables/{{name}}.{{kind}}", name=paths.TABLES, kind=["md", "html", "csv"])
+    input: expand(f"{RESULTS}/tables/{{name}}.{{kind}}", name=paths.TABLES, kind=["md", "html", "csv", "json"])
 
 
 rule figures:
