@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from hocbench.errors import RunError
 from hocbench.faces import CropStore
-from hocbench.seeds import generator
+from hocbench.seeds import derive_seed, generator
 from hocbench.training.augment import Augmentation, draw
 from hocbench.training.stopping import ignore_signals
 
@@ -171,7 +171,16 @@ def training_batches(
     changes = draw(len(items), options, rng) if augment else None
     data = _Crops(samples, items, changes)
     places = _places(len(items), options, first_step, share)
-    return DataLoader(data, batch_sampler=places, collate_fn=_only, num_workers=workers, worker_init_fn=ignore_signals)
+    # Left to itself, a loader draws the seed of its workers from torch's global generator, once per start.
+    own = torch.Generator().manual_seed(derive_seed(root_seed, use="loader", seed=seed, epoch=epoch))
+    return DataLoader(
+        data,
+        batch_sampler=places,
+        collate_fn=_only,
+        num_workers=workers,
+        worker_init_fn=ignore_signals,
+        generator=own,
+    )
 
 
 def _places(count: int, options: dict[str, Any], first_step: int, share: tuple[int, int]) -> list[list[int]]:
