@@ -140,12 +140,15 @@ def fit(
     workers: Annotated[int, typer.Option(help="processes that prepare batches")] = 0,
     checkpoint_minutes: Annotated[float, typer.Option(help="from one checkpoint to the next")] = 10.0,
     attempt: Annotated[int, typer.Option(help="which try of a workflow this is")] = 1,
+    keep_checkpoint: Annotated[
+        bool, typer.Option("--keep-checkpoint", help="until a later step reads the run")
+    ] = False,
 ) -> None:
     """Train one stage and write its run directory; a run that was stopped goes on where it was saved.
 
     SIGTERM, SIGUSR1 and Ctrl-C save it and end with exit code 75.
     """
-    from hocbench.repetition import not_repeated
+    from hocbench.attempts import forget, not_repeated
 
     values = _json(spec, "--spec", "`hocbench plan --spec RUN` prints it")
     folder = paths.checkpoints()
@@ -157,7 +160,8 @@ def fit(
         from hocbench.training import Saving
         from hocbench.training import fit as train
 
-        train(values, crops, parent, out, workers, Saving(folder, 60 * checkpoint_minutes))
+        forget(folder, [parent.name] if parent else [])
+        train(values, crops, parent, out, workers, Saving(folder, 60 * checkpoint_minutes, keep_checkpoint))
 
 
 @app.command()
@@ -232,9 +236,11 @@ def evaluate(
     windows: Annotated[str, typer.Option(help="smoothing windows in frames, JSON list")],
 ) -> None:
     """Score run directories: tidy tables with intervals and paired differences."""
+    from hocbench.attempts import forget
     from hocbench.evaluation import evaluate as score
 
     score(runs, out, replicates, seed, _json(windows, "--windows"))
+    forget(paths.checkpoints(), [run.name for run in runs])
 
 
 @app.command()

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from hocbench.attempts import COMPLETE
 from hocbench.errors import RunError
 from hocbench.manifest import flat
 from hocbench.training.state import State
@@ -104,6 +105,11 @@ class Checkpoints:
                 LOGGER.warning("damaged checkpoint %s (%s); it is left out", self._about(number), error)
                 self._drop(number)
                 continue
+            if self._marker.is_file() and _differences(about["identity"], self.identity):
+                # Of a run that was complete, and is made anew because something has changed.
+                for other in self._numbers():
+                    self._drop(other)
+                break
             self._check(about["identity"])
             return state
         return None
@@ -112,13 +118,21 @@ class Checkpoints:
         """Delete all of it: the run is complete."""
         shutil.rmtree(self.folder)
 
+    def keep(self) -> None:
+        """Keep the newest state until `forget`: the run is complete, but a cluster may still lose its job."""
+        if not self._numbers():
+            self.remove()
+            return
+        for old in self._numbers()[:-1]:
+            self._drop(old)
+        self._marker.touch()
+
+    @property
+    def _marker(self) -> Path:
+        return self.folder / COMPLETE
+
     def _check(self, found: dict[str, Any]) -> None:
-        before, now = flat(found), flat(self.identity)
-        changed = [
-            f"{key}: {before.get(key, 'absent')} -> {now.get(key, 'absent')}"
-            for key in sorted({*before, *now})
-            if before.get(key) != now.get(key)
-        ]
+        changed = _differences(found, self.identity)
         if changed:
             raise RunError(
                 f"the checkpoint of run {self.identity['run']} is of something else ({'; '.join(changed)}); "
@@ -139,6 +153,15 @@ class Checkpoints:
 
     def _tensors(self, number: int) -> Path:
         return self.folder / f"{number:06d}.safetensors"
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    before, now = flat(found), flat(wanted)
+    return [
+        f"{key}: {before.get(key, 'absent')} -> {now.get(key, 'absent')}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
 
 
 def _signed(content: dict[str, Any]) -> bytes:

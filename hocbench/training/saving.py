@@ -31,10 +31,13 @@ class Saving:
         Holds a folder per run that is not complete.
     every_s : float
         Seconds from one checkpoint to the next.
+    keep : bool
+        Whether the last checkpoint of a complete run stays until `hocbench.attempts.forget`.
     """
 
     folder: Path
     every_s: float
+    keep: bool = False
 
 
 class Saver:

@@ -84,8 +84,8 @@ def fit(
             saver = Saver(checkpoints, 0.0 if saving is None else saving.every_s, stop, accelerator)
             _train(run, parent, out, workers, saver)
             accelerator.end_training()
-            if checkpoints is not None and accelerator.is_main_process:
-                checkpoints.remove()
+            if checkpoints is not None and saving is not None and accelerator.is_main_process:
+                (checkpoints.keep if saving.keep else checkpoints.remove)()
 
 
 def _train(run: _Run, parent: Path | None, out: Path, workers: int, saver: Saver) -> None:

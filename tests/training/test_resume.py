@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
+from hocbench.attempts import forget, not_repeated
 from hocbench.errors import RunError, StoppedEarly
-from hocbench.repetition import not_repeated
 from hocbench.training import Saving, fit
 from hocbench.training.saving import Saver
 from hocbench.training.stopping import StopRequest
@@ -67,6 +67,30 @@ def test_a_run_with_checkpoints_at_every_pulse_is_the_same_and_leaves_none(labor
     for file in SAME_BYTES:
         assert (tmp_path / "out" / file).read_bytes() == (whole / file).read_bytes(), file
     assert list((tmp_path / "saved").iterdir()) == []
+
+
+def test_a_kept_checkpoint_finishes_a_run_whose_job_was_lost_and_goes_when_the_run_is_read(
+    laboratory, tmp_path, killer, caplog
+):
+    run, whole = planned(laboratory, "static"), fitted(laboratory, "static")
+    saving = Saving(tmp_path / "saved", 0, keep=True)
+    fit(run.spec, laboratory.crops["affectnet"], None, tmp_path / "out", saving=saving)
+    folder = saving.folder / run.id
+    assert len(list(folder.glob("*.safetensors"))) == 1
+    for name in (*SAME_BYTES, "manifest.json"):  # as Snakemake does with the outputs of a lost job
+        (tmp_path / "out" / name).unlink()
+    killer["count"] = 0
+    fit(run.spec, laboratory.crops["affectnet"], None, tmp_path / "out", saving=saving)
+    assert killer["count"] < 10  # predictions alone
+    for file in SAME_BYTES:
+        assert (tmp_path / "out" / file).read_bytes() == (whole / file).read_bytes(), file
+    # Something has changed since: what is complete is no reason to refuse.
+    other = run.spec | {"training": run.spec["training"] | {"learning_rate": 0.5, "epochs": 1}}
+    fit(other, laboratory.crops["affectnet"], None, tmp_path / "other", saving=saving)
+    manifest = json.loads((tmp_path / "other" / "manifest.json").read_text())
+    assert (manifest["attempts"], manifest["spec"]["training"]["learning_rate"]) == (1, 0.5)
+    forget(saving.folder, ["another", run.id])
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGUSR1", "SIGINT"])

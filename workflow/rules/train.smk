@@ -40,5 +40,5 @@ rule fit:
     # exec: a signal that ends the job must find the training, not a shell around it.
     shell:
         "exec hocbench fit {params.out:q} --spec {params.spec:q} --crops {params.crops:q} {params.parent} "
-        "--workers {resources.loaders} --checkpoint-minutes {PARAMS.checkpoint_minutes} --attempt {resources.attempt} "
+        "--workers {resources.loaders} --checkpoint-minutes {PARAMS.checkpoint_minutes} --attempt {resources.attempt} --keep-checkpoint "
         ">> {log} 2>&1"

@@ -1,10 +1,13 @@
-"""A user's mistake is a mistake once, however often a workflow tries again."""
+"""What the tries of one run share beside its checkpoints; without torch."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hocbench.errors import HocbenchError, RunError
+
+COMPLETE = "complete"  # marks the checkpoint of a run that is complete
 
 
 @contextmanager
@@ -35,3 +38,18 @@ def not_repeated(folder: Path, run: str, attempt: int) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         note.write_text(str(error), encoding="utf-8")
         raise
+
+
+def forget(folder: Path, runs: Iterable[str]) -> None:
+    """Delete what was kept of complete runs, because somebody reads them and so they are not lost.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds a folder per run.
+    runs : iterable of str
+        Run ids.
+    """
+    for run in runs:
+        if (folder / run / COMPLETE).is_file():
+            shutil.rmtree(folder / run)
