@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CORES ?= all
 TEST_PROCESSES ?= 2
+SYSTEM_TESTS ?= tests
 PORT ?= 5000
 # uv does not read pip's settings, and without bytecode every first `import torch` costs seconds.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -29,7 +30,7 @@ test: $(READY)
 
 # What needs real daemons (MLflow server, SLURM) or long grids; tests whose daemons are missing say so and are skipped.
 test-system: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m system -rs
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m system -rs $(SYSTEM_TESTS)
 
 # 70-odd kills of trainings at random moments, some ten minutes; docs/reliability.md quotes the table.
 kill-grid: $(READY)

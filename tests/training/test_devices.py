@@ -50,7 +50,11 @@ def trained(folder, name, order, wanted, processes):
 
 @pytest.mark.parametrize(
     ("order", "changes"),
-    [(2, {"batch_size": 24}), (3, {"batch_size": 4, "accumulation": 2}), (2, {"batch_size": 24, "lasso": 0.1})],
+    [
+        (3, {"batch_size": 4, "accumulation": 2}),
+        pytest.param(2, {"batch_size": 24}, marks=pytest.mark.system),
+        pytest.param(2, {"batch_size": 24, "lasso": 0.1}, marks=pytest.mark.system),
+    ],
 )
 def test_two_processes_are_one_in_float64_with_frozen_batchnorm(options, tmp_path, order, changes):  # noqa: F811
     wanted = options | {"epochs": 1, "lasso": 0.0, "learning_rate": 0.003} | changes
