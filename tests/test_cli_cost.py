@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from hocbench.estimate.cost import Seconds
@@ -16,7 +18,8 @@ def test_profile_prints_parts_layers_and_what_the_run_recorded(hocbench, laborat
     code, out, _ = hocbench("profile", run, "--crops", laboratory.crops["affectnet"], "--steps", 2)
     assert code == 0
     assert all(part in out for part in PARTS)
-    assert "layer1.0.conv1" in out
+    # Which of the twenty layers are the slowest changes from run to run.
+    assert re.search(r"layer\d\.\d\.conv\d", out)
     assert "images of 16 pixels" in out
     assert "the run itself recorded" in out
 
