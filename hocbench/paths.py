@@ -15,7 +15,10 @@ EVALUATION_FILES = (
     "costs.csv",
     "counts.csv",
     "windows.csv",
+    "factors.csv",
+    "quadrants.csv",
     "timelines.parquet",
+    "circumplex.parquet",
     "metrics.json",
     "files.json",
 )

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hocbench.errors import EvaluationError
 from hocbench.evaluation import records
 from hocbench.evaluation.cells import ClipTable, Method, clip_table, scored_frames
+from hocbench.evaluation.pictures import quadrant_sums
 from hocbench.evaluation.runs import TARGETS, Run
 from hocbench.evaluation.smoothing import best_window, score_windows, smooth
 from hocbench.plan import is_smoothed, smoothed_name
@@ -31,11 +34,14 @@ class Collected:
         Rows of the table of smoothing windows.
     timelines : list of (str, Run, DataFrame)
         Methods, runs and test frames to be drawn.
+    errors : dict of (Method, seed) to ndarray
+        Errors by quadrant, folds added up, see `hocbench.evaluation.pictures.quadrant_sums`.
     """
 
     tables: dict[Method, dict[tuple[int, int], ClipTable]] = field(default_factory=dict)
     windows: list[dict[str, Any]] = field(default_factory=list)
     timelines: list[tuple[str, Run, pd.DataFrame]] = field(default_factory=list)
+    errors: dict[tuple[Method, int], NDArray[np.float64]] = field(default_factory=dict)
 
 
 def check_runs(runs: Sequence[Run]) -> dict[str, str]:
@@ -98,13 +104,13 @@ def collect(runs: Sequence[Run], windows: Sequence[int]) -> Collected:
         means = [float(frames[f"truth_{target}"].mean()) for target in TARGETS]
         centre = centres.setdefault(run.axes.dataset, means)
         method, axes = Method.of(run), run.axes
-        _add(result, method, run, clip_table(frames, centre, str(run.path)))
+        _add(result, method, run, clip_table(frames, centre, str(run.path)), frames)
         if run in drawn:
             result.timelines.append((method.method, run, frames))
         if is_smoothed(axes.dataset, axes.stage, axes.kind, axes.lasso):
             derived = smoothed_method(method)
             smoothed = smooth(frames, _choose_window(result, derived, run, windows))
-            _add(result, derived, run, clip_table(smoothed, centre, f"{run.path} (smoothed)"))
+            _add(result, derived, run, clip_table(smoothed, centre, f"{run.path} (smoothed)"), smoothed)
             if run in drawn:
                 result.timelines.append((derived.method, run, smoothed))
     return result
@@ -122,8 +128,10 @@ def smoothed_method(method: Method) -> Method:
     )
 
 
-def _add(result: Collected, method: Method, run: Run, table: ClipTable) -> None:
+def _add(result: Collected, method: Method, run: Run, table: ClipTable, frames: pd.DataFrame) -> None:
     result.tables.setdefault(method, {})[run.axes.seed, run.axes.fold] = table
+    key = method, run.axes.seed
+    result.errors[key] = result.errors.get(key, 0.0) + quadrant_sums(frames)
 
 
 def _choose_window(result: Collected, method: Method, run: Run, windows: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.evaluation import files, records
+from hocbench.evaluation import files, pictures, records
 from hocbench.evaluation.cells import Cell, Method, Tables, complete_seeds, pool
 from hocbench.evaluation.collect import WINDOW_COLUMNS, check_runs, collect
 from hocbench.evaluation.differences import paired_differences
@@ -75,13 +75,18 @@ def evaluate(run_dirs: Sequence[Path], out: Path, replicates: int, seed: int, wi
         "costs": records.costs(runs),
         "counts": records.frame_counts(runs),
         "windows": files.sorted_table(collected.windows, WINDOW_COLUMNS),
+        "factors": pictures.factors(runs),
+        "quadrants": pictures.quadrants(collected.errors, labels),
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         files.write_csv(table, out / f"{name}.csv")
     files.write_parquet(records.timelines(collected.timelines), out / "timelines.parquet")
+    files.write_parquet(pictures.circumplex(runs), out / "circumplex.parquet")
     files.write_json(flat_metrics(intervals), out / "metrics.json")
-    files.write_seal([*(f"{name}.csv" for name in tables), "timelines.parquet", "metrics.json"], out)
+    files.write_seal(
+        [*(f"{name}.csv" for name in tables), "timelines.parquet", "circumplex.parquet", "metrics.json"], out
+    )
     logger.info("Scored %d runs of %d methods into %s", len(runs), len(collected.tables), out)
 
 

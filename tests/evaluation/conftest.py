@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 
 from hocbench.evaluation import evaluate
 
@@ -53,6 +54,19 @@ def make_layers(lasso):
     return [*layers, {"name": "layer2.0.shortcut", "block": "layer2.0", "kind": "dense", "rank": 0, "zeros": 0} | shape]
 
 
+def make_weights(axes):
+    """λ and temporal factors of the CP layers; what was removed by LASSO has factors far from all others."""
+    weights, draws = {}, np.random.default_rng([axes["seed"], axes["fold"]])
+    for layer in make_layers(axes["lasso"]):
+        if layer["kind"] == "cp":
+            scale, factor = np.ones(layer["rank"], "f4"), draws.normal((0.8, 1.0, 1.2), 0.05, (layer["rank"], 3)).T
+            scale[: layer["zeros"]] = 0
+            factor[:, : layer["zeros"]] = 99
+            weights |= {f"{layer['name']}.weights": scale}
+            weights[f"{layer['name']}.factors.time"] = np.ascontiguousarray(factor, dtype="f4")
+    return weights
+
+
 class Writer:
     """Writes run directories below one folder and remembers them."""
 
@@ -80,13 +94,16 @@ class Writer:
         cost = {"parameters": 1234, "multiply_adds": 99, "training_cpu_s": 1.5, "gpu_s": None, "epochs": 3}
         (path / "cost.json").write_text(json.dumps(cost | {"peak_memory_mib": 10.0, "samples_per_s": 7.0}))
         (path / "network.json").write_text(json.dumps({"config": {}, "layers": make_layers(axes["lasso"])}))
+        if kind == "cp" and axes["order"] == 3:
+            save_file(make_weights(axes), path / "weights.safetensors")
         self.seal(path, axes, name)
         self.paths.append(path)
         return path
 
     def seal(self, path, axes, name, label="synthetic"):
         files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in path.iterdir()}
-        manifest = {"run": name, "spec": {}, "axes": axes, "label": label, "files": files}
+        spec = {"temporal": {"kernel_size": 3, "init": "ones"}} if axes["order"] == 3 else {}
+        manifest = {"run": name, "spec": spec, "axes": axes, "label": label, "files": files}
         (path / "manifest.json").write_text(json.dumps(manifest))
 
     def relabel(self, path, **changes):

@@ -11,7 +11,8 @@ from tests.evaluation.conftest import write_plan
 
 FILES = (
     *("scores.csv", "intervals.csv", "differences.csv", "sparsity.csv", "history.csv", "costs.csv", "counts.csv"),
-    *("windows.csv", "timelines.parquet", "metrics.json", "files.json"),
+    *("windows.csv", "factors.csv", "quadrants.csv", "timelines.parquet", "circumplex.parquet"),
+    *("metrics.json", "files.json"),
 )
 JOINT = "CP 3-D, temporal then joint"
 SMOOTHED = "CP 2-D, static + moving average"
