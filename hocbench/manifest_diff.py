@@ -1,17 +1,13 @@
 """Why two runs may differ: their manifests compared, the likeliest reasons first."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hocbench.errors import RunError
-from hocbench.manifest import file_hash, flat
-from hocbench.seals import read_sealed
+from hocbench.manifest_record import Record, read_record
 
-# Times and memory are never the same twice.
-EXEMPT = {"cost.json"}
 # A digest is known by its first digits.
 DIGEST_LENGTH, SHOWN_DIGITS = 64, 12
 SEEDS = ("spec.root_seed", "spec.axes.seed", "spec.split.seed", "spec.data.synthetic.seed")
@@ -80,28 +76,6 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Record:
-    """One of the two manifests.
-
-    Attributes
-    ----------
-    path : Path
-        As it was given.
-    values : dict
-        The manifest, flattened.
-    outputs : dict of str to str
-        Recorded sha256 by file, without those that differ anyway.
-    changed : tuple of str
-        Outputs that lie beside the manifest and are no longer what it records.
-    """
-
-    path: Path
-    values: dict[str, Any]
-    outputs: dict[str, str]
-    changed: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Comparison:
     """What two manifests say of each other.
 
@@ -148,10 +122,14 @@ def compare(a: Path, b: Path) -> Comparison:
     RunError
         If one of them has no manifest, or one that cannot be read.
     """
-    first, second = _read(a), _read(b)
+    return compare_records(read_record(a), read_record(b))
+
+
+def compare_records(first: Record, second: Record) -> Comparison:
+    """Compare two manifests that have been read; see `compare`."""
     by_group: dict[str, list[str]] = {group.name: [] for group in GROUPS}
     for key in dict.fromkeys((*first.values, *second.values)):
-        if not any(_below(key, ignored) for ignored in IGNORED):
+        if is_compared(key):
             by_group[_group_of(key).name].append(key)
     reasons = [(group, _differences(by_group[group.name], first, second)) for group in GROUPS]
     return Comparison(
@@ -164,24 +142,9 @@ def compare(a: Path, b: Path) -> Comparison:
     )
 
 
-def _read(path: Path) -> Record:
-    file = path / "manifest.json" if path.is_dir() else path
-    if not file.is_file():
-        what = "is not a finished run (no manifest.json)" if path.is_dir() else "does not exist"
-        raise RunError(f"{path} {what}; give the directory of a finished run, or its manifest.json")
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{file} cannot be read as JSON ({error}); delete this run and start it again") from None
-    if not isinstance(manifest, dict) or not manifest.keys() & {"run", "spec", "files"}:
-        raise RunError(f"{file} is not the manifest of a run; give the directory of a finished run")
-    read_sealed(file)
-    files = manifest.get("files")
-    outputs = {str(name): str(value) for name, value in files.items()} if isinstance(files, Mapping) else {}
-    outputs = {name: digest for name, digest in outputs.items() if name not in EXEMPT}
-    present = [name for name in outputs if (file.parent / name).is_file()]
-    changed = tuple(name for name in present if file_hash(file.parent / name) != outputs[name])
-    return Record(path, flat(manifest), outputs, changed)
+def is_compared(key: str) -> bool:
+    """Tell whether a key of a flattened manifest can explain anything."""
+    return not any(_below(key, ignored) for ignored in IGNORED)
 
 
 def _below(key: str, start: str) -> bool:
