@@ -79,8 +79,7 @@ def crop_clip(clip: pd.DataFrame, root: Path, options: CropOptions) -> list[Crop
 
 
 def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]:
-    boxes = clip[["box_x", "box_y", "box_width", "box_height"]].to_numpy()
-    own = [_matrix(points, box, options) for points, box in zip(clip["landmarks"], boxes, strict=True)]
+    own = _framings(clip, options)
     good = [i for i, (matrix, face) in enumerate(own) if matrix is not None and face != "box"]
     for i, (picture, status) in enumerate(zip(_pictures(clip, root), clip["status"].tolist(), strict=True)):
         if not isinstance(picture, np.ndarray):
@@ -125,16 +124,23 @@ def _lies_in(picture: np.ndarray, matrix: np.ndarray, size: int) -> bool:
     return 0 <= middle.real <= width and 0 <= middle.imag <= height
 
 
-def _matrix(landmarks: np.ndarray, box: np.ndarray, options: CropOptions) -> tuple[np.ndarray | None, str]:
-    if options.method in ("auto", "landmarks") and len(landmarks):
-        matrix = from_landmarks(landmarks, options.size, options.margin)
-        # Points that all coincide, or lie beyond any number, tell nothing.
-        if np.isfinite(matrix).all() and (matrix[:, 0] != 0).any():
-            return matrix, "landmarks"
-    if options.method in ("auto", "box") and np.isfinite(box).all() and min(box[2:]) > 0:
-        x, y, width, height = box.tolist()
-        return from_box((x, y, width, height), options.size, options.margin), "box"
-    return None, "none"
+def _framings(clip: pd.DataFrame, options: CropOptions) -> list[tuple[np.ndarray | None, str]]:
+    """Frame the faces of a clip by what the index says of each frame, and tell by what."""
+    found: list[tuple[np.ndarray | None, str]] = [(None, "none")] * len(clip)
+    if options.method in ("auto", "box"):
+        for place, box in enumerate(clip[["box_x", "box_y", "box_width", "box_height"]].to_numpy()):
+            if np.isfinite(box).all() and min(box[2:]) > 0:
+                found[place] = from_box(tuple(box.tolist()), options.size, options.margin), "box"
+    if options.method in ("auto", "landmarks"):
+        landmarks = clip["landmarks"].tolist()
+        for count in {len(points) for points in landmarks} - {0}:
+            places = [place for place, points in enumerate(landmarks) if len(points) == count]
+            matrices = from_landmarks(np.stack([landmarks[place] for place in places]), options.size, options.margin)
+            # Points that all coincide, or lie beyond any number, tell nothing.
+            telling = np.isfinite(matrices).all(axis=(1, 2)) & (matrices[:, :, 0] != 0).any(axis=1)
+            for place, matrix in zip(np.array(places)[telling].tolist(), matrices[telling], strict=True):
+                found[place] = matrix, "landmarks"
+    return found
 
 
 def _pictures(clip: pd.DataFrame, root: Path) -> Iterator[np.ndarray | str]:
