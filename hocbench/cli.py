@@ -19,6 +19,7 @@ from hocbench.cli_data import data_app
 from hocbench.cli_manifest import manifest_app
 from hocbench.cli_mlflow import mlflow_app
 from hocbench.cli_output import print_table
+from hocbench.cli_verify import record, verify
 from hocbench.errors import HocbenchError, ParameterError, StoppedEarly
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -26,6 +27,8 @@ app.add_typer(mlflow_app, name="mlflow")
 app.add_typer(data_app, name="data")
 app.add_typer(manifest_app, name="manifest")
 app.command()(profile)
+app.command()(verify)
+app.command()(record)
 
 ParamsOption = Annotated[list[Path] | None, typer.Option("--params", help="params.yaml and overlays, in order")]
 

@@ -49,6 +49,14 @@ class EvaluationError(HocbenchError):
     """Scores cannot be computed from the tables that are there."""
 
 
+class VerifyError(HocbenchError):
+    """A reproduction cannot be compared with the reference: unfinished, of other parameters, or damaged."""
+
+
+class ReportError(HocbenchError):
+    """There is nothing at all to report on."""
+
+
 class BenchmarkError(HocbenchError):
     """The speed benchmark was asked for what this machine lacks, or its candidates do not compute the same."""
 

@@ -1,0 +1,77 @@
+"""``hocbench verify`` and ``hocbench record``: a reproduction against the committed reference."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hocbench.cli_output import print_table
+from hocbench.errors import VerifyError
+
+if TYPE_CHECKING:
+    from hocbench.verify import Verification
+
+REFERENCE = Path("results/reference")
+NOT_REPRODUCED = 3  # exit code
+
+ResultsArgument = Annotated[Path, typer.Argument(help="results/PROFILE of a finished reproduction")]
+ReferenceOption = Annotated[Path, typer.Option(help="folder of the reference")]
+
+
+def verify(
+    results: ResultsArgument,
+    reference: ReferenceOption = REFERENCE,
+    out: Annotated[Path | None, typer.Option(help="folder of verify.md and verify.csv [RESULTS/verify]")] = None,
+) -> None:
+    """Compare a reproduction with the reference, cell by cell: OUT/verify.md and, with every cell, OUT/verify.csv.
+
+    Exit code 0: all cells are identical or within tolerance. 3: some differ or are missing. 2: the results are not
+    finished, are damaged, or are of other parameters.
+    """
+    from hocbench.reporting.markdown import write_page
+    from hocbench.verify import verify as compare
+    from hocbench.verify.report import cell_table, markdown
+
+    found = compare(results, reference)
+    out = out or results / "verify"
+    out.mkdir(parents=True, exist_ok=True)
+    write_page(out / "verify", markdown(found), cell_table(found))
+    _print(found)
+    sys.stdout.write(f"{out / 'verify.md'} has this, {out / 'verify.csv'} every cell\n")
+    if found.faults:
+        raise VerifyError("\n".join(found.faults))
+    if not found.reproduced:
+        raise typer.Exit(NOT_REPRODUCED)
+
+
+def _print(found: "Verification") -> None:
+    from hocbench.verify import report
+
+    _print_rows(report.SUMMARY, report.summary_rows(found), "Tables")
+    worst = [[*row[:6], row[-1]] for row in report.worst_rows(found)]
+    if worst:
+        _print_rows((*report.CELLS[:6], report.CELLS[-1]), worst, "The cells that are furthest off")
+    causes = report.cause_rows(found)
+    if causes:
+        _print_rows(("cells", "likely cause"), causes, "Cells that are not identical")
+    lines = [*report.byte_lines(found.bytes), report.EXEMPT_NOTE, report.label_note(found), report.verdict(found)]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _print_rows(header: tuple[str, ...], rows: list[list[str]], title: str) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*header, title=title)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    print_table(table)
+
+
+def record(results: ResultsArgument, reference: ReferenceOption = REFERENCE) -> None:
+    """Take a finished reproduction over as the reference: its tables, and what the manifests of its runs say."""
+    from hocbench.verify import record as write
+
+    count = write(results, reference)
+    sys.stdout.write(f"{reference}: tables and manifests of {count} runs\n")

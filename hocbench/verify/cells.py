@@ -1,0 +1,89 @@
+"""Result tables as text, row by row, so that equal means equal to the last digit."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from hocbench.errors import VerifyError
+from hocbench.verify.tables import OPTIONAL
+
+Row = dict[str, str]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read a CSV file as text.
+
+    Parameters
+    ----------
+    path : Path
+        With a header.
+
+    Returns
+    -------
+    list of dict of str to str
+        A row per line, by column.
+
+    Raises
+    ------
+    VerifyError
+        If it has no header, a column twice, or a line with another number of cells than the header.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            header = next(lines, [])
+            if not header or len(set(header)) < len(header):
+                raise VerifyError(f"{path} has no header of distinct columns; {_again(path)}")
+            rows = []
+            for line in lines:
+                if len(line) != len(header):
+                    raise VerifyError(
+                        f"{path}, line {lines.line_num}: {len(line)} cells where the header has {len(header)}; the "
+                        f"file was cut off or edited; {_again(path)}"
+                    )
+                rows.append(dict(zip(header, line, strict=True)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise VerifyError(f"{path} cannot be read as CSV ({error}); {_again(path)}") from None
+    return rows
+
+
+def _again(path: Path) -> str:
+    return f"write {path.name} again"
+
+
+def by_key(rows: Sequence[Row], keys: Sequence[str], where: str) -> dict[tuple[str, ...], Row]:
+    """Index rows by the columns that tell them apart.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        From `read_rows`.
+    keys : sequence of str
+        Columns; those in `OPTIONAL` may be absent and are then empty.
+    where : str
+        Name of the table in messages.
+
+    Raises
+    ------
+    VerifyError
+        If a column is absent, or two rows have the same keys.
+    """
+    absent = [key for key in keys if rows and key not in rows[0] and key not in OPTIONAL]
+    if absent:
+        raise VerifyError(f"{where} has no column {', '.join(absent)}; write it again with this version of hocbench")
+    found: dict[tuple[str, ...], Row] = {}
+    lines: dict[tuple[str, ...], int] = {}
+    for number, row in enumerate(rows, 1):
+        key = tuple(row.get(name, "") for name in keys)
+        if key in found:
+            raise VerifyError(
+                f"{where} has two rows (data rows {lines[key]} and {number}) of {named(keys, key)}; one of them is "
+                "too many, so write the table again"
+            )
+        found[key], lines[key] = row, number
+    return found
+
+
+def named(keys: Sequence[str], values: Sequence[str]) -> str:
+    """Spell out what a row is of, leaving out what is empty."""
+    return "; ".join(f"{key}={value}" for key, value in zip(keys, values, strict=True) if value)

@@ -1,0 +1,177 @@
+"""Which run here is which of the reference, and why two of them may differ."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hocbench.manifest_diff import Comparison, compare_records
+from hocbench.manifest_record import Record
+from hocbench.plan import smoothed_name
+from hocbench.verify.cells import Row
+from hocbench.verify.record import Runs
+from hocbench.verify.tables import RUN
+
+# What a machine is, in the words of a report.
+SETTING = {
+    "CPU type": ("environment.processor", "processors"),
+    "CPU instructions": ("environment.torch.cpu_capability",),
+    "device": ("device",),
+    "threads": ("threads",),
+    "processes": ("processes",),
+}
+PARAMETERS = ("parameters", "seeds")  # groups of manifest_diff that name a key of params.yaml
+NOT_RECORDED = "unknown: the reference has no manifests"
+SAME_OUTPUTS = "the runs gave the same predictions: their evaluation was another one (its code, parameters or packages)"
+NOTHING = "nothing that both manifests record differs"
+# They follow from other reasons, if there are any.
+CONSEQUENCES = ("parent run", "interruptions")
+MOST = 3  # keys that are shown of a reason
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Runs here and those of the reference that they repeat.
+
+    Attributes
+    ----------
+    pairs : dict of str to str
+        Name here to name there.
+    missing, extra : tuple of str
+        Runs that only the reference has, and that it does not have.
+    comparisons : dict of str to Comparison
+        By name here; empty if the reference has no manifests.
+    """
+
+    pairs: dict[str, str]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    comparisons: dict[str, Comparison]
+
+    @property
+    def parameters(self) -> dict[str, list[str]]:
+        """Parameters that differ ("key: reference → here"), and the runs that they are of."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for name, comparison in self.comparisons.items():
+            for group, differences in comparison.reasons:
+                if group.name in PARAMETERS:
+                    for each in differences:
+                        found[f"{each.key}: {_shown(each.a)} → {_shown(each.b)}"].append(name)
+        return dict(found)
+
+
+def _shown(value: str | None) -> str:
+    return "not recorded" if value is None else value
+
+
+def pair_runs(there: Sequence[str], here: Sequence[str], reference: Runs, own: Runs) -> Pairing:
+    """Find for each run the one that it repeats: that of the same id, or else of the same axes.
+
+    Parameters
+    ----------
+    there, here : sequence of str
+        Names of the reference's runs, and of those here.
+    reference, own : dict of str to Record
+        Their manifests, as far as they are there.
+    """
+    pairs = {name: name for name in here if name in set(there)}
+    left = [name for name in there if name not in pairs], [name for name in here if name not in pairs]
+    by_axes = [_by_axes(names, runs) for names, runs in zip(left, (reference, own), strict=True)]
+    for axes, names in by_axes[1].items():
+        others = by_axes[0].get(axes, [])
+        if len(names) == len(others) == 1:
+            pairs[names[0]] = others[0]
+    repeated = set(pairs.values())
+    return Pairing(
+        pairs,
+        tuple(name for name in there if name not in repeated),
+        tuple(name for name in here if name not in pairs),
+        {a: compare_records(reference[b], own[a]) for a, b in pairs.items() if a in own and b in reference},
+    )
+
+
+def _by_axes(names: Sequence[str], runs: Mapping[str, Record]) -> dict[tuple[str, ...], list[str]]:
+    """Group runs by what they are of, the number of epochs aside, which is how long and not what."""
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name in names:
+        if name in runs:
+            axes = {key: value for key, value in runs[name].values.items() if key.startswith("spec.axes.")}
+            # A temporal stage of no epochs is another row of the tables.
+            axes["spec.axes.epochs"] = bool(axes.get("spec.axes.epochs"))
+            groups[tuple(f"{key}={axes[key]!r}" for key in sorted(axes))].append(name)
+    return groups
+
+
+def settings(runs: Runs) -> dict[str, list[str]]:
+    """Tell on what machines runs were made: the words of `SETTING`, and all values of each."""
+    found: dict[str, set[str]] = {what: set() for what in SETTING}
+    for run in runs.values():
+        for what, keys in SETTING.items():
+            found[what].update(text for key in keys for text in _texts(run.values.get(key)))
+    return {what: sorted(values) for what, values in found.items()}
+
+
+def _texts(value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [str(each) for each in values if each is not None]
+
+
+def explain(comparison: Comparison) -> str:
+    """Say in one line why a run probably differs from its repetition."""
+    if comparison.outputs and all(comparison.outputs.values()):
+        return SAME_OUTPUTS
+    reasons = [
+        (group.name, [each for each in differences if each.certain]) for group, differences in comparison.reasons
+    ]
+    reasons = [(name, differences) for name, differences in reasons if differences]
+    causes = [reason for reason in reasons if reason[0] not in CONSEQUENCES] or reasons
+    texts = []
+    for name, differences in causes:
+        shown = [f"{each.key} {each.a} → {each.b}" for each in differences[:MOST]]
+        more = [f"{len(differences) - MOST} more"] if len(differences) > MOST else []
+        texts.append(f"{name} ({', '.join([*shown, *more])})")
+    return "; ".join(texts) or NOTHING
+
+
+class Causes:
+    """Likely causes of differing cells.
+
+    Parameters
+    ----------
+    costs : iterable of dict
+        Rows of costs.csv, here and of the reference: which run stands behind which row.
+    pairing : Pairing
+        See there.
+    """
+
+    def __init__(self, costs: Iterable[Row], pairing: Pairing) -> None:
+        self._rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in costs:
+            method = row.get("method", "")
+            # Tables without methods, such as that of sparsity, ask for a dataset.
+            for name in (method, smoothed_name(method), ""):
+                self._rows[row["dataset"], name].append(row)
+        self._pairing = pairing
+        self._texts = {name: explain(comparison) for name, comparison in pairing.comparisons.items()}
+
+    def of(self, keys: Mapping[str, str]) -> str:
+        """Name the likely causes for a row with these keys, of all runs behind it."""
+        runs = self._runs(keys)
+        if "reference" in keys:
+            rival = {"method": keys["reference"], "variant": keys.get("reference_variant", "")}
+            runs |= self._runs({"dataset": keys["dataset"], "target": keys["target"]} | rival)
+        texts = dict.fromkeys(self._text(run) for run in runs)
+        # What stayed the same explains nothing if something else changed.
+        changed = [text for text in texts if text != SAME_OUTPUTS]
+        return " | ".join(changed or texts) or "unknown: no run of this row is known"
+
+    def _runs(self, keys: Mapping[str, str]) -> dict[str, None]:
+        rows = self._rows.get((keys.get("dataset", ""), keys.get("method", "")), [])
+        asked = [key for key in RUN if key in keys and key != "method"]
+        fitting = [row for row in rows if all(row.get(key, "") == keys[key] for key in asked)]
+        return dict.fromkeys(f"{row['dataset']}/{row['run']}" for row in fitting)
+
+    def _text(self, run: str) -> str:
+        if run in self._pairing.missing:
+            return f"run {run} is missing here"
+        return self._texts.get(run, NOT_RECORDED)
