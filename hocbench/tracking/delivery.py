@@ -6,7 +6,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hocbench.manifest import file_hash
+from hocbench.tracking.links import Link, write_link
 from hocbench.tracking.outbox import Event
+from hocbench.tracking.secrets import without_secrets
 from hocbench.tracking.store import Place, Store, find_runs, one_run, open_store, parent_run, remove_doubles
 
 LATER = "later"
@@ -68,6 +70,8 @@ class Delivery:
         tags = event["tags"] | {"mlflow.runName": event["name"], "mlflow.parentRunId": _parent(store, event)}
         run = one_run(store, self._key, tags, event["time"])
         self._run, self._tags, self._status = run.info.run_id, dict(run.data.tags), run.info.status
+        address = without_secrets(self._place.uri).rstrip("/") if self._place.uri.startswith("http") else ""
+        write_link(self._place.folder, event["name"], Link(store.experiment, self._run, address))
         # A parameter that is there cannot be changed, and is not sent again.
         self._send_params({name: value for name, value in event["params"].items() if name not in run.data.params})
 

@@ -1,0 +1,61 @@
+"""Where each run is in MLflow: a small file per run, so that a report can point there without asking the store."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FOLDER = "links"
+
+
+@dataclass(frozen=True)
+class Link:
+    """The place of a run in MLflow.
+
+    Attributes
+    ----------
+    experiment, run : str
+        Ids of MLflow.
+    address : str
+        Of the server, without user and password; empty if the store is a file, which `hocbench mlflow ui` serves.
+    """
+
+    experiment: str
+    run: str
+    address: str
+
+    @property
+    def page(self) -> str:
+        """Path of the run's page, behind the address of a server."""
+        return f"/#/experiments/{self.experiment}/runs/{self.run}"
+
+
+def write_link(folder: Path, name: str, link: Link) -> None:
+    """Remember where a run is in MLflow.
+
+    Parameters
+    ----------
+    folder : Path
+        Of our own files about MLflow.
+    name : str
+        Dataset and run id, ``sewa/joint-84c648e6``.
+    link : Link
+        The place; it replaces an earlier one.
+    """
+    path = _path(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(asdict(link), sort_keys=True) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_link(folder: Path, name: str) -> Link | None:
+    """Return where a run is in MLflow, or None if that is not known; see `write_link`."""
+    try:
+        values = json.loads(_path(folder, name).read_text(encoding="utf-8"))
+        return Link(str(values["experiment"]), str(values["run"]), str(values["address"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / FOLDER / f"{name.replace('/', '.')}.json"
