@@ -19,6 +19,7 @@ from hocbench.cli_data import data_app
 from hocbench.cli_manifest import manifest_app
 from hocbench.cli_mlflow import mlflow_app
 from hocbench.cli_output import print_table
+from hocbench.cli_report import report
 from hocbench.cli_verify import record, verify
 from hocbench.errors import HocbenchError, ParameterError, StoppedEarly
 
@@ -29,6 +30,7 @@ app.add_typer(manifest_app, name="manifest")
 app.command()(profile)
 app.command()(verify)
 app.command()(record)
+app.command()(report)
 
 ParamsOption = Annotated[list[Path] | None, typer.Option("--params", help="params.yaml and overlays, in order")]
 

@@ -1,0 +1,34 @@
+"""``hocbench report``: one HTML file about a profile."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hocbench.errors import ParameterError
+
+
+def report(
+    results: Path,
+    out: Path,
+    prepared: Annotated[Path, typer.Option(help="folder of the prepared datasets, data/prepared/PROFILE")],
+    logs: Annotated[Path, typer.Option(help="folder of the logs, logs/PROFILE")],
+    runs: Annotated[str, typer.Option(help="dataset/run of all runs that must be there, JSON list")] = "[]",
+) -> None:
+    """Write one offline HTML file about RESULTS; what is missing there is named in it, and the rest is reported."""
+    from hocbench.reporting.html import Sources, write_report
+    from hocbench.tracking.store import FOLDER
+
+    try:
+        planned = json.loads(runs)
+    except json.JSONDecodeError as error:
+        raise ParameterError(f"--runs is not JSON ({error}); give a list such as '[\"sewa/joint-84c648e6\"]'") from None
+    if not isinstance(planned, list) or not all(isinstance(name, str) and name.count("/") == 1 for name in planned):
+        raise ParameterError("--runs is no list of DATASET/RUN; give a list such as '[\"sewa/joint-84c648e6\"]'")
+    found = write_report(Sources(results, prepared, logs, FOLDER, planned), out)
+    sys.stdout.write(f"{out}: {len(found.runs)} runs, {out.stat().st_size / 2**20:.1f} MiB\n")
+    for gap in found.gaps:
+        names = f" ({', '.join(gap.items)})" if gap.items else ""
+        sys.stdout.write(f"missing: {gap.what}: {gap.why}{names}\n")

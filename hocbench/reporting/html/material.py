@@ -1,0 +1,275 @@
+"""Gathers what a report is made of, and notes precisely what is not there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hocbench import paths
+from hocbench.errors import HocbenchError, ReportError
+from hocbench.evaluation.files import SEAL, read_table
+from hocbench.reporting.html.drawings import Drawing, read_drawing
+from hocbench.reporting.html.ledger import Ledger, read_ledger
+from hocbench.reporting.html.runs import FINISHED, Rows, RunRecord, read_run_record, rows_of, run_names
+from hocbench.seals import check_beside
+
+NAMES = {"affectnet": "AffectNet", "sewa": "SEWA", "afew_va": "AFEW-VA", "sewa_control": "SEWA, negative control"}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a report takes its content from.
+
+    Attributes
+    ----------
+    results, prepared, logs, tracking : Path
+        Folders of a profile's results, of its datasets, of its logs, and of our own files about MLflow.
+    planned : sequence of str
+        Dataset and run id of all runs that the parameters ask for; empty if nobody knows.
+    """
+
+    results: Path
+    prepared: Path
+    logs: Path
+    tracking: Path
+    planned: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that is missing: what, why or what to do, and where there are many, their names."""
+
+    what: str
+    why: str
+    items: tuple[str, ...] = ()
+
+
+@dataclass
+class Material:
+    """What a report is made of.
+
+    Attributes
+    ----------
+    profile : str
+        Name of the profile.
+    tables : dict
+        Name of a file of the evaluation → table, only those that could be read.
+    claims, evidence : DataFrame
+        All columns as text; empty if nobody has judged the claims yet.
+    pages : dict
+        Name of a table → its page in Markdown.
+    drawings : list of Drawing
+        The figures.
+    speed_page, speed_drawing : str, Drawing or None
+        Of the speed benchmark, which is no part of a reproduction.
+    ledgers : list of Ledger
+        One per dataset.
+    runs : dict
+        Dataset and run id → what is known about the run.
+    rows : Rows
+        Rows of the tables with their runs.
+    gaps : list of Gap
+        What is missing.
+    """
+
+    profile: str
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    claims: pd.DataFrame = field(default_factory=pd.DataFrame)
+    evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
+    pages: dict[str, str] = field(default_factory=dict)
+    drawings: list[Drawing] = field(default_factory=list)
+    speed_page: str = ""
+    speed_drawing: Drawing | None = None
+    ledgers: list[Ledger] = field(default_factory=list)
+    runs: dict[str, RunRecord] = field(default_factory=dict)
+    rows: Rows = field(default_factory=Rows)
+    gaps: list[Gap] = field(default_factory=list)
+
+    @property
+    def manifests(self) -> list[dict[str, Any]]:
+        """Those of the finished runs."""
+        return [run.manifest for run in self.runs.values() if run.state == FINISHED]
+
+    @property
+    def labels(self) -> dict[str, set[str]]:
+        """Dataset → "synthetic" or "real", as its runs, its tables and its files say."""
+        found: dict[str, set[str]] = {}
+        for manifest in self.manifests:
+            found.setdefault(str(manifest["axes"].get("dataset")), set()).add(str(manifest.get("label")))
+        for name in ("costs.csv", "intervals.csv"):
+            table = self.tables.get(name, pd.DataFrame())
+            if {"dataset", "label"} <= set(table.columns):
+                for dataset, label in table[["dataset", "label"]].drop_duplicates().itertuples(index=False):
+                    found.setdefault(str(dataset), set()).add(str(label))
+        for ledger in self.ledgers:
+            if ledger.label:
+                found.setdefault(ledger.dataset, set()).add(ledger.label)
+        return {name: found[name] for name in in_order(found)}
+
+
+def in_order(datasets: Sequence[str] | set[str] | dict[str, Any]) -> list[str]:
+    """Sort names of datasets as everywhere, unknown ones last."""
+    order = list(NAMES)
+    return sorted(datasets, key=lambda name: (order.index(name) if name in NAMES else len(order), name))
+
+
+def name_of(dataset: str) -> str:
+    """Return the name of a dataset as one reads it."""
+    return NAMES.get(dataset, dataset)
+
+
+def gather(sources: Sources) -> Material:
+    """Read what there is about a profile.
+
+    Parameters
+    ----------
+    sources : Sources
+        Folders; only the results have to be there, and nothing in them.
+
+    Returns
+    -------
+    Material
+        With a gap for everything that is absent or damaged.
+
+    Raises
+    ------
+    ReportError
+        If there is no folder of results.
+    """
+    if not sources.results.is_dir():
+        raise ReportError(f"no folder of results at {sources.results}; give results/PROFILE of a reproduction")
+    found = Material(sources.results.resolve().name)
+    _read_evaluation(sources.results / "evaluation", found)
+    _read_claims(sources.results / "claims", found)
+    _read_pages(sources.results / "tables", found)
+    _read_drawings(sources.results / "figures", found)
+    _read_speed(sources.results / "speed", found)
+    _read_runs(sources, found)
+    datasets = {name.partition("/")[0] for name in found.runs}
+    if sources.prepared.is_dir():
+        datasets |= {path.name for path in sources.prepared.iterdir() if path.is_dir()}
+    for dataset in in_order(datasets):
+        ledger = read_ledger(sources.prepared / dataset, dataset)
+        found.ledgers.append(ledger)
+        found.gaps += [Gap(f"Data of {dataset}", problem) for problem in ledger.problems]
+    return found
+
+
+def _read_evaluation(folder: Path, found: Material) -> None:
+    if not folder.is_dir():
+        found.gaps.append(Gap("Evaluation", f"no folder {folder}; run `hocbench evaluate`"))
+        return
+    absent = tuple(name for name in paths.EVALUATION_FILES if not (folder / name).is_file())
+    if absent:
+        found.gaps.append(Gap("Evaluation", f"files absent from {folder}", absent))
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            found.tables[path.name] = read_table(path)
+        except (HocbenchError, ValueError, OSError) as error:
+            found.gaps.append(Gap("Evaluation", f"{path} cannot be read: {error}"))
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            check_beside(path, SEAL)
+        except HocbenchError as error:
+            found.gaps.append(Gap("Evaluation", str(error)))
+
+
+def _read_claims(folder: Path, found: Material) -> None:
+    for name in ("claims", "evidence"):
+        path = folder / f"{name}.csv"
+        if not path.is_file():
+            what = "no verdict on the claims yet" if name == "claims" else "no evidence beside the verdicts"
+            found.gaps.append(Gap("Verdicts", f"{what}: {path} is absent; run `hocbench claims`"))
+            continue
+        try:
+            check_beside(path, "claims.json")
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        except (HocbenchError, ValueError, OSError) as error:
+            found.gaps.append(Gap("Verdicts", f"{path} cannot be read: {error}"))
+            continue
+        lacking = {"claim", "verdict"} - set(table.columns) if name == "claims" else {"claim"} - set(table.columns)
+        if lacking:
+            found.gaps.append(Gap("Verdicts", f"{path} has no column {', '.join(sorted(lacking))}"))
+        elif name == "claims":
+            found.claims = table
+        else:
+            found.evidence = table
+    if len(found.claims) and len(found.evidence):
+        unknown = set(found.evidence["claim"]) - set(found.claims["claim"])
+        for claim in sorted(unknown):
+            found.gaps.append(Gap("Verdicts", f"there is evidence about claim {claim}, but no verdict on it"))
+
+
+def _read_pages(folder: Path, found: Material) -> None:
+    names = [*paths.TABLES, *sorted({path.stem for path in folder.glob("*.md")} - set(paths.TABLES))]
+    for name in names:
+        path = folder / f"{name}.md"
+        try:
+            check_beside(path, f"{name}.json")
+            found.pages[name] = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            found.gaps.append(Gap(f"Table {name}", f"{path} is absent"))
+        except (HocbenchError, ValueError, OSError) as error:
+            found.gaps.append(Gap(f"Table {name}", f"{path} cannot be read: {error}"))
+
+
+def _read_drawings(folder: Path, found: Material) -> None:
+    names = [*paths.FIGURES, *sorted({path.stem for path in folder.glob("*.png")} - set(paths.FIGURES))]
+    for name in names:
+        drawing, problems = read_drawing(folder / f"{name}.png")
+        found.gaps += [Gap(f"Figure {name}", problem) for problem in problems]
+        if drawing:
+            found.drawings.append(drawing)
+
+
+def _read_speed(folder: Path, found: Material) -> None:
+    page = folder / "speed.md"
+    if not page.is_file():
+        return
+    try:
+        found.speed_page = page.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        found.gaps.append(Gap("Speed", f"{page} cannot be read: {error}"))
+    # It has no text beside it; the page says what was measured.
+    found.speed_drawing, problems = read_drawing(folder / "speed.png")
+    if found.speed_drawing is None:
+        found.gaps += [Gap("Speed", problem) for problem in problems]
+
+
+def _read_runs(sources: Sources, found: Material) -> None:
+    columns = {"dataset", "method", "rank", "lasso"}
+    costs, intervals = (found.tables.get(name, pd.DataFrame()) for name in ("costs.csv", "intervals.csv"))
+    whole = (columns | {"run"}) <= set(costs.columns)
+    evaluated = [f"{d}/{r}" for d, r in zip(costs["dataset"], costs["run"], strict=True)] if whole else []
+    if whole:
+        empty = pd.DataFrame(columns=[*columns])
+        found.rows = rows_of(costs, intervals if columns <= set(intervals.columns) else empty)
+    for name in run_names(sources.results, sources.logs, sources.planned, evaluated):
+        found.runs[name] = read_run_record(name, sources.results, sources.logs, sources.tracking)
+    _note_runs(sources, found, evaluated)
+
+
+def _note_runs(sources: Sources, found: Material, evaluated: Sequence[str]) -> None:
+    runs = found.runs.values()
+    profiles = sorted({str(manifest["spec"].get("profile")) for manifest in found.manifests})
+    if len(profiles) == 1:
+        (found.profile,) = profiles
+    elif profiles:
+        found.gaps.append(Gap("Runs", f"they are of several profiles: {', '.join(profiles)}"))
+    for state in sorted({run.state for run in runs} - {FINISHED}):
+        named = tuple(f"{run.name}: {run.note}" for run in runs if run.state == state)
+        found.gaps.append(Gap("Runs", f"{len(named)} of {len(runs)} {state}", named))
+    if evaluated:
+        unscored = tuple(run.name for run in runs if run.state == FINISHED and run.name not in evaluated)
+        if unscored:
+            found.gaps.append(Gap("Evaluation", "finished runs that are not in it; run `hocbench evaluate`", unscored))
+        others = tuple(sorted(set(evaluated) - set(sources.planned))) if sources.planned else ()
+        if others:
+            found.gaps.append(Gap("Evaluation", "runs in it that the parameters no longer ask for", others))
+    elif not runs:
+        found.gaps.append(Gap("Runs", f"none in {sources.results / 'runs'}, and no log of one in {sources.logs}"))
+    untracked = [run for run in runs if run.state == FINISHED and run.link is None]
+    if untracked:
+        found.gaps.append(Gap("MLflow", f"{len(untracked)} of {len(runs)} runs are not tracked; nothing depends on it"))

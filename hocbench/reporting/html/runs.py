@@ -1,0 +1,249 @@
+"""What is known about each run: its directory, its log, its place in MLflow, and the rows of tables that it is in."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hocbench.errors import DamageError
+from hocbench.paths import RUN_FILES
+from hocbench.plan import smoothed_name
+from hocbench.reporting.markdown import records
+from hocbench.seals import read_sealed
+from hocbench.tracking.links import Link, read_link
+from hocbench.tracking.outbox import FOLDER as OUTBOX
+
+FINISHED, UNFINISHED, ABSENT, DAMAGED = "finished", "not finished", "absent", "damaged"
+LONGEST_LINE = 300
+# Page and heading of tables that are about another dataset than the page.
+CONTROLS = {("sewa", "Negative control"): "sewa_control"}
+FEWER_SEEDS = re.compile(r" \(\d+ of \d+ seeds\)$")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run, finished or not.
+
+    Attributes
+    ----------
+    dataset, id : str
+        Where it belongs, and its run id.
+    state : str
+        "finished", "not finished", "absent" or "damaged".
+    note : str
+        Why, if it is not finished.
+    manifest : dict
+        Of a finished run.
+    directory, log, benchmark : Path
+        Where they are, or would be.
+    job : (float, float) or None
+        Seconds and MiB of its job.
+    link : Link or None
+        Its place in MLflow.
+    waiting : bool
+        Whether something is kept for MLflow that was not delivered.
+    """
+
+    dataset: str
+    id: str
+    state: str
+    note: str
+    manifest: dict[str, Any]
+    directory: Path
+    log: Path
+    benchmark: Path
+    job: tuple[float, float] | None
+    link: Link | None
+    waiting: bool
+
+    @property
+    def name(self) -> str:
+        """Dataset and run id."""
+        return f"{self.dataset}/{self.id}"
+
+
+@dataclass(frozen=True, order=True)
+class Row:
+    """What tells one row of the tables from the others."""
+
+    dataset: str
+    method: str
+    rank: str
+    lasso: str
+    variant: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of the tables with their runs.
+
+    Attributes
+    ----------
+    runs : dict
+        Row → names of its runs.
+    same : dict
+        Row of smoothed outputs → row whose runs gave them.
+    anchors : dict
+        Row → id of the place that lists its runs.
+    """
+
+    runs: dict[Row, list[str]] = field(default_factory=dict)
+    same: dict[Row, Row] = field(default_factory=dict)
+    anchors: dict[Row, str] = field(default_factory=dict)
+
+    def resolver(self, page: str = "") -> Callable[[str, dict[str, str]], str | None]:
+        """Return a function that finds the anchor of a table's row; see `markdown.Resolver`.
+
+        Parameters
+        ----------
+        page : str
+            Dataset of a page whose tables have no such column.
+        """
+
+        def resolve(heading: str, cells: dict[str, str]) -> str | None:
+            method = cells.get("method", cells.get("our method"))
+            if method is None or "rank" not in cells:
+                return None
+            texts = {name: "" if text == "-" else text for name, text in cells.items()}
+            row = Row(
+                CONTROLS.get((page, heading), page) or texts.get("dataset", ""),
+                FEWER_SEEDS.sub("", method),
+                texts["rank"],
+                texts.get("LASSO") or "0",
+                texts.get("variant", ""),
+            )
+            return self.anchors.get(row)
+
+        return resolve
+
+
+def rows_of(costs: pd.DataFrame, intervals: pd.DataFrame) -> Rows:
+    """Find the runs behind each row of the tables.
+
+    Parameters
+    ----------
+    costs : DataFrame
+        ``costs.csv``: a row per run; may be empty.
+    intervals : DataFrame
+        ``intervals.csv``, which also has the rows of smoothed outputs; may be empty.
+
+    Returns
+    -------
+    Rows
+        In the order of the tables' files.
+    """
+    found = Rows()
+    for record in records(costs):
+        found.runs.setdefault(_row(record), []).append(f"{record['dataset']}/{record['run']}")
+    by_smoothed = {
+        Row(row.dataset, smoothed_name(row.method), row.rank, row.lasso, row.variant): row for row in found.runs
+    }
+    keys = [column for column in ("dataset", "method", "rank", "lasso", "variant") if column in intervals]
+    for record in records(intervals[keys].drop_duplicates()):
+        row = _row(record)
+        if row not in found.runs and row in by_smoothed:
+            found.same[row] = by_smoothed[row]
+    # Those of no table are never linked to; a number each keeps names from data out of the ids.
+    for place, row in enumerate([*found.runs, *found.same], 1):
+        found.anchors[row] = f"row-{place}"
+    return found
+
+
+def _row(record: dict[str, Any]) -> Row:
+    variant = record.get("variant", "")
+    return Row(
+        str(record["dataset"]),
+        str(record["method"]),
+        str(record["rank"]),
+        f"{record['lasso']:g}",
+        "" if pd.isna(variant) else str(variant),
+    )
+
+
+def run_names(results: Path, logs: Path, planned: Sequence[str], evaluated: Sequence[str]) -> list[str]:
+    """Name all runs that belong to a profile.
+
+    Without a plan these are all that left a directory or a log; with one, what else lies there is of other parameters.
+    """
+    left = [f"{path.parent.name}/{path.name}" for path in (results / "runs").glob("*/*") if path.is_dir()]
+    left += [f"{path.parent.name}/{path.stem}" for path in (logs / "fit").glob("*/*.log")]
+    return sorted({*planned, *evaluated, *([] if planned else left)})
+
+
+def read_run_record(name: str, results: Path, logs: Path, tracking: Path) -> RunRecord:
+    """Gather what is there about a run; nothing of it need be there.
+
+    Parameters
+    ----------
+    name : str
+        Dataset and run id.
+    results, logs, tracking : Path
+        Folders of the results, of the logs, and of our own files about MLflow.
+    """
+    dataset, _, run = name.partition("/")
+    directory, log = results / "runs" / dataset / run, logs / "fit" / dataset / f"{run}.log"
+    benchmark = logs / "benchmark" / "fit" / dataset / f"{run}.tsv"
+    state, note, manifest = _state(directory, log)
+    return RunRecord(
+        dataset=dataset,
+        id=run,
+        state=state,
+        note=note,
+        manifest=manifest,
+        directory=directory,
+        log=log,
+        benchmark=benchmark,
+        job=_job(benchmark),
+        link=read_link(tracking, name),
+        waiting=(tracking / OUTBOX / f"{dataset}.{run}.jsonl").is_file(),
+    )
+
+
+def _state(directory: Path, log: Path) -> tuple[str, str, dict[str, Any]]:
+    path = directory / "manifest.json"
+    if not path.is_file():
+        last = _last_line(log)
+        if not directory.is_dir() and last is None:
+            return ABSENT, "no directory and no log", {}
+        where = "its directory has no manifest.json" if directory.is_dir() else "it has no directory"
+        return UNFINISHED, where + (f"; its log ends: {last}" if last else "; it has no log"), {}
+    lacking = [name for name in RUN_FILES if not (directory / name).is_file()]
+    if lacking:
+        return DAMAGED, f"its directory lacks {', '.join(lacking)}; delete it and fit again", {}
+    try:
+        manifest = read_sealed(path)
+    except DamageError as error:
+        return DAMAGED, str(error), {}
+    if not isinstance(manifest.get("spec"), dict) or not isinstance(manifest.get("axes"), dict):
+        return DAMAGED, f"{path} lacks spec or axes; delete the run and fit again", {}
+    return FINISHED, "", manifest
+
+
+def _last_line(log: Path) -> str | None:
+    try:
+        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return None
+    return lines[-1].strip()[:LONGEST_LINE] if lines else "(it is empty)"
+
+
+def _job(benchmark: Path) -> tuple[float, float] | None:
+    """Seconds and MiB that Snakemake measured."""
+    try:
+        table = pd.read_csv(benchmark, sep="\t")
+        return float(table["s"].iloc[-1]), float(table["max_rss"].iloc[-1])
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object without a seal, or return None."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,135 @@
+"""The parts of a report that show what there is: summary, tables, figures, cost."""
+
+from collections.abc import Iterable, Sequence
+
+from hocbench.reporting.html.drawings import Drawing
+from hocbench.reporting.html.elements import Html, details, element, facts, picture, prose, scrolled, section
+from hocbench.reporting.html.markdown import render
+from hocbench.reporting.html.material import NAMES, Material, in_order, name_of
+from hocbench.reporting.html.runs import FINISHED
+from hocbench.reporting.html.verdicts import counted
+
+COST = "cost"
+# A part of the page: anchor, title, and the same of its parts.
+Entry = tuple[str, str, Sequence[tuple[str, str]]]
+
+
+def banner(found: Material) -> Html:
+    """Say what kind of data the results are from, before anything else."""
+    labels = found.labels
+    synthetic = [name_of(name) for name in labels if "synthetic" in labels[name]]
+    real = [name_of(name) for name in labels if "real" in labels[name]]
+    if synthetic:
+        parts = [element("strong", "SYNTHETIC data"), f" ({', '.join(synthetic)}): drawn by a program. "]
+        parts.append("Scores on them say nothing about real faces, and nothing here is compared with published scores.")
+        if real:
+            parts.append(f" Real data: {', '.join(real)}.")
+        return element("p", *parts, class_="banner synthetic")
+    if real:
+        return element("p", element("strong", "Real data"), f": {', '.join(real)}.", class_="banner")
+    unknown = "Nothing here says whether the data are synthetic or real."
+    return element("p", element("strong", "Unknown data"), f". {unknown}", class_="banner synthetic")
+
+
+def summary_section(found: Material) -> Html:
+    """Write what this report is about, in a few lines."""
+    runs = list(found.runs.values())
+    finished = sum(run.state == FINISHED for run in runs)
+    data_seeds: dict[str, set[str]] = {}
+    for manifest in found.manifests:
+        synthetic = (manifest["spec"].get("data") or {}).get("synthetic") or {}
+        if "seed" in synthetic:
+            data_seeds.setdefault(str(manifest["axes"].get("dataset")), set()).add(str(synthetic["seed"]))
+    seeds = {str(manifest["axes"].get("seed")) for manifest in found.manifests}
+    folds = {str(manifest["axes"].get("fold")) for manifest in found.manifests}
+    costs = found.tables.get("costs.csv")
+    if costs is not None and {"seed", "fold"} <= set(costs.columns):
+        seeds |= set(map(str, costs["seed"]))
+        folds |= set(map(str, costs["fold"]))
+    drawn = "; ".join(f"{name_of(name)} {_listed(data_seeds[name])}" for name in in_order(data_seeds))
+    pairs: list[tuple[str, str]] = [
+        ("Profile", found.profile),
+        ("Runs", f"{finished} finished of {len(runs)}"),
+        ("Datasets", ", ".join(map(name_of, found.labels)) or "none"),
+        ("Data seeds", drawn or "not known"),
+        ("Training seeds", _listed(seeds) or "not known"),
+        ("Folds", _listed(folds) or "not known"),
+        ("Verdicts", counted(found.claims) if len(found.claims) else "none yet"),
+        ("Missing", element("a", f"{len(found.gaps)} things", href="#missing") if found.gaps else "nothing"),
+    ]
+    return section("summary", "Summary", facts(pairs))
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(sorted(values, key=lambda text: (len(text), text)))
+
+
+def tables_section(found: Material) -> tuple[Html, Entry]:
+    """Write the tables that follow from results, each row linked to its runs."""
+    parts: list[Html] = []
+    entries: list[tuple[str, str]] = []
+    for name, page in found.pages.items():
+        if name == COST:
+            continue
+        title, body = render(page, name, resolve=found.rows.resolver(name if name in NAMES else ""))
+        parts.append(section(anchor := f"table-{len(parts) + 1}", title, body, level=3))
+        entries.append((anchor, title))
+    if not parts:
+        parts = [element("p", "No table is there.")]
+    return section("tables", "Tables", *parts), ("tables", "Tables", entries)
+
+
+def figures_section(found: Material) -> tuple[Html, Entry]:
+    """Write the figures with what they show in words."""
+    parts: list[Html] = []
+    entries: list[tuple[str, str]] = []
+    for drawing in found.drawings:
+        parts.append(section(anchor := f"figure-{len(parts) + 1}", drawing.title, figure(drawing), level=3))
+        entries.append((anchor, drawing.title))
+    if not parts:
+        parts = [element("p", "No figure is there.")]
+    return section("figures", "Figures", *parts), ("figures", "Figures", entries)
+
+
+def figure(drawing: Drawing) -> Html:
+    """Write one figure; its description can be read by all."""
+    caption = drawing.caption or f"{drawing.name}: no caption was recorded."
+    image = picture(drawing.content, drawing.size, drawing.alt)
+    return element(
+        "figure",
+        scrolled(f"Figure: {drawing.title}", image),
+        element("figcaption", element("p", caption), details("What is to be seen", drawing.alt)),
+    )
+
+
+def cost_section(found: Material) -> Html:
+    """Write what the runs cost, and the speed benchmark where it was run."""
+    parts: list[Html] = []
+    if COST in found.pages:
+        parts.append(render(found.pages[COST], COST, level=1, resolve=found.rows.resolver())[1])
+    else:
+        parts.append(element("p", "The table of costs is missing."))
+    if found.speed_page:
+        drawn = [figure(found.speed_drawing)] if found.speed_drawing else []
+        title, body = render(found.speed_page, "Speed", level=2)
+        parts.append(section("speed", f"{title} benchmark", *drawn, details("Bars and measurements", body), level=3))
+    else:
+        parts.append(
+            element("p", prose("The speed benchmark is not part of a reproduction; `snakemake speed` runs it."))
+        )
+    return section("cost", "Cost", *parts)
+
+
+def contents(entries: Sequence[Entry]) -> Html:
+    """Write the table of contents."""
+
+    def link(anchor: str, title: str) -> Html:
+        return element("a", title, href=f"#{anchor}")
+
+    items = [
+        element("li", link(anchor, title), element("ul", *(element("li", link(*part)) for part in parts)))
+        if parts
+        else element("li", link(anchor, title))
+        for anchor, title, parts in entries
+    ]
+    return element("nav", element("h2", "Contents", id="contents"), element("ul", *items), aria_labelledby="contents")

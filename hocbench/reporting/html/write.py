@@ -1,0 +1,104 @@
+"""Puts the parts of a report together and writes the file."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+from hocbench.datasets.contract import write_text
+from hocbench.reporting.html.elements import Html, element
+from hocbench.reporting.html.material import Material, Sources, gather
+from hocbench.reporting.html.provenance import data_section, manifest_section
+from hocbench.reporting.html.run_list import runs_section
+from hocbench.reporting.html.sections import (
+    banner,
+    contents,
+    cost_section,
+    figures_section,
+    summary_section,
+    tables_section,
+)
+from hocbench.reporting.html.style import STYLE
+from hocbench.reporting.html.verdicts import missing_section, verdicts_section
+
+
+def write_report(sources: Sources, out: Path) -> Material:
+    """Write the report on a profile: one file, which loads nothing from anywhere.
+
+    The same files give the same bytes; the report holds no date of its own.
+
+    Parameters
+    ----------
+    sources : Sources
+        Where it takes its content from; whatever is missing there is named in the report.
+    out : Path
+        The HTML file.
+
+    Returns
+    -------
+    Material
+        What the report is made of, and what is missing.
+
+    Raises
+    ------
+    ReportError
+        If there is no folder of results.
+    """
+    found = gather(sources)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(page(found), out)
+    return found
+
+
+def page(found: Material) -> str:
+    """Write the whole page.
+
+    Parameters
+    ----------
+    found : Material
+        What it shows.
+
+    Returns
+    -------
+    str
+        HTML. Its policy lets a browser load nothing, run no script and use no style but the one that is in it.
+    """
+    tables, table_entries = tables_section(found)
+    figures, figure_entries = figures_section(found)
+    main = element(
+        "main",
+        summary_section(found),
+        verdicts_section(found),
+        tables,
+        figures,
+        cost_section(found),
+        data_section(found),
+        manifest_section(found),
+        runs_section(found),
+        missing_section(found),
+    )
+    entries = [
+        ("summary", "Summary", ()),
+        ("verdicts", "Verdicts", ()),
+        table_entries,
+        figure_entries,
+        ("cost", "Cost", ()),
+        ("data", "Data ledger", ()),
+        ("manifest", "Manifest", ()),
+        ("runs", "Runs behind the tables", ()),
+        ("missing", f"What is missing ({len(found.gaps)})", ()),
+    ]
+    about = "Factorized Higher-Order CNNs (CVPR 2020), reproduced by hocbench"
+    title = f"hocbench report: {found.profile}"
+    header = element("header", element("h1", title), element("p", about), banner(found))
+    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode("ascii")
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        element("style", Html(STYLE)),
+    )
+    body = element("body", element("div", header, contents(entries), main, class_="page"))
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
