@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hocbench.errors import EvaluationError
+from hocbench.evaluation.intervals import SEEDS_NEEDED
 from hocbench.evaluation.runs import TARGETS, Run
 from hocbench.evaluation.statistics import Floats, cluster_sums, scores_from_sums
 
@@ -31,6 +32,8 @@ class Method:
         As in `hocbench.evaluation.runs.Axes`; the stage of a derived method ends in ``"_smoothed"``.
     lasso : float
         LASSO weight.
+    variant : str
+        What an experiment changed.
     """
 
     dataset: str
@@ -39,12 +42,13 @@ class Method:
     stage: str
     rank: str
     lasso: float
+    variant: str = ""
 
     @classmethod
     def of(cls, run: Run) -> "Method":
         """Name the method that a run belongs to."""
         axes = run.axes
-        return cls(axes.dataset, axes.method, axes.kind, axes.stage, axes.rank, axes.lasso)
+        return cls(axes.dataset, axes.method, axes.kind, axes.stage, axes.rank, axes.lasso, axes.variant)
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,8 @@ class Cell:
         Sums of the scores of each subject's clips.
     clips : ndarray, (clusters,)
         Number of each subject's clips.
+    strata : ndarray of int, (clusters,)
+        Place in `folds` of the fold that tests each subject.
     has_clips : bool
         Whether scores per clip mean something.
     """
@@ -112,6 +118,7 @@ class Cell:
     sums: Floats
     clip_totals: Floats
     clips: Floats
+    strata: NDArray[np.intp]
     has_clips: bool
 
 
@@ -273,8 +280,34 @@ def pool(method: Method, tables: Tables, seeds: Sequence[int], folds: Sequence[i
         sums=np.add.reduceat(sums[..., order, :], starts, axis=-2),
         clip_totals=np.add.reduceat(scores[..., order, :], starts, axis=-2),
         clips=np.bincount(codes).astype(np.float64),
+        strata=np.repeat(np.arange(len(folds)), [len(table.clips) for table in first])[order][starts],
         has_clips=any(table.has_clips for table in first),
     )
+
+
+def common_cells(methods: Sequence[Method], tables: Mapping[Method, Tables]) -> list[Cell] | None:
+    """Pool methods over the folds that all have, for the seeds that have all of these; None if there are none.
+
+    Raises
+    ------
+    EvaluationError
+        If two methods were scored on different frames.
+    """
+    common = set.intersection(*(set(tables[method]) for method in methods))
+    folds = sorted({fold for _, fold in common})
+    seeds = [seed for seed in sorted({seed for seed, _ in common}) if all((seed, fold) in common for fold in folds)]
+    if not seeds:
+        return None
+    for method in methods[1:]:
+        for fold in folds:
+            check_same_frames(tables[methods[0]][seeds[0], fold], tables[method][seeds[0], fold])
+    return [pool(method, tables[method], seeds, folds) for method in methods]
+
+
+def what_varies(cell: Cell) -> str:
+    """Say over what the intervals of a cell are taken."""
+    clusters = "images" if cell.method.dataset == "affectnet" else "subjects"
+    return f"{clusters} and seeds" if len(cell.seeds) >= SEEDS_NEEDED else clusters
 
 
 def check_same_frames(table: ClipTable, expected: ClipTable) -> None:

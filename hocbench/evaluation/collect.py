@@ -17,7 +17,19 @@ from hocbench.evaluation.smoothing import best_window, score_windows, smooth
 from hocbench.plan import is_smoothed, smoothed_name
 
 WINDOW_COLUMNS = [
-    *("dataset", "method", "rank", "lasso", "seed", "fold", "window", "ccc_valence", "ccc_arousal", "mean_ccc"),
+    *(
+        "dataset",
+        "method",
+        "rank",
+        "lasso",
+        "variant",
+        "seed",
+        "fold",
+        "window",
+        "ccc_valence",
+        "ccc_arousal",
+        "mean_ccc",
+    ),
     *("chosen", "label"),
 ]
 
@@ -125,6 +137,7 @@ def smoothed_method(method: Method) -> Method:
         stage=f"{method.stage}_smoothed",
         rank=method.rank,
         lasso=method.lasso,
+        variant=method.variant,
     )
 
 
@@ -141,7 +154,7 @@ def _choose_window(result: Collected, method: Method, run: Run, windows: Sequenc
         raise EvaluationError(f"{run.path}: {error}") from error
     chosen = best_window(scores)
     shared = {"dataset": method.dataset, "method": method.method, "rank": method.rank, "lasso": method.lasso}
-    shared |= {"seed": run.axes.seed, "fold": run.axes.fold, "label": run.label}
+    shared |= {"variant": method.variant, "seed": run.axes.seed, "fold": run.axes.fold, "label": run.label}
     for score in scores:
         values = {f"ccc_{target}": value for target, value in zip(TARGETS, score.ccc, strict=True)}
         values |= {"window": score.window, "mean_ccc": score.mean_ccc, "chosen": int(score.window == chosen)}

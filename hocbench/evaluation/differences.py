@@ -5,35 +5,32 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from hocbench.evaluation.cells import Cell, Method, Tables, check_same_frames, pool
+from hocbench.evaluation.cells import Cell, Method, Tables, common_cells, what_varies
 from hocbench.evaluation.files import sorted_table
+from hocbench.evaluation.intervals import SEEDS_NEEDED, resample, studentized_interval
 from hocbench.evaluation.runs import TARGETS
-from hocbench.evaluation.statistics import (
-    METRICS,
-    Floats,
-    bootstrap_weights,
-    holm,
-    percentile_interval,
-    pooled_replicates,
-    scores_from_sums,
-    swap_p_values,
-)
+from hocbench.evaluation.significance import holm, swap_p_values
+from hocbench.evaluation.statistics import METRICS, bootstrap_weights
 from hocbench.seeds import generator
 
 COLUMNS = [
-    *("dataset", "method", "rank", "lasso", "reference", "target", "metric", "difference", "low", "high"),
-    *("p", "p_holm", "n_comparisons", "n_seeds", "n_clusters", "label"),
+    *("dataset", "method", "rank", "lasso", "variant", "reference", "reference_variant", "target", "metric"),
+    *("difference", "low", "high", "effect_size", "p", "p_holm", "n_comparisons", "n_seeds", "n_clusters"),
+    *("interval", "label"),
 ]
+# A rival trained for longer differs in its budget only, so it is a rival of the plain network too.
+LONGER = "epochs-"
+CONTRAST = np.array([1.0, -1.0])
 
 
 def comparisons(methods: Iterable[Method]) -> list[tuple[Method, Method]]:
     """Choose which methods are compared with which.
 
     On still images the factorized network is compared with the dense one, and each LASSO weight with none. On video
-    every method is compared with the 2-D network fine-tuned on frames; and the jointly fine-tuned network, besides,
-    with every network trained from scratch and with the smoothed 2-D outputs.
+    every method is compared with the 2-D network fine-tuned on frames (where that is not trained, as on the negative
+    control, with the static one); and the jointly fine-tuned network, besides, with every network trained from scratch
+    and with the smoothed 2-D outputs. What an experiment changed is compared with the same method unchanged.
 
     Parameters
     ----------
@@ -59,9 +56,10 @@ def paired_differences(
 ) -> pd.DataFrame:
     """Measure all comparisons.
 
-    Intervals are percentiles of the cluster bootstrap, p values come from swapping clusters, both conditional on the
-    seeds. Holm's correction runs over all comparisons of one dataset and metric (both targets); `n_comparisons` is
-    their number.
+    Intervals are studentised, over clusters, and over seeds too where there are enough of them; p values come from
+    swapping clusters, conditional on the seeds. The effect size is the difference in standard deviations of the
+    clusters' contributions to it. Holm's correction runs over all comparisons of one dataset and metric (both
+    targets); `n_comparisons` is their number.
 
     Parameters
     ----------
@@ -87,32 +85,38 @@ def paired_differences(
     """
     rows: list[dict[str, Any]] = []
     for method, reference in comparisons(tables):
-        cells = _common_cells(method, reference, tables)
+        cells = common_cells([method, reference], tables)
         if cells is None:
             continue
-        # The same draws for every pair of a dataset: no row depends on which other rows there are.
-        clusters, dataset = len(cells[0].clusters), method.dataset
-        weights = bootstrap_weights(clusters, replicates, generator(seed, use="bootstrap", dataset=dataset))
-        for index, target in enumerate(TARGETS):
-            swaps = generator(seed, use="swaps", dataset=dataset)
-            values = _compare(cells[0].sums[index], cells[1].sums[index], weights, swaps)
-            shared = {"dataset": method.dataset, "method": method.method, "lasso": method.lasso, "target": target}
-            shared |= {"rank": method.rank, "reference": reference.method, "label": labels[method.dataset]}
-            shared |= {"n_seeds": len(cells[0].seeds), "n_clusters": clusters}
-            rows += [shared | {"metric": metric} | values[metric] for metric in METRICS]
+        shared = {"dataset": method.dataset, "method": method.method, "lasso": method.lasso, "rank": method.rank}
+        shared |= {"variant": method.variant, "reference": reference.method, "label": labels[method.dataset]}
+        shared |= {"reference_variant": reference.variant, "n_seeds": len(cells[0].seeds)}
+        shared |= {"n_clusters": len(cells[0].clusters), "interval": what_varies(cells[0])}
+        rows += [shared | row for row in _compare(cells[0], cells[1], replicates, seed)]
     return _corrected(sorted_table(rows, COLUMNS))
 
 
 def _compared(method: Method, reference: Method, rivals: list[Method]) -> bool:
     """Whether this pair belongs into the table."""
-    if reference.rank not in ("", _rank(method, rivals)) or reference.lasso != 0:
+    if reference.rank not in ("", _rank(method, rivals)):
+        return False
+    if (
+        method.variant
+        and not reference.variant
+        and (method.method, method.lasso) == (reference.method, reference.lasso)
+    ):
+        return True
+    if reference.lasso != 0:
         return False
     first, second = (method.kind, method.stage), (reference.kind, reference.stage)
     if method.dataset == "affectnet":
-        return (first, second) in {(("cp", "static"), ("dense", "static")), (("cp", "lasso"), ("cp", "static"))}
-    if second == ("cp", "frames"):
+        pairs = {(("cp", "static"), ("dense", "static")), (("cp", "lasso"), ("cp", "static"))}
+        return method.variant == reference.variant and (first, second) in pairs
+    base = "frames" if any(rival.stage == "frames" for rival in [*rivals, method]) else "static"
+    if second == ("cp", base) and not reference.variant:
         return True
-    is_joint = first == ("cp", "joint") and method.lasso == 0
+    same = reference.variant == method.variant or (not method.variant and reference.variant.startswith(LONGER))
+    is_joint = first == ("cp", "joint") and method.lasso == 0 and same
     return is_joint and (reference.stage == "scratch" or reference.stage.endswith("_smoothed"))
 
 
@@ -121,33 +125,24 @@ def _rank(method: Method, rivals: list[Method]) -> str:
     return method.rank or ("same" if "same" in ranks else next(iter(ranks), ""))
 
 
-def _common_cells(method: Method, reference: Method, tables: Mapping[Method, Tables]) -> tuple[Cell, Cell] | None:
-    """Both methods pooled over the folds that both have, for the seeds that have all of these."""
-    first, second = tables[method], tables[reference]
-    both = set(first) & set(second)
-    folds = sorted({fold for _, fold in both})
-    seeds = [number for number in sorted({seed for seed, _ in both}) if all((number, fold) in both for fold in folds)]
-    if not seeds:
-        return None
-    for fold in folds:
-        check_same_frames(first[seeds[0], fold], second[seeds[0], fold])
-    return pool(method, first, seeds, folds), pool(reference, second, seeds, folds)
-
-
-def _compare(
-    first: Floats, second: Floats, weights: NDArray[np.uint16], swaps: np.random.Generator
-) -> dict[str, dict[str, float]]:
-    """Difference, interval and p value of each metric, from sums of shape (seeds, clusters, sums)."""
-    difference = (scores_from_sums(first.sum(axis=1)) - scores_from_sums(second.sum(axis=1))).mean(axis=0)
-    low, high = percentile_interval(pooled_replicates(first, weights) - pooled_replicates(second, weights))
-    if first.shape[1] < 2:
-        # A single cluster has no spread; an interval of no width would look certain.
-        low = high = np.full(len(METRICS), np.nan)
-    p_values = swap_p_values(first, second, len(weights), swaps)
-    return {
-        metric: {"difference": difference[i], "low": low[i], "high": high[i], "p": p_values[i]}
-        for i, metric in enumerate(METRICS)
-    }
+def _compare(first: Cell, second: Cell, replicates: int, seed: int) -> list[dict[str, Any]]:
+    """Difference, interval, effect size and p value of each target and metric."""
+    # The same draws for every pair of a dataset: no row depends on which other rows there are.
+    dataset = first.method.dataset
+    weights = bootstrap_weights(first.strata, replicates, generator(seed, use="bootstrap", dataset=dataset))
+    rows = []
+    for i, target in enumerate(TARGETS):
+        resampled = resample(np.stack([first.sums[i], second.sums[i]]), CONTRAST, weights, first.strata)
+        draws = generator(seed, use="seeds", dataset=dataset) if len(first.seeds) >= SEEDS_NEEDED else None
+        low, high = studentized_interval(resampled, single=False, generator=draws)
+        swaps = generator(seed, use="swaps", dataset=dataset)
+        p_values = swap_p_values(first.sums[i], second.sums[i], replicates, swaps)
+        columns = {"difference": resampled.estimate, "low": low, "high": high}
+        columns |= {"effect_size": resampled.effect_size, "p": p_values}
+        for j, metric in enumerate(METRICS):
+            values = {name: float(column[j]) for name, column in columns.items()}
+            rows.append({"target": target, "metric": metric} | values)
+    return rows
 
 
 def _corrected(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from hocbench.seals import check_beside, hashes_of, sealed
 TEXT_COLUMNS = (
     *("rank", "run", "dataset", "method", "reference", "stage", "kind", "status", "part", "label", "block", "parent"),
     *("layer", "quadrant"),
+    *("variant", "reference_variant", "interval", "note", "levels"),
 )
 
 # Written last; left as it is while the others are replaced, so that a mixture of old and new tables is refused.

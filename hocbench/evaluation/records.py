@@ -10,7 +10,9 @@ from hocbench.evaluation.files import share, sorted_table
 from hocbench.evaluation.runs import TARGETS, Run
 from hocbench.plan import VIDEO_DATASETS
 
-AXES_COLUMNS = ["dataset", "method", "stage", "kind", "order", "rank", "lasso", "seed", "fold", "run", "label"]
+AXES_COLUMNS = [
+    *("dataset", "method", "stage", "kind", "order", "rank", "lasso", "variant", "seed", "fold", "run", "label"),
+]
 SPARSITY_COLUMNS = [
     *("dataset", "lasso", "rank", "seed", "block", "components", "zeros", "zero_share", "label"),
     *("layer_ranks", "layer_effective_ranks", "parameters", "removed", "network_parameters"),
@@ -80,7 +82,7 @@ def sparsity(runs: Sequence[Run]) -> pd.DataFrame:
     Parameters
     ----------
     runs : sequence of Run
-        Finished runs; the factorized LASSO runs are used, and the static ones on images as LASSO 0.
+        Finished runs; the factorized LASSO runs are used, and the static ones on images as LASSO 0, no variants.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def sparsity(runs: Sequence[Run]) -> pd.DataFrame:
         axes = run.axes
         # On video, a static run only tests a network that was trained on images.
         trained = axes.stage == "lasso" or (axes.stage == "static" and axes.dataset not in VIDEO_DATASETS)
-        if axes.kind != "cp" or not trained:
+        if axes.kind != "cp" or axes.variant or not trained:
             continue
         key = (axes.dataset, axes.lasso, axes.rank, axes.seed)
         if first_folds.setdefault(key, axes.fold) != axes.fold:
@@ -207,7 +209,7 @@ def timeline_runs(runs: Sequence[Run]) -> tuple[Run, Run | None] | None:
 
 def _is_drawn(run: Run, stage: str) -> bool:
     axes = run.axes
-    return (axes.dataset, axes.stage, axes.kind, axes.lasso) == ("sewa", stage, "cp", 0.0)
+    return (axes.dataset, axes.stage, axes.kind, axes.lasso, axes.variant) == ("sewa", stage, "cp", 0.0, "")
 
 
 def _place(run: Run) -> tuple[str, int, int]:

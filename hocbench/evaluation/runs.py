@@ -38,6 +38,8 @@ class Axes:
         Weight of the L1 norm of the CP weights; 0 for none.
     fold, seed, epochs : int
         Fold of the split, seed of the run, epochs trained.
+    variant : str
+        What an experiment changed, such as ``"kernel-5"``; ``""`` for the network that all tables are about.
     """
 
     dataset: str
@@ -49,6 +51,7 @@ class Axes:
     fold: int
     seed: int
     epochs: int
+    variant: str = ""
 
     @property
     def method(self) -> str:
@@ -187,6 +190,7 @@ def _axes(values: dict[str, Any]) -> Axes:
         fold=int(values["fold"]),
         seed=int(values["seed"]),
         epochs=int(values["epochs"]),
+        variant=str(values.get("variant", "")),
     )
 
 

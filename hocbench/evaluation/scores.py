@@ -9,31 +9,25 @@ import numpy as np
 import pandas as pd
 
 from hocbench.evaluation import files, pictures, records
-from hocbench.evaluation.cells import Cell, Method, Tables, complete_seeds, pool
+from hocbench.evaluation.cells import Cell, Method, Tables, complete_seeds, pool, what_varies
 from hocbench.evaluation.collect import WINDOW_COLUMNS, check_runs, collect
 from hocbench.evaluation.differences import paired_differences
+from hocbench.evaluation.intervals import SEEDS_NEEDED, Resampled, resample, studentized_interval
 from hocbench.evaluation.runs import TARGETS, read_runs
 from hocbench.evaluation.smoothing import check_windows
-from hocbench.evaluation.statistics import (
-    METRICS,
-    Floats,
-    bootstrap_weights,
-    clip_mean_replicates,
-    percentile_interval,
-    pooled_replicates,
-    scores_from_sums,
-)
+from hocbench.evaluation.statistics import METRICS, PER_CLIP, POOLED, Floats, bootstrap_weights, scores_from_sums
+from hocbench.evaluation.trends import trend_table
 from hocbench.seeds import generator
 
 logger = logging.getLogger(__name__)
 
 SCORE_COLUMNS = [
-    *("dataset", "method", "kind", "stage", "rank", "lasso", "seed", "fold", "target", "metric", "pooling"),
-    *("value", "n_frames", "n_clusters", "label"),
+    *("dataset", "method", "kind", "stage", "rank", "lasso", "variant", "seed", "fold", "target", "metric"),
+    *("pooling", "value", "n_frames", "n_clusters", "label"),
 ]
 INTERVAL_COLUMNS = [
-    *("dataset", "method", "kind", "stage", "rank", "lasso", "target", "metric", "pooling", "mean", "low", "high"),
-    *("seed_sd", "n_seeds", "n_folds", "n_clusters", "label"),
+    *("dataset", "method", "kind", "stage", "rank", "lasso", "variant", "target", "metric", "pooling"),
+    *("mean", "low", "high", "seed_sd", "n_seeds", "n_folds", "n_clusters", "interval", "note", "label"),
 ]
 
 
@@ -70,6 +64,7 @@ def evaluate(run_dirs: Sequence[Path], out: Path, replicates: int, seed: int, wi
         "scores": scores,
         "intervals": intervals,
         "differences": paired_differences(collected.tables, labels, replicates, seed),
+        "trends": trend_table(collected.tables, labels, replicates, seed),
         "sparsity": records.sparsity(runs),
         "history": records.histories(runs),
         "costs": records.costs(runs),
@@ -121,7 +116,7 @@ def score_table(tables: Mapping[Method, Tables], labels: Mapping[str, str]) -> p
 def interval_table(
     tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int
 ) -> pd.DataFrame:
-    """Score each method with its folds pooled, with 95 % cluster-bootstrap intervals.
+    """Score each method with its folds pooled, with 95 % studentised cluster-bootstrap intervals.
 
     Parameters
     ----------
@@ -137,8 +132,9 @@ def interval_table(
     Returns
     -------
     DataFrame
-        `INTERVAL_COLUMNS`. The interval is over clusters, conditional on the seeds; it is NaN with one cluster, and
-        `seed_sd` (n - 1 in the denominator) is NaN with one seed.
+        `INTERVAL_COLUMNS`. `interval` says what varies: with fewer than `SEEDS_NEEDED` seeds the clusters only, and
+        the interval is conditional on the seeds. It is NaN with one cluster; `seed_sd` (n - 1 in the denominator) is
+        NaN with one seed. `note` says "one cluster", or "constant predictions" where PCC and CCC are 0 by definition.
     """
     rows: list[dict[str, Any]] = []
     for method, entries in tables.items():
@@ -147,10 +143,8 @@ def interval_table(
             continue
         cell = pool(method, entries, seeds, folds)
         shared = vars(method) | {"n_seeds": len(seeds), "n_folds": len(folds), "n_clusters": len(cell.clusters)}
-        shared |= {"label": labels[method.dataset]}
-        draws = generator(seed, use="bootstrap", dataset=method.dataset)
-        weights = bootstrap_weights(len(cell.clusters), replicates, draws)
-        rows += [shared | row for row in _interval_rows(cell, weights)]
+        shared |= {"label": labels[method.dataset], "interval": what_varies(cell)}
+        rows += [shared | row for row in _interval_rows(cell, replicates, seed)]
     return files.sorted_table(rows, INTERVAL_COLUMNS)
 
 
@@ -175,7 +169,8 @@ def _slug(row: "pd.Series[Any]") -> str:
     stage = "untrained" if row["method"].endswith("untrained") else row["stage"]
     rank = f"_rank{row['rank']}" if row["rank"] not in ("", "same") else ""
     lasso = f"_lasso{row['lasso']:g}" if row["lasso"] else ""
-    return f"{row['kind']}_{stage}{rank}{lasso}"
+    variant = f"_{row['variant']}" if row["variant"] else ""
+    return f"{row['kind']}_{stage}{rank}{lasso}{variant}"
 
 
 def _cells(values: Mapping[str, Floats]) -> list[dict[str, Any]]:
@@ -188,22 +183,30 @@ def _cells(values: Mapping[str, Floats]) -> list[dict[str, Any]]:
     ]
 
 
-def _interval_rows(cell: Cell, weights: np.ndarray) -> list[dict[str, Any]]:
+def _interval_rows(cell: Cell, replicates: int, seed: int) -> list[dict[str, Any]]:
+    # Of a dataset, every method gets the same draws: no row depends on which other rows there are.
+    dataset = cell.method.dataset
+    weights = bootstrap_weights(cell.strata, replicates, generator(seed, use="bootstrap", dataset=dataset))
     rows = []
     for i, target in enumerate(TARGETS):
-        by_seed = {"pooled": scores_from_sums(cell.sums[i].sum(axis=1))}
-        draws = {"pooled": pooled_replicates(cell.sums[i], weights)}
+        found = {"pooled": (cell.sums[i], POOLED)}
         if cell.has_clips:
-            by_seed["per_video"] = cell.clip_totals[i].sum(axis=1) / cell.clips.sum()
-            draws["per_video"] = clip_mean_replicates(cell.clip_totals[i], cell.clips, weights)
-        for pooling, values in by_seed.items():
-            low, high = percentile_interval(draws[pooling])
-            if len(cell.clusters) < 2:
-                # A single cluster has no spread; an interval of no width would look certain.
-                low = high = np.full(len(METRICS), np.nan)
-            spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(len(METRICS), np.nan)
-            means = values.mean(axis=0)
+            clips = np.broadcast_to(cell.clips[:, None], (*cell.clip_totals[i].shape[:-1], 1))
+            found["per_video"] = (np.concatenate([cell.clip_totals[i], clips], axis=-1), PER_CLIP)
+        for pooling, (sums, statistic) in found.items():
+            resampled = resample(sums[None], np.ones(1), weights, cell.strata, statistic)
+            draws = generator(seed, use="seeds", dataset=dataset) if len(cell.seeds) >= SEEDS_NEEDED else None
+            low, high = studentized_interval(resampled, single=True, generator=draws)
+            spread = resampled.seed_error * np.sqrt(len(cell.seeds))
             for j, metric in enumerate(METRICS):
-                numbers = {"mean": means[j], "low": low[j], "high": high[j], "seed_sd": spread[j]}
-                rows.append({"target": target, "metric": metric, "pooling": pooling} | numbers)
+                numbers = {"mean": resampled.estimate[j], "low": low[j], "high": high[j], "seed_sd": spread[j]}
+                note = _note(cell, resampled, metric, pooling)
+                rows.append({"target": target, "metric": metric, "pooling": pooling, "note": note} | numbers)
     return rows
+
+
+def _note(cell: Cell, resampled: Resampled, metric: str, pooling: str) -> str:
+    if len(cell.clusters) < 2:
+        return "one cluster"
+    constant = resampled.constant and metric in ("pcc", "ccc") and pooling == "pooled"
+    return "constant predictions" if constant else ""

@@ -1,13 +1,15 @@
-"""Cluster bootstrap, paired tests and Holm's correction, as pure functions of sums over clusters.
+"""Scores as functions of sums over clusters, and the drawing of clusters with replacement.
 
 All four scores of a set of frames follow from eight sums over its frames. Sums add up over clusters (subjects, or
 images of a still dataset), so a resampled data set is one product of a weight matrix with the clusters' sums and
-frames are never touched, let alone resampled, one by one.
+frames are never touched, let alone resampled, one by one. The gradients of the scores by these sums give the share of
+each cluster in a score, from which standard errors follow without any resampling.
 
 Axes: *replicates*, *seeds* (trainings of one network), *clusters*, *sums* (`SUMS`), *metrics* (`METRICS`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,172 +68,159 @@ def scores_from_sums(sums: Floats) -> Floats:
     ndarray, (..., metrics)
         In the order of `METRICS`; PCC and CCC are 0 where labels or outputs are constant.
     """
-    n = sums[..., 0]
-    y, p, yy, pp, yp, error, equal = np.moveaxis(sums[..., 1:] / n[..., None], -1, 0)
+    e = _moments(sums)
+    pcc = np.where(e.varies, np.clip(e.covariance / e.product, -1.0, 1.0), 0.0)
+    ccc = np.where(e.varies, 2 * e.covariance / e.spread, 0.0)
+    return np.stack([np.sqrt(e.error), e.equal, pcc, ccc], axis=-1)
+
+
+def score_gradients(sums: Floats) -> Floats:
+    """Differentiate `scores_from_sums` by the sums.
+
+    A score does not change if all sums double, so the gradient times the sums is 0 (Euler), and the gradient times
+    the sums of one cluster is the influence of that cluster.
+
+    Parameters
+    ----------
+    sums : ndarray, (..., sums)
+        As in `scores_from_sums`.
+
+    Returns
+    -------
+    ndarray, (..., metrics, sums)
+        0 where a score is constant: PCC and CCC of constant labels or outputs, RMSE of perfect outputs.
+    """
+    e = _moments(sums)
+    rmse = np.sqrt(e.error)
+    pcc, ccc = e.covariance / e.product, 2 * e.covariance / e.spread
+    zero, one = np.zeros_like(rmse), np.ones_like(rmse)
+    half_error = np.where(rmse > 0, 0.5 / np.where(rmse > 0, rmse, 1.0), 0.0)
+    by_mean = np.zeros((*rmse.shape, len(METRICS), len(SUMS)))
+    # In the order of SUMS: y, p, yy, pp, yp, squared_error, equal_signs.
+    rows = (
+        (zero, zero, zero, zero, zero, half_error, zero),
+        (zero, zero, zero, zero, zero, zero, one),
+        (
+            *(pcc * e.y / e.variance_y - e.p / e.product, pcc * e.p / e.variance_p - e.y / e.product),
+            *(-pcc / (2 * e.variance_y), -pcc / (2 * e.variance_p), 1 / e.product, zero, zero),
+        ),
+        (
+            *(-2 * e.p * (1 - ccc) / e.spread, -2 * e.y * (1 - ccc) / e.spread),
+            *(-ccc / e.spread, -ccc / e.spread, 2 / e.spread, zero, zero),
+        ),
+    )
+    for metric, row in enumerate(rows):
+        by_mean[..., metric, 1:] = np.stack(row, axis=-1)
+    by_mean[..., 2:, :] *= e.varies[..., None, None]
+    # Means are sums by n: the chain rule, and Euler's equation for n itself.
+    gradients = by_mean / sums[..., None, :1]
+    gradients[..., 0] = -(gradients[..., 1:] * sums[..., None, 1:]).sum(axis=-1) / sums[..., None, 0]
+    return gradients
+
+
+def clip_means(sums: Floats) -> Floats:
+    """Average the clips' own scores: (..., metrics + 1), their sums and last their number, to (..., metrics)."""
+    return sums[..., :-1] / sums[..., -1:]
+
+
+def clip_mean_gradients(sums: Floats) -> Floats:
+    """Differentiate `clip_means`: (..., metrics + 1) to (..., metrics, metrics + 1)."""
+    metrics = sums.shape[-1] - 1
+    gradients = np.zeros((*sums.shape[:-1], metrics, metrics + 1))
+    places = np.arange(metrics)
+    gradients[..., places, places] = 1 / sums[..., -1:]
+    gradients[..., -1] = -clip_means(sums) / sums[..., -1:]
+    return gradients
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """What is computed from sums over clusters, and its gradient.
+
+    Attributes
+    ----------
+    value : callable
+        Sums (..., k) to scores (..., metrics).
+    gradient : callable
+        Sums (..., k) to (..., metrics, k).
+    """
+
+    value: Callable[[Floats], Floats]
+    gradient: Callable[[Floats], Floats]
+
+
+POOLED = Statistic(scores_from_sums, score_gradients)
+PER_CLIP = Statistic(clip_means, clip_mean_gradients)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Means, variances and what the scores divide by; 1 there, and variances 1, where something is constant."""
+
+    y: Floats
+    p: Floats
+    variance_y: Floats
+    variance_p: Floats
+    covariance: Floats
+    product: Floats
+    spread: Floats
+    error: Floats
+    equal: Floats
+    varies: NDArray[np.bool_]
+
+
+def _moments(sums: Floats) -> _Moments:
+    y, p, yy, pp, yp, error, equal = np.moveaxis(sums[..., 1:] / sums[..., :1], -1, 0)
     variance_y, variance_p, covariance = yy - y * y, pp - p * p, yp - y * p
     varies = (variance_y > _ROUNDING * yy) & (variance_p > _ROUNDING * pp)
-    product = np.where(varies, variance_y * variance_p, 1.0)
+    variance_y, variance_p = np.where(varies, variance_y, 1.0), np.where(varies, variance_p, 1.0)
+    product = np.sqrt(variance_y * variance_p)
     spread = np.where(varies, variance_y + variance_p + (y - p) ** 2, 1.0)
-    pcc = np.where(varies, np.clip(covariance / np.sqrt(product), -1.0, 1.0), 0.0)
-    ccc = np.where(varies, 2 * covariance / spread, 0.0)
-    return np.stack([np.sqrt(error), equal, pcc, ccc], axis=-1)
+    return _Moments(y, p, variance_y, variance_p, covariance, product, spread, error, equal, varies)
 
 
-def bootstrap_weights(clusters: int, replicates: int, generator: np.random.Generator) -> NDArray[np.uint16]:
+def bootstrap_weights(strata: NDArray[np.intp], replicates: int, generator: np.random.Generator) -> NDArray[np.uint16]:
     """Draw how often each cluster is in each resampled data set.
 
     Parameters
     ----------
-    clusters, replicates : int
-        Sizes; each replicate draws `clusters` clusters with replacement.
+    strata : ndarray of int, (clusters,)
+        Clusters are drawn within their stratum (a fold, whose subjects are tested by a network of its own), so that
+        each keeps its size. A stratum of one cluster cannot vary, so all are drawn together if there is one.
+    replicates : int
+        Number of resampled data sets.
     generator : numpy.random.Generator
         Source of the draws.
 
     Returns
     -------
     ndarray, (replicates, clusters)
-        Counts; each row sums to `clusters`.
+        Counts; each row sums to the number of clusters.
     """
-    weights = np.empty((replicates, clusters), np.uint16)
-    chances = np.full(clusters, 1 / clusters)
-    for rows in _blocks(replicates):
-        weights[rows] = generator.multinomial(clusters, chances, size=rows.stop - rows.start)
+    weights = np.empty((replicates, len(strata)), np.uint16)
+    for members in strata_members(strata):
+        chances = np.full(len(members), 1 / len(members))
+        for rows in blocks(replicates):
+            weights[rows, members] = generator.multinomial(len(members), chances, size=rows.stop - rows.start)
     return weights
 
 
-def pooled_replicates(sums: Floats, weights: NDArray[np.uint16]) -> Floats:
-    """Score each resampled data set, all its frames together, and average over seeds.
-
-    Every seed gets the same weights: the spread is over clusters, conditional on the seeds.
-
-    Parameters
-    ----------
-    sums : ndarray, (seeds, clusters, sums)
-        Sums of each seed's predictions.
-    weights : ndarray, (replicates, clusters)
-        From `bootstrap_weights`.
-
-    Returns
-    -------
-    ndarray, (replicates, metrics)
-        Mean over seeds.
-    """
-    return scores_from_sums(_weighted(weights, sums)).mean(axis=1)
+def strata_members(strata: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """List the clusters of each stratum; all in one if some stratum has a single cluster."""
+    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    return members if min(len(each) for each in members) > 1 else [np.arange(len(strata))]
 
 
-def clip_mean_replicates(totals: Floats, clips: Floats, weights: NDArray[np.uint16]) -> Floats:
-    """Average the clips' own scores in each resampled data set, and over seeds.
-
-    Parameters
-    ----------
-    totals : ndarray, (seeds, clusters, metrics)
-        Sum of the scores of each cluster's clips.
-    clips : ndarray, (clusters,)
-        Number of clips of each cluster.
-    weights : ndarray, (replicates, clusters)
-        From `bootstrap_weights`.
-
-    Returns
-    -------
-    ndarray, (replicates, metrics)
-        Mean over clips and seeds.
-    """
-    count = _weighted(weights, clips[None, :, None])
-    return (_weighted(weights, totals) / count).mean(axis=1)
-
-
-def percentile_interval(replicates: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Lower and upper percentiles that enclose a share `level` of the replicates.
-
-    Parameters
-    ----------
-    replicates : ndarray, (replicates, metrics)
-        Scores of resampled data sets.
-    level : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    low, high : ndarray, (metrics,)
-        The limits.
-    """
-    low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
-
-
-def swap_p_values(first: Floats, second: Floats, replicates: int, generator: np.random.Generator) -> Floats:
-    """Test by cluster permutation whether two methods score alike on the same frames.
-
-    If they are exchangeable, swapping their outputs for a whole cluster (for every seed at once) changes nothing in
-    distribution. With few clusters every swap is tried and p is exact; otherwise `replicates` random ones are, and
-    the observed assignment counts as one of them. Two-sided.
-
-    Parameters
-    ----------
-    first, second : ndarray, (seeds, clusters, sums)
-        Sums of both methods over the same frames, with the same centre.
-    replicates : int
-        Number of random swaps.
-    generator : numpy.random.Generator
-        Source of the random swaps.
-
-    Returns
-    -------
-    ndarray, (metrics,)
-        p values, above 0 and at most 1.
-    """
-    clusters = first.shape[1]
-    change = first - second
-    total_first, total_second = first.sum(axis=1), second.sum(axis=1)
-    observed = np.abs(_difference(total_first, total_second))
-    exact = 2**clusters <= replicates
-    extreme, tried = np.zeros(len(METRICS)), 0
-    for rows in _blocks(2**clusters if exact else replicates):
-        if exact:
-            swaps = (np.arange(rows.start, rows.stop)[:, None] >> np.arange(clusters)) & 1
-        else:
-            swaps = generator.integers(0, 2, (rows.stop - rows.start, clusters), dtype=np.uint8)
-        moved = _weighted(swaps, change)
-        difference = np.abs(_difference(total_first - moved, total_second + moved))
-        extreme += (difference >= observed - 1e-12).sum(axis=0)
-        tried += len(swaps)
-    return extreme / tried if exact else (extreme + 1) / (tried + 1)
-
-
-def holm(p_values: Floats) -> Floats:
-    """Correct p values for their number (Holm 1979), keeping the family-wise error rate.
-
-    Parameters
-    ----------
-    p_values : ndarray, (comparisons,)
-        Uncorrected p values of one family.
-
-    Returns
-    -------
-    ndarray, (comparisons,)
-        Corrected p values in the same order, at most 1.
-    """
-    order = np.argsort(p_values, kind="stable")
-    scaled = p_values[order] * np.arange(len(p_values), 0, -1)
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
-    return corrected
-
-
-def _difference(first: Floats, second: Floats) -> Floats:
-    """Scores of the first minus those of the second, mean over seeds: (..., seeds, sums) to (..., metrics)."""
-    return (scores_from_sums(first) - scores_from_sums(second)).mean(axis=-2)
-
-
-def _weighted(weights: NDArray[np.integer], table: Floats) -> Floats:
-    """Add up clusters by weight: (replicates, clusters) and (seeds, clusters, k) to (replicates, seeds, k)."""
-    seeds, clusters, width = table.shape
-    flat = np.ascontiguousarray(table.transpose(1, 0, 2)).reshape(clusters, seeds * width)
-    result = np.empty((len(weights), seeds * width))
-    for rows in _blocks(len(weights)):
+def weighted(weights: NDArray[np.generic], table: Floats) -> Floats:
+    """Add up clusters by weight: (replicates, clusters) and (..., clusters, k) to (replicates, ..., k)."""
+    *outer, clusters, width = table.shape
+    flat = np.ascontiguousarray(np.moveaxis(table, -2, 0)).reshape(clusters, -1)
+    result = np.empty((len(weights), flat.shape[1]))
+    for rows in blocks(len(weights)):
         result[rows] = weights[rows].astype(np.float64) @ flat
-    return result.reshape(len(weights), seeds, width)
+    return result.reshape(len(weights), *outer, width)
 
 
-def _blocks(count: int) -> Iterator[slice]:
+def blocks(count: int) -> Iterator[slice]:
+    """Cut a number of rows into slices that bound the memory; they change no result."""
     return (slice(start, min(start + _ROWS, count)) for start in range(0, count, _ROWS))

@@ -3,7 +3,7 @@ import pytest
 
 from hocbench.errors import EvaluationError
 from hocbench.evaluation import evaluate, read_table
-from hocbench.evaluation.statistics import holm
+from hocbench.evaluation.significance import holm
 
 REFERENCE = "CP 2-D, fine-tuned on frames (reference)"
 JOINT = "CP 3-D, temporal then joint"

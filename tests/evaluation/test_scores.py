@@ -10,8 +10,8 @@ from hocbench.evaluation import METRICS, TARGETS, evaluate, read_runs, read_tabl
 from tests.evaluation.conftest import write_plan
 
 FILES = (
-    *("scores.csv", "intervals.csv", "differences.csv", "sparsity.csv", "history.csv", "costs.csv", "counts.csv"),
-    *("windows.csv", "factors.csv", "quadrants.csv", "timelines.parquet", "circumplex.parquet"),
+    *("scores.csv", "intervals.csv", "differences.csv", "trends.csv", "sparsity.csv", "history.csv", "costs.csv"),
+    *("counts.csv", "windows.csv", "factors.csv", "quadrants.csv", "timelines.parquet", "circumplex.parquet"),
     *("metrics.json", "files.json"),
 )
 JOINT = "CP 3-D, temporal then joint"
