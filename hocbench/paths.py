@@ -1,5 +1,6 @@
 """Where everything lies; no other module builds a path of the workflow."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 DATA_FILES = ("crops.json", "frames.parquet", "ledger.csv", "crops.npy")
@@ -10,6 +11,7 @@ EVALUATION_FILES = (
     "scores.csv",
     "intervals.csv",
     "differences.csv",
+    "trends.csv",
     "sparsity.csv",
     "history.csv",
     "costs.csv",
@@ -26,12 +28,20 @@ EVALUATION_FILES = (
 RESULT_TABLES = ("affectnet", "sewa", "afew_va", "ranks", "differences", "cost")
 COUNT_TABLES = ("parameters", "conventions", "special_cases")
 TABLES = (*RESULT_TABLES, *COUNT_TABLES)
+# Those in the paper's own layout, which are written for LaTeX too.
+PAPER_TABLES = ("affectnet", "sewa", "afew_va", "parameters")
 FIGURES = ("sparsity", "learning_curves", "score_parameters", "timelines")
 
 
 def results(profile: str) -> Path:
     """Return the results root of a profile."""
     return Path("results") / profile
+
+
+def table_files(names: Iterable[str]) -> list[str]:
+    """Name the files of tables, the seal of each last."""
+    kinds = ("md", "html", "csv", "tex", "json")
+    return [f"{name}.{kind}" for name in names for kind in kinds if kind != "tex" or name in PAPER_TABLES]
 
 
 def prepared(profile: str, dataset: str) -> Path:
