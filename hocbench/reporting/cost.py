@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 
 from hocbench.plan import smoothed_name
-from hocbench.reporting.markdown import markdown_table, records
+from hocbench.reporting.layout import key_of
+from hocbench.reporting.markdown import escape, markdown_table, records, with_variant
 
 ALL_RUNS = "all runs"
 # Columns of costs.csv that evaluations did not always have.
 NEW_COLUMNS = ("steps_s", "waiting_s", "peak_gpu_memory_mib", "attempts", "parent")
-CELL = ("dataset", "method", "rank", "lasso")
+CELL = ("dataset", "method", "rank", "lasso", "variant")
 NUMBERS = (
     *("runs", "cpu_h", "cpu_h_with_start", "gpu_h", "gpu_h_with_start", "peak_memory_mib", "peak_gpu_memory_mib"),
     *("samples_per_s", "waiting_share", "parameters"),
@@ -28,7 +29,7 @@ def cost_table(costs: pd.DataFrame, expected: Sequence[dict[str, Any]]) -> pd.Da
     costs : DataFrame
         ``costs.csv`` of an evaluation, a row per run.
     expected : sequence of dict
-        Cells that must be shown, with dataset, method, rank and lasso.
+        Cells that must be shown, with dataset, method, rank, lasso and perhaps variant.
 
     Returns
     -------
@@ -39,7 +40,9 @@ def cost_table(costs: pd.DataFrame, expected: Sequence[dict[str, Any]]) -> pd.Da
         that took steps; waiting_share the part of their step time in which they waited for data. A cell with a moving
         average shows the runs whose outputs are averaged.
     """
-    known = dict.fromkeys((row["dataset"], row["method"], _rank(row["rank"]), float(row["lasso"])) for row in expected)
+    if "variant" not in costs.columns:
+        costs = costs.assign(variant="")
+    known = dict.fromkeys((row["dataset"], *key_of(row)) for row in expected)
     groups: dict[tuple[Any, ...], pd.DataFrame] = {
         tuple(key): own for key, own in costs.groupby(list(CELL), sort=False)
     }
@@ -50,13 +53,9 @@ def cost_table(costs: pd.DataFrame, expected: Sequence[dict[str, Any]]) -> pd.Da
         own = groups.get(key if key in groups else averaged.get(key, key), costs.iloc[:0])
         hours = _hours(own["run"], by_run) if len(own) else {}
         rows.append(dict(zip(CELL, key, strict=True)) | _sum_up(own) | hours)
-    total = _sum_up(costs) | {"dataset": ALL_RUNS, "method": "", "rank": "", "lasso": np.nan, "parameters": np.nan}
+    total = _sum_up(costs) | dict.fromkeys(CELL, "") | {"dataset": ALL_RUNS, "lasso": np.nan, "parameters": np.nan}
     total |= {f"{unit}_h_with_start": total[f"{unit}_h"] for unit in ("cpu", "gpu")}
     return pd.DataFrame([*rows, total], columns=COST_COLUMNS)
-
-
-def _rank(value: Any) -> str:
-    return "" if value is None else str(value)
 
 
 def _sum_up(own: pd.DataFrame) -> dict[str, Any]:
@@ -124,11 +123,23 @@ def cost_page(costs: pd.DataFrame, table: pd.DataFrame, setting: dict[str, Any])
     )
     if again:
         caption += f" {again} run(s) were stopped and went on; all their tries are counted."
+    variants = with_variant(table)
     header = [
-        *("dataset", "method", "rank", "LASSO", "runs", "CPU, h", "CPU with start, h", "GPU, h", "GPU with start, h"),
+        *(
+            "dataset",
+            "method",
+            "rank",
+            "LASSO",
+            *variants,
+            "runs",
+            "CPU, h",
+            "CPU with start, h",
+            "GPU, h",
+            "GPU with start, h",
+        ),
         *("peak memory, MiB", "peak GPU memory, MiB", "samples/s", "waiting, %", "parameters"),
     ]
-    lines = [_line(row) for row in records(table)]
+    lines = [_line(row, variants) for row in records(table)]
     return "\n\n".join(["# Cost", caption, markdown_table(header, lines)]) + "\n"
 
 
@@ -142,9 +153,10 @@ def is_outdated(costs: pd.DataFrame) -> bool:
     return not set(NEW_COLUMNS) <= set(costs.columns)
 
 
-def _line(row: dict[str, Any]) -> list[str]:
+def _line(row: dict[str, Any], variants: Sequence[str]) -> list[str]:
     lasso = "-" if pd.isna(row["lasso"]) else f"{row['lasso']:g}"
-    names = [row["dataset"], row["method"] or "-", row["rank"] or "-", lasso]
+    names = [row["dataset"], *(escape(row[column]) or "-" for column in ("method", "rank")), lasso]
+    names += [escape(row[column]) or "-" for column in variants]
     if not row["runs"]:
         return [*names, *["missing"] * len(NUMBERS)]
     gpu_memory = row["peak_gpu_memory_mib"] or np.nan
