@@ -49,7 +49,7 @@ REFERENCE := results/reference
 reference:
 	rm -rf $(REFERENCE)/tables $(REFERENCE)/figures $(REFERENCE)/evaluation
 	mkdir -p $(REFERENCE)/tables $(REFERENCE)/figures $(REFERENCE)/evaluation
-	cp results/embedded/tables/*.md $(REFERENCE)/tables/
+	cp results/embedded/tables/*.md results/embedded/tables/*.tex $(REFERENCE)/tables/
 	cp results/embedded/figures/*.png $(REFERENCE)/figures/
 	cp results/embedded/evaluation/*.csv results/embedded/evaluation/metrics.json $(REFERENCE)/evaluation/
 	if [ -e results/embedded/data/data.md ]; then \

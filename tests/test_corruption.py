@@ -27,14 +27,14 @@ PREPARED = ("index.parquet", "index.json", "frames.parquet", "crops.npy", "crops
 RUN = ("weights.safetensors", "network.json", "history.csv", "predictions.parquet", "cost.json", "manifest.json")
 TABLES = ("scores", "intervals", "differences", "sparsity", "history", "costs", "counts", "windows")
 EVALUATION = (*(f"{name}.csv" for name in TABLES), "timelines.parquet", "metrics.json", "files.json")
-PAGES = ("sewa.csv", "sewa.md", "sewa.html", "sewa.json", "ranks.csv")
+PAGES = ("sewa.csv", "sewa.md", "sewa.html", "sewa.tex", "sewa.json", "ranks.csv")
 # What reads an artefact, beside `hocbench audit`, which reads all.
 READERS = {
     **{f"prepared/{name}": ("crop", "splits") for name in ("index.parquet", "index.json")},
     **{f"prepared/{name}": ("montage", "fit") for name in ("frames.parquet", "crops.npy", "crops.json")},
     **{f"run/{name}": ("child",) for name in ("weights.safetensors", "network.json", "manifest.json")},
     **{f"written/{name}": ("evaluate",) for name in RUN if name != "weights.safetensors"},
-    **{f"evaluation/{name}.csv": ("tables",) for name in ("intervals", "differences", "sparsity", "history", "costs")},
+    **{f"evaluation/{name}.csv": ("tables",) for name in TABLES if name != "windows"},
     "evaluation/files.json": ("tables", "figure"),
     "evaluation/timelines.parquet": ("figure",),
 }

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.counting.conventions import convention_page, convention_table, dense_table
-from hocbench.counting.parameters import parameter_page, parameter_table
+from hocbench.counting.parameters import parameter_latex, parameter_page, parameter_table
 from hocbench.counting.special_cases import special_case_page, special_case_table
 from hocbench.evaluation import read_table
+from hocbench.reporting.layout import is_main
 from hocbench.reporting.markdown import write_page
 
 # Of random inputs, which have nothing to do with the seeds of a profile.
@@ -21,13 +22,15 @@ def write_counts(evaluation: Path, out: Path, setting: dict[str, Any]) -> None:
     evaluation : Path
         Folder written by `hocbench.evaluation.evaluate`.
     out : Path
-        Receives ``<name>.md``, ``.html`` and ``.csv``.
+        Receives ``<name>.md``, ``.html``, ``.csv`` and ``.json``, and ``parameters.tex``.
     setting : dict
-        profile and width, for the captions.
+        profile, width and rank (those of the sweep).
     """
-    parameters = parameter_table(read_table(evaluation / "sparsity.csv"))
+    sparsity = read_table(evaluation / "sparsity.csv")
+    parameters = parameter_table(sparsity[is_main(sparsity, setting["rank"])])
     out.mkdir(parents=True, exist_ok=True)
-    write_page(out / "parameters", parameter_page(parameters, setting), parameters)
+    latex = parameter_latex(parameters, setting)
+    write_page(out / "parameters", parameter_page(parameters, setting), parameters, latex)
     conventions = convention_table()
     write_page(out / "conventions", convention_page(conventions, dense_table()), conventions)
     special_cases = special_case_table(SPECIAL_CASE_SEED)

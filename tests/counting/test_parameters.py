@@ -4,13 +4,19 @@ import re
 import pandas as pd
 import pytest
 
-from hocbench.counting.conventions import build
-from hocbench.counting.parameters import parameter_page, parameter_table, removed_parameters
+from hocbench.counting.conventions import build, read_published
+from hocbench.counting.parameters import (
+    PROJECTED,
+    PUBLISHED_ONLY,
+    TEMPORAL,
+    parameter_page,
+    parameter_table,
+    removed_parameters,
+)
 from hocbench.evaluation import read_table
 from hocbench.nn import parameter_count
 from tests.reporting.conftest import SETTING
-
-PROJECTED = "CP 3-D, projected from measured sparsity"
+from tests.reporting.pages import tables_of
 
 
 def spatial_layers():
@@ -65,23 +71,38 @@ def test_the_dense_networks_count_what_everyone_counts():
 def test_the_table_holds_each_network_once_and_a_projection_per_weight(evaluation):
     table = parameter_table(read_table(evaluation / "sparsity.csv")).set_index("network")
     assert list(table.index) == [
-        *("dense 2-D", "CP 2-D", "CP 3-D, transducted", PROJECTED, PROJECTED),
-        *("dense 3-D", "(2+1)-D"),
+        *("CP 2-D", "CP 3-D, transducted", PUBLISHED_ONLY, PUBLISHED_ONLY, TEMPORAL, "dense 3-D", "(2+1)-D"),
+        *("dense 2-D", PROJECTED, PROJECTED),
     ]
     assert table.loc[PROJECTED, "lasso"].tolist() == [0.01, 0.05]
     assert table.loc[["dense 2-D", "CP 2-D", "CP 3-D, transducted", "dense 3-D"], "parameters"].tolist() == [
         counted(order, kind) for order, kind in ((2, "dense"), (2, "cp"), (3, "cp"), (3, "dense"))
     ]
     assert table.loc["(2+1)-D", "parameters"] == 31_301_151
+    assert table.loc[TEMPORAL, "parameters"] == counted(3, "cp") - counted(2, "cp")
+
+
+def test_rows_are_those_of_the_paper_then_ours(evaluation):
+    table = parameter_table(read_table(evaluation / "sparsity.csv"))
+    assert table["row"].tolist() == [*read_published(), "", "", ""]
 
 
 def test_published_numbers_carry_their_status_and_no_other_row_has_one(evaluation):
     table = parameter_table(read_table(evaluation / "sparsity.csv"))
     shown = table.dropna(subset="published_millions")
     assert list(zip(shown["published_millions"], shown["status"], strict=True)) == [
-        (11.1, "P"), (11.3, "P"), (10.6, "P"), (10.0, "P"), (33.0, "S"), (31.0, "S"),
+        (11.1, "P"), (11.3, "P"), (10.6, "P"), (10.0, "P"), (0.2, "P"), (33.0, "S"), (31.0, "S"),
     ]  # fmt: skip
     assert set(table.loc[table["published_millions"].isna(), "status"]) == {""}
+
+
+@pytest.mark.parametrize("label", ["real", "synthetic"])
+def test_only_what_real_data_suggest_shares_a_row_with_a_published_count(label):
+    table = parameter_table(sparse({"stem": 0.5}, lasso=0.01, label=label))
+    (row,) = table[table["network"] == PROJECTED].itertuples()
+    assert row.row == ("ResNet-18 CP 3D, LASSO 0.01" if label == "real" else "")
+    assert (row.published_millions == 10.6) == (label == "real")
+    assert set(read_published()) <= set(table["row"])
 
 
 def test_removed_parameters_follow_from_the_shares_of_each_block():
@@ -130,7 +151,7 @@ def test_without_lasso_there_is_no_projection_and_no_claim_about_data(scanty):
     nothing = parameter_table(sparsity.iloc[:0])
     # Published counts stay, whether or not their weight was swept.
     assert nothing.loc[nothing["network"] == "CP 3-D, published only", "lasso"].tolist() == [0.01, 0.05]
-    assert len(nothing) == 7
+    assert len(nothing) == 8
     assert "SYNTHETIC" not in parameter_page(nothing, SETTING)
 
 
@@ -142,7 +163,8 @@ def test_a_weight_that_nobody_published_has_no_published_number():
 
 def test_the_page_prints_dashes_for_what_does_not_exist(evaluation):
     page = parameter_page(parameter_table(read_table(evaluation / "sparsity.csv")), SETTING)
-    lines = {line.split(" | ")[0].lstrip("| "): line.strip("| ").split(" | ") for line in page.splitlines()}
+    (table,) = tables_of(page)
+    lines = {cells[1]: cells[1:] for cells in table}
     assert lines["(2+1)-D"][1:] == ["-", "31.301", "31 S", "-", "-", "-"]
     assert lines["dense 2-D"][1:] == ["-", "11.178", "-", "-", "-", "-"]
     assert lines["CP 2-D"][1:] == ["-", "11.195", "11.1 P", "-", "-", "-"]

@@ -13,7 +13,12 @@ from tests.evaluation.conftest import Writer, write_plan
 
 SIZES = {("cp", 2): 165_000, ("cp", 3): 168_300, ("dense", 2): 701_000, ("dense", 3): 2_080_000}
 STARTS = {"static": 0.1, "lasso": 0.5, "frames": 0.55, "temporal": 0.6, "joint": 0.65, "scratch": 0.0}
-SETTING = {"profile": "written", "width": 16, "crop_size": {"affectnet": 48, "sewa": 40, "afew_va": 32}, "rank": [1]}
+SETTING = {
+    "profile": "written",
+    "width": 16,
+    "crop_size": {"affectnet": 48, "sewa": 40, "afew_va": 32},
+    "rank": ["same"],
+}
 CP, DENSE = "CP 2-D, static", "dense 2-D, static"
 JOINT, INFLATED = "CP 3-D, temporal then joint", "dense 2-D inflated to 3-D"
 SMOOTHED, FRAMES = "CP 2-D, static + moving average", "CP 2-D, fine-tuned on frames (reference)"

@@ -31,7 +31,7 @@ rule table:
             expand(f"{RESULTS}/tables/{{name}}.html", name=paths.RESULT_TABLES),
             category="Tables", caption="../report/tables.rst",
         ),
-        expand(f"{RESULTS}/tables/{{name}}.{{kind}}", name=paths.RESULT_TABLES, kind=["md", "csv", "json"]),
+        [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.RESULT_TABLES) if not name.endswith(".html")],
     params:
         expected=canonical_json(expected_rows(list(RUNS.values()))),
         setting=SETTING,
@@ -52,7 +52,7 @@ rule counts:
             expand(f"{RESULTS}/tables/{{name}}.html", name=paths.COUNT_TABLES),
             category="Tables", caption="../report/tables.rst",
         ),
-        expand(f"{RESULTS}/tables/{{name}}.{{kind}}", name=paths.COUNT_TABLES, kind=["md", "csv", "json"]),
+        [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.COUNT_TABLES) if not name.endswith(".html")],
     params:
         setting=SETTING,
         code=code_hash("hocbench.counting"),
@@ -75,7 +75,7 @@ rule figure:
 
 
 rule tables:
-    input: expand(f"{RESULTS}/tables/{{name}}.{{kind}}", name=paths.TABLES, kind=["md", "html", "csv", "json"])
+    input: expand(f"{RESULTS}/tables/{{name}}", name=paths.table_files(paths.TABLES))
 
 
 rule figures:

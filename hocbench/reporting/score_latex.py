@@ -1,0 +1,135 @@
+"""One dataset's table of scores in LaTeX: the paper's rows and the controls."""
+
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from hocbench.evaluation import METRICS, TARGETS
+from hocbench.reporting import latex
+from hocbench.reporting.facts import Facts, counted, rank_words, score_facts
+from hocbench.reporting.layout import CONTROL, NOT_RUN, PAPER, TableRow, lay_out, layout_notes, main_rank, read_results
+from hocbench.reporting.markdown import records
+from hocbench.reporting.score_page import CELLS, TITLES
+
+BETTER = {"rmse": r"$\downarrow$", "sagr": r"$\uparrow$", "pcc": r"$\uparrow$", "ccc": r"$\uparrow$"}
+COLUMNS = "l" + "c" * len(CELLS)
+GAP = r"\addlinespace[2pt]"
+Published = dict[tuple[str, str, str], dict[str, Any]]
+
+
+def score_latex(
+    name: str,
+    expected: Sequence[Mapping[str, Any]],
+    intervals: pd.DataFrame,
+    counts: pd.DataFrame,
+    setting: Mapping[str, Any],
+) -> str:
+    """Write one dataset's pooled scores as a table for a two-column paper.
+
+    Parameters
+    ----------
+    name : str
+        A dataset with a table in the paper.
+    expected, intervals, counts, setting
+        See `hocbench.reporting.score_page.score_page`.
+
+    Returns
+    -------
+    str
+        LaTeX. Published scores stand in the lines of ours if ours are from real data, otherwise in a tabular of their
+        own.
+    """
+    own = intervals[(intervals["dataset"] == name) & (intervals["pooling"] == "pooled")]
+    rows = lay_out(name, [row for row in expected if row["dataset"] == name], own, setting["rank"])
+    shown = [row for row in rows if row.kind in (PAPER, CONTROL)]
+    published = {(row["method"], row["target"], row["metric"]): row for row in records(read_results(name))}
+    facts = score_facts(name, own, counts[counts["dataset"] == name]) if len(own) else None
+    notes = {note: letter for letter, note in zip(string.ascii_lowercase, _notes(shown), strict=False)}
+    beside = facts is not None and not facts.synthetic
+    ours = latex.tabular(COLUMNS, _header("Ours"), _our_lines(shown, notes, published if beside else {}))
+    parts = [ours]
+    if not beside:
+        parts += ["Published scores, from the real data", latex.tabular(COLUMNS, _header("Row"), _published(published))]
+    parts.append(_legend(name, published, notes))
+    return latex.table_star(name, _caption(name, facts, beside, setting), parts)
+
+
+def _notes(rows: Sequence[TableRow]) -> list[str]:
+    return sorted({record.get("note", "") for row in rows for record in row.cells.values()} - {""})
+
+
+def _header(first: str) -> list[str]:
+    groups = [rf"\multicolumn{{{len(METRICS)}}}{{c}}{{{target.capitalize()}}}" for target in TARGETS]
+    spans = [(2 + i * len(METRICS), 1 + (i + 1) * len(METRICS)) for i in range(len(TARGETS))]
+    return [
+        latex.line(["", *groups]),
+        "".join(rf"\cmidrule(lr){{{start}-{end}}}" for start, end in spans),
+        latex.line([first, *(f"{metric.upper()}\\,{BETTER[metric]}" for _, metric in CELLS)]),
+    ]
+
+
+def _our_lines(rows: Sequence[TableRow], notes: Mapping[str, str], published: Published) -> list[str]:
+    """Write each row in two lines, scores and intervals, and the published scores in a third one if there are any."""
+    lines: list[str] = []
+    seeds = max((row.seeds for row in rows), default=0)
+    for before, row in zip([None, *rows], rows, strict=False):
+        if before is not None:
+            lines.append(r"\midrule" if before.kind != row.kind else GAP)
+        cells = [_cell(row, cell, notes) for cell in CELLS]
+        fewer = f" ({row.seeds} of {seeds} seeds)" if 0 < row.seeds < seeds else ""
+        lines.append(latex.line([latex.escape(row.title), *(first for first, _ in cells)]))
+        method = rf"{{\tiny {latex.escape(row.method + fewer)}}}" if row.method else ""
+        lines.append(latex.line([method, *(second for _, second in cells)]))
+        if row.kind == PAPER and published:
+            lines.append(latex.line([r"\quad published", *_published_cells(published, row.title)]))
+    return lines
+
+
+def _cell(row: TableRow, cell: tuple[str, str], notes: Mapping[str, str]) -> tuple[str, str]:
+    absence = row.absence(cell)
+    if absence:
+        return absence, ""
+    score = row.cells[cell]
+    mark = rf"$^{{\mathrm{{{notes[score['note']]}}}}}$" if score.get("note") else ""
+    return latex.score_lines(score["mean"], score["low"], score["high"], score["seed_sd"], mark)
+
+
+def _published(published: Published) -> list[str]:
+    methods = dict.fromkeys(method for method, _, _ in published)
+    return [latex.line([latex.escape(method), *_published_cells(published, method)]) for method in methods]
+
+
+def _published_cells(published: Published, method: str) -> list[str]:
+    found = [published.get((method, *cell)) for cell in CELLS]
+    return ["--" if record is None else latex.published_number(record["value"], record["status"]) for record in found]
+
+
+def _legend(name: str, published: Published, notes: Mapping[str, str]) -> str:
+    statuses = sorted({record["status"] for record in published.values()})
+    parts = ["Published scores: " + ", ".join(latex.MARK_NOTES[status] for status in statuses)]
+    doubts = sorted({record["note"] for record in published.values() if record["status"] == "S"})
+    parts += [f"{latex.MARKS['S']}~{latex.escape(note)}" for note in doubts if note != "secondary source"]
+    parts += [f"$^{{\\mathrm{{{letter}}}}}$~{latex.escape(note)}" for note, letter in notes.items()]
+    parts += [latex.escape(note) for note in layout_notes(name)]
+    return latex.paragraph(f"{'. '.join(part[0].upper() + part[1:] for part in parts)}.")
+
+
+def _caption(name: str, facts: Facts | None, beside: bool, setting: Mapping[str, Any]) -> str:
+    title = latex.escape(TITLES[name])
+    if facts is None:
+        return f"{title}: no run of this dataset is finished. The published scores."
+    label = r"\textbf{SYNTHETIC data: these scores say nothing about real faces.} " if facts.synthetic else ""
+    kind = "synthetic" if facts.synthetic else "real"
+    interval = latex.escape(facts.interval)
+    seeds = ", ".join([counted(facts.seeds, "training seed"), counted(facts.folds, "fold")])
+    published = "; third line: the published score." if beside else ". The published scores stand apart."
+    return (
+        f"{label}{title}, {kind} data, in the layout of the paper. ResNet-18 of width {setting['width']}, crops of "
+        f"{setting['crop_size'][name]} pixels, profile {latex.escape(setting['profile'])}; factorized networks have "
+        f"{latex.escape(rank_words(main_rank(setting['rank'])))}. Pooled over all test frames, {facts.frames} per "
+        f"run, of {facts.clusters} {facts.unit}; {seeds}. First line: mean over seeds $\\pm$ standard deviation over "
+        f"seeds; second line: {interval}{published} ``{NOT_RUN}'': not trained in this profile; ``missing'': no "
+        "finished run; ``failed'': a score that is no number."
+    )

@@ -1,0 +1,286 @@
+import re
+from importlib.resources import files
+
+import pandas as pd
+import pytest
+
+from hocbench.evaluation import METRICS, TARGETS, read_table
+from hocbench.reporting.facts import interval_words
+from hocbench.reporting.layout import main_rank, read_layout
+from hocbench.reporting.score_page import score_page
+from tests.reporting.conftest import CP, DENSE, FRAMES, JOINT, SETTING, SMOOTHED, UNTRAINED
+from tests.reporting.pages import DATASETS, EXPECTED, Page, caption, column, number, tables_of
+
+SCORES = [f"{target} {metric.upper()}" for target in TARGETS for metric in METRICS]
+SCRATCH_CP = "CP 3-D from scratch"
+UNEXPECTED = {"affectnet": 1, "sewa": 5, "afew_va": 6}  # further rows that were scored without being asked for
+
+
+@pytest.fixture(scope="module")
+def tables(evaluation):
+    return read_table(evaluation / "intervals.csv"), read_table(evaluation / "counts.csv")
+
+
+@pytest.fixture(scope="module")
+def pages(tables):
+    return {name: score_page(name, EXPECTED, *tables, SETTING) for name in DATASETS}
+
+
+@pytest.fixture(scope="module")
+def real_tables(real):
+    return read_table(real / "intervals.csv"), read_table(real / "counts.csv")
+
+
+@pytest.fixture(scope="module")
+def real_pages(real_tables):
+    return {name: score_page(name, EXPECTED, *real_tables, SETTING) for name in DATASETS}
+
+
+@pytest.fixture(scope="module")
+def published():
+    with (files("hocbench.published") / "results.csv").open() as file:
+        return pd.read_csv(file)
+
+
+def keys(table):
+    return list(zip(*(column(table, title) for title in ("method", "rank", "LASSO")), strict=True))
+
+
+def wanted_keys(name):
+    return [
+        (item["method"], "-" if item["rank"] is None else str(item["rank"]), f"{item['lasso']:g}")
+        for item in EXPECTED
+        if item["dataset"] == name
+    ]
+
+
+def cells_of(table, method, **where):
+    """Scores of the one row of a method."""
+    chosen = [cells for cells in table[1:] if dict(zip(table[0], cells, strict=True)).items() >= where.items()]
+    (found,) = [cells for cells in chosen if cells[table[0].index("method")] == method]
+    return dict(zip(table[0], found, strict=True))
+
+
+def test_the_layout_has_every_published_row_in_the_order_of_the_paper(published):
+    for name, rows in published.groupby("dataset"):
+        assert [entry["row"] for entry in read_layout(name) if entry["kind"] == "paper"] == list(
+            dict.fromkeys(rows["method"])
+        )
+    with (files("hocbench.published") / "parameters.csv").open() as file:
+        assert [entry["row"] for entry in read_layout("parameters")] == list(pd.read_csv(file)["network"])
+    assert {entry["kind"] for name in DATASETS for entry in read_layout(name)} == {"paper", "control"}
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_rows_of_the_paper_come_first_then_the_controls_then_all_others(pages, name):
+    for table in tables_of(pages[name])[:-1]:
+        layout = read_layout(name)
+        titles = column(table, "row")
+        assert titles[: len(layout)] == [entry["row"] for entry in layout]
+        assert column(table, "method")[: len(layout)] == [entry["method"] or "-" for entry in layout]
+        assert set(titles[len(layout) :]) == {"-"}
+    if name != "affectnet":
+        assert column(table, "method")[6:9] == [UNTRAINED, SMOOTHED, FRAMES]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_further_rows_come_in_the_expected_order_and_unexpected_ones_after_them(pages, tables, name):
+    table = tables_of(pages[name])[0]
+    shown, layout = keys(table), len(read_layout(name))
+    assert len(shown) == len(set(shown))
+    wanted = [key for key in wanted_keys(name) if key not in shown[:layout]]
+    assert shown[layout : layout + len(wanted)] == wanted
+    assert len(shown) == layout + len(wanted) + UNEXPECTED[name]
+    scored = tables[0].query("dataset == @name")
+    assert {(r.method, r.rank or "-", f"{r.lasso:g}") for r in scored.itertuples()} <= set(shown)
+
+
+def test_what_is_planned_without_a_score_is_missing_and_what_is_not_planned_was_not_run(pages):
+    for name, missing in (("affectnet", {"CP 2-D, LASSO"}), ("sewa", {JOINT}), ("afew_va", {SCRATCH_CP})):
+        not_run = {"-"} if name == "affectnet" else {DENSE, "dense (2+1)-D from scratch", SCRATCH_CP}
+        for table in tables_of(pages[name])[:-1]:
+            for word, methods in (("missing", missing), ("not run", not_run)):
+                gone = [dict(zip(table[0], cells, strict=True)) for cells in table[1:] if word in cells]
+                assert {cells["method"] for cells in gone} - {"dense 3-D from scratch"} == methods
+                assert all([cells[title] for title in SCORES] == [word] * 8 for cells in gone)
+
+
+def test_a_score_that_is_no_number_has_failed(tables):
+    intervals = tables[0].copy()
+    intervals.loc[(intervals["dataset"] == "sewa") & (intervals["method"] == CP), ["mean", "low", "high"]] = float(
+        "nan"
+    )
+    page = score_page("sewa", EXPECTED, intervals, tables[1], SETTING)
+    assert [cells_of(tables_of(page)[0], CP)[title] for title in SCORES] == ["failed"] * 8
+    assert "nan" not in page
+
+
+def test_a_dataset_without_any_run_lists_its_rows_and_the_published_ones_apart(scanty):
+    tables = read_table(scanty / "intervals.csv"), read_table(scanty / "counts.csv")
+    page = score_page("sewa", EXPECTED, *tables, SETTING)
+    assert caption(page) == "No run of this dataset is finished."
+    ours, theirs = tables_of(page)
+    assert {cell for cells in ours[1:] for cell in cells[4:]} == {"missing", "not run"}
+    assert "0.24 U" in theirs[-1]
+
+
+@pytest.mark.parametrize(("name", "pooling"), [("sewa", "pooled"), ("sewa", "per_video"), ("affectnet", "pooled")])
+def test_the_numbers_are_those_of_the_intervals(tables, pages, name, pooling):
+    table = tables_of(pages[name])[["pooled", "per_video"].index(pooling)]
+    assert table[0][4:] == SCORES
+    intervals = tables[0].query("dataset == @name and pooling == @pooling")
+    truths = {
+        (r.method, r.rank or "-", f"{r.lasso:g}", f"{r.target} {r.metric.upper()}"): (r.mean, r.low, r.high, r.seed_sd)
+        for r in intervals.itertuples()
+    }
+    compared = 0
+    for key, cells in zip(keys(table), table[1:], strict=True):
+        for title, cell in zip(SCORES, cells[4:], strict=True):
+            if cell not in ("missing", "not run"):
+                assert number(cell) == pytest.approx(list(truths[(*key, title)]), abs=5.001e-4)
+                compared += 1
+    assert compared == len(intervals)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_published_scores_stand_apart_from_synthetic_ones_with_their_status(pages, published, name):
+    ours, theirs = pages[name].split("## Published scores")
+    assert not re.search(r"\d [PSU]\b", ours)
+    assert "Not comparable" in theirs
+    source = published.query("dataset == @name")
+    (table,) = tables_of(theirs)
+    assert column(table, "method") == list(dict.fromkeys(source["method"]))
+    shown = [cell for cells in table[1:] for cell in cells[1:]]
+    assert sorted(shown) == sorted(f"{r.value:.2f} {r.status}" for r in source.itertuples())
+    assert "P stated by the authors, S from a secondary source, U unverified" in theirs
+    assert ("calls it CCC" in theirs) == (name != "affectnet")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_real_scores_stand_beside_the_published_ones(real_pages, real_tables, published, name):
+    assert "## Published scores" not in real_pages[name]
+    beside, further, *_ = tables_of(real_pages[name])
+    assert beside[0][3:] == [f"{title}, {whose}" for title in SCORES for whose in ("published", "ours")]
+    source = published.query("dataset == @name").set_index(["method", "target", "metric"])
+    intervals = real_tables[0].query("dataset == @name and pooling == 'pooled' and lasso == 0")
+    ours = intervals.set_index(["method", "target", "metric"])
+    assert column(beside, "row") == list(dict.fromkeys(source.index.get_level_values("method")))
+    for cells in beside[1:]:
+        for k, (target, metric) in enumerate((target, metric) for target in TARGETS for metric in METRICS):
+            truth = source.loc[(cells[0], target, metric)]
+            assert cells[3 + 2 * k] == f"{truth['value']:.2f} {truth['status']}"
+            key = (cells[1], target, metric)
+            if key in ours.index:
+                assert number(cells[4 + 2 * k])[0] == pytest.approx(ours.loc[key, "mean"], abs=5.001e-4)
+            else:
+                assert cells[4 + 2 * k] in ("missing", "not run")
+    assert not set(column(further, "row")) & set(column(beside, "row"))
+
+
+def test_one_seed_has_no_spread_and_says_so(real_pages):
+    assert "1 training seed(s)" in caption(real_pages["sewa"])
+    for cell in list(cells_of(tables_of(real_pages["sewa"])[1], SMOOTHED).values())[4:]:
+        assert number(cell)[2] is not None
+        assert number(cell)[3] is None
+
+
+def test_a_row_with_fewer_seeds_than_the_others_says_so(tables):
+    intervals = tables[0].copy()
+    intervals.loc[(intervals["dataset"] == "sewa") & (intervals["method"] == CP), "n_seeds"] = 1
+    table = tables_of(score_page("sewa", EXPECTED, intervals, tables[1], SETTING))[0]
+    assert column(table, "method")[1] == f"{CP} (1 of 2 seeds)"
+    assert sum("seeds)" in method for method in column(table, "method")) == 1
+
+
+def test_notes_of_intervals_stand_in_their_cells(tables):
+    intervals = tables[0].assign(note="", interval="subjects")
+    chosen = (intervals["dataset"] == "sewa") & (intervals["method"] == CP) & (intervals["metric"] == "ccc")
+    intervals.loc[chosen, "note"] = "constant predictions"
+    cells = cells_of(tables_of(score_page("sewa", EXPECTED, intervals, tables[1], SETTING))[0], CP)
+    assert [title for title in SCORES if "(constant predictions)" in cells[title]] == ["valence CCC", "arousal CCC"]
+
+
+def test_variants_are_further_rows_with_a_column_of_their_own(tables, pages):
+    assert all("variant" not in table[0] for page in pages.values() for table in tables_of(page))
+    name = "a|b <i> & [x](y) *z*_"
+    intervals = tables[0].assign(variant="")
+    extra = intervals[(intervals["dataset"] == "sewa") & (intervals["method"] == JOINT)].assign(variant=name)
+    expected = [*EXPECTED, *({**EXPECTED[4], "lasso": 0.0, "variant": other} for other in (name, "kernel-5"))]
+    page = score_page("sewa", expected, pd.concat([intervals, extra]), tables[1], SETTING)
+    (table, *_) = Page(html(page)).tables
+    assert column(table, "variant")[:9] == ["-"] * 9
+    assert cells_of(table, JOINT, variant=name, LASSO="0")["valence CCC"] != "missing"
+    assert cells_of(table, JOINT, variant="kernel-5", LASSO="0")["valence CCC"] == "missing"
+    assert "<i>" not in html(page)
+
+
+def html(page):
+    from hocbench.reporting.markdown import to_html
+
+    return to_html(page, "page")
+
+
+def test_the_negative_control_stands_below_its_dataset(tables, pages):
+    assert "Negative control" not in pages["sewa"]
+    intervals = pd.concat([tables[0], tables[0].query("dataset == 'sewa'").assign(dataset="sewa_control")])
+    expected = [*EXPECTED, EXPECTED[8] | {"dataset": "sewa_control"}]
+    page = score_page("sewa", expected, intervals, tables[1], SETTING)
+    control = page.split("## Negative control")[1].split("## Published")[0]
+    assert "**SYNTHETIC data**" in control
+    (table,) = tables_of(control)
+    assert column(table, "method")[0] == CP
+    assert len(table) - 1 == len(tables[0].query("dataset == 'sewa'").groupby(["method", "rank", "lasso"]))
+    assert "Negative control" not in score_page("afew_va", expected, intervals, tables[1], SETTING)
+
+
+def test_the_rows_of_the_paper_are_of_the_main_rank(tables):
+    intervals = tables[0].query("dataset == 'sewa'")
+    other = intervals[intervals["rank"] == "same"].assign(rank="0.5")
+    expected = [{**item, "rank": 0.5} if item["rank"] == "same" else item for item in EXPECTED]
+    both = pd.concat([intervals, other])
+    for ranks, main in ((["same", 0.5], "same"), ([0.5], "0.5"), ([0.5, "same"], "same")):
+        table = tables_of(score_page("sewa", expected, both, tables[1], SETTING | {"rank": ranks}))[0]
+        assert set(column(table, "rank")[:9]) <= {main, "-"}
+        assert len(table) - 1 == len(set(keys(table)))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "main"), [([0.22], 0.22), ([0.25, 0.5, 1.0, 2.0], 1.0), (["same", 2.0], "same"), ([1, 8], 1)]
+)
+def test_the_main_rank_is_the_matched_one_or_else_the_first(ranks, main):
+    assert main_rank(ranks) == main
+
+
+def test_the_caption_states_the_setting_and_the_counts(pages):
+    text = caption(pages["afew_va"])
+    for part in (
+        "Profile written",
+        "width 16, crops of 32 pixels",
+        "480 test frames per run, 12 subjects as clusters",
+        "2 training seed(s), 2 fold(s)",
+        "up to 0 frames of a run have a repaired crop",
+    ):
+        assert part in text
+    assert "30 images as clusters" in caption(pages["affectnet"])
+
+
+def test_repaired_frames_are_counted_in_the_caption(tables):
+    counts = tables[1].copy()
+    first = counts[(counts["dataset"] == "sewa") & (counts["part"] == "test")].iloc[:1]
+    counts = pd.concat([counts, first.assign(status="image_unreadable", frames=3, scored=3)])
+    page = score_page("sewa", EXPECTED, tables[0], counts, SETTING)
+    assert "up to 3 frames of a run have a repaired crop and are scored" in caption(page)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        (["subjects"], "over subjects, conditional on the seeds"),
+        (["subjects and seeds"], "over subjects and seeds"),
+        (["subjects", "subjects and seeds"], "over subjects, and over seeds where there are five or more"),
+    ],
+)
+def test_the_interval_says_what_was_resampled(kinds, words):
+    assert interval_words(pd.DataFrame({"interval": kinds}), "subjects") == (
+        f"95 % studentised cluster-bootstrap interval {words}"
+    )
