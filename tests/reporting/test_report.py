@@ -1,0 +1,224 @@
+"""The report: what it shows, how the page is built, and that nothing in it is taken for HTML."""
+
+import base64
+import hashlib
+import re
+from itertools import pairwise
+
+import pytest
+
+from hocbench import paths
+from hocbench.reporting.html.elements import element, number, prose
+from hocbench.tracking.links import Link, read_link, write_link
+from tests.reporting.report_folder import DENSE, METHOD, RUNS, SMOOTHED, Reproduction
+
+HOSTILE = "<script>alert('1')<b>\"&amp;"
+# Markdown of its own: a picture and a link to elsewhere, and HTML.
+SMUGGLED = "![x](https://example.org/x.png) [y](https://example.org) <https://example.org> <img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def reproduction(tmp_path_factory):
+    return Reproduction(tmp_path_factory.mktemp("report")).write()
+
+
+@pytest.fixture(scope="module")
+def page(reproduction):
+    return reproduction.report()[1]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """The page of a reproduction in which all names are dangerous."""
+    runs = {f"{run}{HOSTILE}": (method, rank, seed) for run, (method, rank, seed) in RUNS.items()}
+    runs["static-other"] = (f"{HOSTILE} 3-D", "0.22", 0)
+    folder = tmp_path_factory.mktemp("hostile")
+    written = Reproduction(folder, profile=HOSTILE, dataset=f"sewa{HOSTILE}", extra=HOSTILE + SMUGGLED, runs=runs)
+    return written.write().report()[1]
+
+
+def test_nothing_is_missing_of_a_whole_reproduction(reproduction):
+    found, page = reproduction.report()
+    assert found.gaps == []
+    assert "Nothing." in page.section("missing")
+
+
+def test_the_page_opens_with_the_summary_and_the_verdicts(page):
+    assert [tag.attributes["id"] for tag in page.all("section") if tag.path[-1].name == "main"] == [
+        *("summary", "verdicts", "tables", "figures", "cost", "data", "manifest", "runs", "missing")
+    ]
+    summary = page.section("summary")
+    for text in ("written", "3 finished of 3", "SEWA 4", "0, 1", "✓ holds on synthetic data 1", "nothing"):
+        assert text in summary
+    assert "SYNTHETIC data (SEWA)" in page.all("p", class_=None)[1].text or "SYNTHETIC data (SEWA)" in page.source
+
+
+def test_a_verdict_is_a_sign_and_words_with_all_that_is_said_about_it(page):
+    (row,) = [row for row in page.inside("verdicts", "tr") if "statement 1" in row.text]
+    assert "✓ holds on synthetic data" in row.text
+    assert "reason 1" in row.text
+    behind = page.section("verdict-1")
+    assert "protocol 1" in behind
+    assert "change 1" in behind
+    for text in ("paired difference", "0.068 [0.055,\xa00.084]", "[-0.020,\xa0∞]", "0.71 S", "inside", "0.0004", "40"):
+        assert text in behind
+    assert "No row of evidence" in page.section("verdict-2")
+
+
+def test_every_table_and_figure_is_there(page):
+    for name in paths.TABLES:
+        part = "cost" if name == "cost" else "tables"
+        assert any(f"Title of {name}" in tag.attributes.get("aria-label", "") for tag in page.inside(part, "div"))
+    pictures = page.inside("figures", "img")
+    assert [tag.attributes["alt"].split()[2] for tag in pictures] == list(paths.FIGURES)
+    for tag in pictures:
+        assert (tag.attributes["width"], tag.attributes["height"]) == ("12", "7")
+        assert base64.b64decode(tag.attributes["src"].removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
+    assert f"What {paths.FIGURES[0]} states" in page.section("figures")
+
+
+def test_rows_of_tables_lead_to_their_runs(page):
+    links = {tag.text: tag.attributes["href"][1:] for tag in page.inside("table-2", "a")}
+    assert set(links) == {METHOD, DENSE, SMOOTHED}
+    assert {tag.text: tag.attributes["href"][1:] for tag in page.inside("cost", "a")} == links
+    for method in (METHOD, DENSE):
+        (head,) = [tag for tag in page.all("tr") if tag.attributes.get("id") == links[method]]
+        body = head.path[-1].text
+        own = [run for run, (name, *_) in RUNS.items() if name == method]
+        assert all(run in body for run in own)
+        assert not any(run in body for run in set(RUNS) - set(own))
+    (body,) = [tag for tag in page.all("tbody") if tag.attributes.get("id") == links[SMOOTHED]]
+    (origin,) = [tag for tag in page.all("a") if body in tag.path]
+    assert origin.attributes["href"][1:] == links[METHOD]
+
+
+def test_a_run_has_its_log_its_job_and_its_place_in_mlflow(page, reproduction):
+    (row,) = [tag for tag in page.inside("runs", "tr") if "static-seed1-5678" in tag.text]
+    log = reproduction.logs / "fit" / "sewa" / "static-seed1-5678.log"
+    for text in ("finished", log.as_posix(), "106 s, 834 MiB", "cpu, 1 thread(s)", "#/experiments/1/runs/feed1"):
+        assert text in row.text
+    (link,) = [tag for tag in page.all("a") if row in tag.path]
+    assert link.attributes["href"] == "http://127.0.0.1:5000/#/experiments/1/runs/feed1"
+
+
+def test_a_table_below_another_heading_is_about_the_negative_control(tmp_path):
+    written = Reproduction(tmp_path, dataset="sewa_control").write()
+    table = f"| method | rank | LASSO |\n|---|---|---|\n| {DENSE} (1 of 2 seeds) | - | 0 |\n"
+    written.write_table("sewa", f"# SEWA\n\n{table}\n\n## Negative control\n\n{table}")
+    page = written.report()[1]
+    (place,) = [number for number, name in enumerate(paths.TABLES, 1) if name == "sewa"]
+    (link,) = page.inside(f"table-{place}", "a")
+    assert (
+        "static-dense-9abc"
+        in next(tag for tag in page.tags if tag.attributes.get("id") == link.attributes["href"][1:]).path[-1].text
+    )
+
+
+def test_data_and_manifest_are_summed_up(page):
+    data = page.section("data")
+    for text in ("6,400", "6,357", "landmarks_failed", "43", "sewa: usable", "1,280"):
+        assert text in data
+    manifest = page.section("manifest")
+    for text in ("0ced63ec1ffee5d1", "torch2.13.0", "fast", "training.epochs3 (1); 4 (1); 5 (1)", "deterministicTrue"):
+        assert text in manifest
+    assert "somebody" not in page.source
+
+
+def test_real_data_are_not_called_synthetic(tmp_path):
+    found, page = Reproduction(tmp_path, label="real").write().report()
+    assert "SYNTHETIC" not in page.source
+    assert "Real data: SEWA" in page.section("summary") or "Real data" in page.all("header")[0].text
+    assert found.labels == {"sewa": {"real"}}
+
+
+def test_the_same_files_give_the_same_bytes(reproduction):
+    first, second = (reproduction.report()[1].source for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("which", ["page", "hostile"])
+def test_the_page_is_well_built(which, request):
+    page = request.getfixturevalue(which)
+    assert page.all("html")[0].attributes == {"lang": "en"}
+    assert len(page.all("h1")) == len(page.all("main")) == len(page.all("nav")) == 1
+    ids = [tag.attributes["id"] for tag in page.tags if tag.attributes.get("id") is not None]
+    assert len(ids) == len(set(ids))
+    assert all(re.fullmatch(r"[a-z][a-z0-9-]*", name) for name in ids)
+    for tag in page.all("a"):
+        address = tag.attributes["href"]
+        assert address[1:] in ids if address.startswith("#") else address.startswith("http://127.0.0.1:5000/#/")
+    assert all(tag.attributes["alt"].strip() for tag in page.all("img"))
+    assert all(tag.attributes["scope"] in ("col", "row", "rowgroup") for tag in page.all("th"))
+    levels = [int(tag.name[1]) for tag in page.tags if re.fullmatch("h[1-6]", tag.name)]
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    for tag in page.tags:
+        if "aria-labelledby" in tag.attributes:
+            assert tag.attributes["aria-labelledby"] in ids
+    listed = {tag.attributes["href"][1:] for tag in page.all("a") if any(outer.name == "nav" for outer in tag.path)}
+    assert {tag.attributes["id"] for tag in page.all("section") if tag.path[-1].name == "main"} <= listed
+
+
+@pytest.mark.parametrize("which", ["page", "hostile"])
+def test_the_page_loads_and_runs_nothing(which, request):
+    page = request.getfixturevalue(which)
+    names = {tag.name for tag in page.tags}
+    assert not names & {"script", "link", "iframe", "object", "embed", "form", "base", "audio", "video", "b"}
+    for tag in page.tags:
+        assert tag.attributes.get("src", "data:").startswith("data:")
+        assert not [name for name in tag.attributes if name.startswith("on") or name in ("style", "srcset")]
+    (policy,) = [tag.attributes["content"] for tag in page.all("meta") if "http-equiv" in tag.attributes]
+    (style,) = page.all("style")
+    digest = base64.b64encode(hashlib.sha256(style.text.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    assert "url(" not in style.text
+    assert "@import" not in style.text
+
+
+def test_names_from_data_are_text(hostile):
+    sewa = f"sewa{HOSTILE}"
+    assert hostile.all("h1")[0].text == f"hocbench report: {HOSTILE}"
+    assert HOSTILE in hostile.all("title")[0].text
+    for anchor in ("summary", "verdicts", "figures", "data", "manifest", "runs"):
+        assert HOSTILE in hostile.section(anchor), anchor
+    # In Markdown, the last sign is a way to write an ampersand.
+    assert HOSTILE.replace("&amp;", "&") in hostile.section("tables")
+    assert f"{HOSTILE} 3-D" in hostile.section("runs")
+    assert f"static-1234{HOSTILE}" in hostile.section("runs")
+    assert f"{sewa}: usable {HOSTILE}" in hostile.section("data")
+    assert "![x](https://example.org/x.png)" in hostile.section("tables")
+    assert all(HOSTILE in tag.attributes["alt"] for tag in hostile.inside("figures", "img"))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("0.0684787608", "0.068"),
+        ("-0.00021", "-0.00021"),
+        ("11184000", "11,184,000"),
+        ("2.0", "2"),
+        ("same", "same"),
+        ("", ""),
+        ("nan", "nan"),
+        ("inf", "inf"),
+    ],
+)
+def test_numbers_are_shortened(text, shown):
+    assert number(text) == shown
+
+
+def test_text_is_escaped_and_backticks_are_code():
+    assert element("td", "a < b", title='"&') == '<td title="&quot;&amp;">a &lt; b</td>'
+    assert prose("run `hocbench <x>` & go") == "run <code>hocbench &lt;x&gt;</code> &amp; go"
+    assert prose("one ` alone") == "one ` alone"
+
+
+def test_links_to_mlflow_are_kept_and_damaged_ones_are_none(tmp_path):
+    link = Link("3", "abc", "https://mlflow.example.org")
+    write_link(tmp_path, "sewa/run-1", link)
+    assert read_link(tmp_path, "sewa/run-1") == link
+    assert read_link(tmp_path, "sewa/run-2") is None
+    (file,) = (tmp_path / "links").iterdir()
+    file.write_text("{}")
+    assert read_link(tmp_path, "sewa/run-1") is None
