@@ -11,7 +11,7 @@ PORT ?= 5000
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE ?= 1
 
-.PHONY: setup reproduce test test-system kill-grid lint mlflow reference clean
+.PHONY: setup reproduce report test test-system kill-grid lint mlflow reference clean
 
 setup: $(READY)
 
@@ -24,6 +24,10 @@ $(READY): pyproject.toml constraints.txt
 
 reproduce: $(READY)
 	$(BIN)/snakemake --cores $(CORES)
+
+# One page about what there is; part of `make reproduce`.
+report: $(READY)
+	$(BIN)/snakemake --cores $(CORES) report
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --no-loadscope-reorder

@@ -17,7 +17,6 @@ from hocbench.params import is_rendered, parse_params
 from hocbench.plan import canonical_json, expected_rows, make_plan, split_protocol
 
 configfile: "params.yaml"
-report: "workflow/report/workflow.rst"
 
 try:
     PARAMS = parse_params(config)

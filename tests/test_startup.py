@@ -62,6 +62,11 @@ def test_figures_load_no_torch(workplace):
     assert loaded(workplace, "figure", "sparsity", workplace / "evaluation", workplace / "figure") == {"pandas"}
 
 
+def test_reports_load_no_torch(workplace):
+    places = ("--prepared", workplace / "crops", "--logs", workplace / "logs")
+    assert loaded(workplace, "report", workplace, workplace / "report.html", *places) == {"pandas"}
+
+
 def test_montages_load_no_torch(workplace):
     assert loaded(workplace, "data", "montage", workplace / "crops") == {"pandas"}
 
@@ -77,7 +82,7 @@ def test_the_start_of_a_workflow_loads_mlflow_and_no_torch(workplace):
 
 def test_scores_and_reports_name_torch_nowhere():
     for package in ("evaluation", "reporting"):
-        for path in (ROOT / "hocbench" / package).glob("*.py"):
+        for path in (ROOT / "hocbench" / package).rglob("*.py"):
             text = path.read_text(encoding="utf-8")
             assert "import torch" not in text, path
             assert "from torch" not in text, path

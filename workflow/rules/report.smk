@@ -26,12 +26,7 @@ SETTING = canonical_json({
 
 rule table:
     input: rules.evaluate.output
-    output:
-        report(
-            expand(f"{RESULTS}/tables/{{name}}.html", name=paths.RESULT_TABLES),
-            category="Tables", caption="../report/tables.rst",
-        ),
-        [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.RESULT_TABLES) if not name.endswith(".html")],
+    output: [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.RESULT_TABLES)]
     params:
         expected=canonical_json(expected_rows(list(RUNS.values()))),
         setting=SETTING,
@@ -47,12 +42,7 @@ rule table:
 # Apart from the tables of results, because it builds networks and so has to load torch.
 rule counts:
     input: rules.evaluate.output
-    output:
-        report(
-            expand(f"{RESULTS}/tables/{{name}}.html", name=paths.COUNT_TABLES),
-            category="Tables", caption="../report/tables.rst",
-        ),
-        [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.COUNT_TABLES) if not name.endswith(".html")],
+    output: [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.COUNT_TABLES)]
     params:
         setting=SETTING,
         code=code_hash("hocbench.counting"),
@@ -65,8 +55,8 @@ rule counts:
 rule figure:
     input: rules.evaluate.output
     output:
-        report(f"{RESULTS}/figures/{{name}}.png", category="Figures", caption="../report/figures.rst"),
-        f"{RESULTS}/figures/{{name}}.pdf",
+        f"{RESULTS}/figures/{{name}}.png",
+        multiext(f"{RESULTS}/figures/{{name}}", ".pdf", ".json"),
     params: code=code_hash("hocbench.reporting.figures")
     resources: **job_resources(PARAMS, "figure")
     log: f"{LOGS}/figures/{{name}}.log"
@@ -79,20 +69,23 @@ rule tables:
 
 
 rule figures:
-    input: expand(f"{RESULTS}/figures/{{name}}.{{kind}}", name=paths.FIGURES, kind=["png", "pdf"])
+    input: expand(f"{RESULTS}/figures/{{name}}.{{kind}}", name=paths.FIGURES, kind=paths.FIGURE_FILES)
 
 
-# Snakemake writes reports in a call of its own; the outer call holds the lock.
+# It is told all runs of the plan, so that none can be missing without being named.
 rule report:
     input:
+        rules.evaluate.input,
+        rules.evaluate.output,
         rules.tables.input,
         rules.figures.input,
+        rules.data.input,
     output: f"{RESULTS}/report.html"
-    # The inner call gets the merged parameters: overlays and --config values included.
-    # What jobs ask a cluster for is no part of a result.
-    params: config=canonical_json({key: value for key, value in config.items() if key != "cluster"})
+    params:
+        runs=canonical_json(sorted(RUNS)),
+        code=code_hash("hocbench.reporting.html"),
     resources: **job_resources(PARAMS, "report")
     log: f"{LOGS}/report.log"
+    benchmark: f"{LOGS}/benchmark/report.tsv"
     shell:
-        "printf %s {params.config:q} > {log}.json && "
-        "snakemake tables figures --report {output} --nolock --cores 1 --configfile {log}.json > {log} 2>&1"
+        "hocbench report {RESULTS} {output} --prepared {PREPARED} --logs {LOGS} --runs {params.runs:q} > {log} 2>&1"

@@ -2,8 +2,7 @@
 rule speed:
     input: "hocbench/bench/bars.csv"
     output:
-        report(f"{RESULTS}/speed/speed.png", category="Speed", caption="../report/speed.rst"),
-        expand(f"{RESULTS}/speed/{{name}}", name=["speed.pdf", "speed.csv", "bars.csv", "speed.md"]),
+        expand(f"{RESULTS}/speed/{{name}}", name=["speed.png", "speed.pdf", "speed.csv", "bars.csv", "speed.md"]),
     params:
         out=f"{RESULTS}/speed",
         scale=PARAMS.speed.scale,
