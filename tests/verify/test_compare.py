@@ -4,7 +4,7 @@ import math
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hocbench.errors import VerifyError
@@ -244,6 +244,7 @@ def spreads_of(table, sd):
     return Spreads([] if sd is None else [Measured({}, sd, 5)], ())
 
 
+@settings(max_examples=40)
 @given(tabled())
 def test_any_table_is_identical_to_itself(data):
     table, rows, others = data
@@ -252,6 +253,7 @@ def test_any_table_is_identical_to_itself(data):
     assert len(cells) == sum(len([c for c in row if c not in (*table.keys, *table.exempt)]) for row in rows)
 
 
+@settings(max_examples=40)
 @given(tabled(), st.sampled_from([None, 0.0, 0.1, 1e6]))
 def test_the_order_of_the_two_does_not_change_the_outcome(data, sd):
     table, rows, others = data
@@ -262,6 +264,7 @@ def test_the_order_of_the_two_does_not_change_the_outcome(data, sd):
     assert set(outcomes.values()) <= set(OUTCOMES)
 
 
+@settings(max_examples=40)
 @given(tabled(), st.permutations(range(4)))
 def test_the_order_of_rows_does_not_matter(data, order):
     table, rows, _ = data

@@ -159,3 +159,8 @@ def _difference(dataset):
 def _sparsity(seed):
     row = {"dataset": "affectnet", "lasso": "0.05", "rank": "0.5", "seed": str(seed), "block": "layer1.0"}
     return row | {"components": "20", "zeros": str(10 + 2 * seed), "layer_effective_ranks": f"{10 - 2 * seed}"}
+
+
+def off(cells):
+    """Rows of cells that are not identical."""
+    return [tuple(row) for row in cells.loc[cells["outcome"] != "identical", ["table", "column", "outcome"]].values]

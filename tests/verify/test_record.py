@@ -1,0 +1,54 @@
+"""`hocbench record`: the reference in small form."""
+
+import pytest
+
+from hocbench.errors import DamageError, VerifyError
+from hocbench.seals import read_sealed
+from hocbench.verify import record
+from tests.verify.reproductions import METHODS, Reproduction
+
+STATIC, JOINT = METHODS[0][2], METHODS[1][2]
+
+
+def test_a_record_holds_each_run_in_small_form(pair):
+    reference, here = pair
+    values = read_sealed(reference / "manifests.json")
+    assert values["shared"]["environment.processor"] == "AMD EPYC"
+    assert values["shared"]["spec.training.learning_rate"] == 0.1
+    assert set(values["runs"]) == {f"{key[0]}/{path.name}" for key, path in here.runs.items()}
+    one = values["runs"][f"sewa/{here.runs['sewa', JOINT, 1].name}"]
+    assert set(one["values"]) == {"spec.axes.dataset", "spec.axes.seed", "spec.axes.stage"}
+    assert set(one["outputs"]) == {"predictions.parquet", "weights.safetensors"}
+    assert set(values["copies"]) == {
+        *(f"evaluation/{name}.csv" for name in here.tables),
+        *("tables/sewa.md", "tables/cost.md"),
+    }
+
+
+def test_numbers_of_another_type_are_not_shared(tmp_path):
+    here = Reproduction(tmp_path / "here")
+    here.change(here.runs["sewa", JOINT, 1], threads=1.0)
+    record(here.folder, tmp_path / "reference")
+    assert "threads" not in read_sealed(tmp_path / "reference" / "manifests.json")["shared"]
+
+
+def test_only_what_is_finished_and_whole_is_recorded(tmp_path):
+    here = Reproduction(tmp_path / "here")
+    path = here.runs["sewa", JOINT, 1]
+    (path / "weights.safetensors").write_text("edited")
+    (here.runs["sewa", STATIC, 1] / "manifest.json").unlink()
+    with pytest.raises(VerifyError) as error:
+        record(here.folder, tmp_path / "reference")
+    assert "weights.safetensors is no longer the file" in str(error.value)
+    assert "is not a finished run (no manifest.json)" in str(error.value)
+    assert not (tmp_path / "reference").exists()
+    here = Reproduction(tmp_path / "cut")
+    (here.folder / "evaluation" / "scores.csv").write_text("")
+    with pytest.raises(DamageError, match=r"scores\.csv is damaged"):
+        record(here.folder, tmp_path / "reference")
+
+
+def test_the_command_records(hocbench, tmp_path):
+    here = Reproduction(tmp_path / "here")
+    code, out, _ = hocbench("record", here.folder, "--reference", tmp_path / "reference")
+    assert (code, out) == (0, f"{tmp_path / 'reference'}: tables and manifests of 6 runs\n")
