@@ -11,7 +11,7 @@ PORT ?= 5000
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE ?= 1
 
-.PHONY: setup reproduce report test test-system kill-grid lint mlflow reference clean
+.PHONY: setup reproduce report test test-system kill-grid lint mlflow verify reference clean
 
 setup: $(READY)
 
@@ -48,14 +48,18 @@ lint: $(READY)
 mlflow: $(READY)
 	$(BIN)/hocbench mlflow ui --port $(PORT)
 
+# Is the last embedded run what the committed reference is? docs/verify.md
+verify: $(READY)
+	$(BIN)/hocbench verify results/embedded
+
 # Takes the last embedded run over into git, small files only.
 REFERENCE := results/reference
-reference:
+reference: $(READY)
 	rm -rf $(REFERENCE)/tables $(REFERENCE)/figures $(REFERENCE)/evaluation
-	mkdir -p $(REFERENCE)/tables $(REFERENCE)/figures $(REFERENCE)/evaluation
-	cp results/embedded/tables/*.md results/embedded/tables/*.tex $(REFERENCE)/tables/
+	mkdir -p $(REFERENCE)/figures
+	$(BIN)/hocbench record results/embedded
+	cp results/embedded/tables/*.tex $(REFERENCE)/tables/
 	cp results/embedded/figures/*.png $(REFERENCE)/figures/
-	cp results/embedded/evaluation/*.csv results/embedded/evaluation/metrics.json $(REFERENCE)/evaluation/
 	if [ -e results/embedded/data/data.md ]; then \
 		mkdir -p $(REFERENCE)/data; cp results/embedded/data/data.csv results/embedded/data/data.md $(REFERENCE)/data/; fi
 	if [ -e results/embedded/speed/speed.md ]; then \
@@ -63,4 +67,4 @@ reference:
 
 # Keeps the environment; removes what the workflow made.
 clean:
-	rm -rf data/synthetic data/prepared results/embedded results/tiny logs .checkpoints .snakemake .mlflow
+	rm -rf data/synthetic data/prepared results/embedded results/tiny results/verify logs .checkpoints .snakemake .mlflow

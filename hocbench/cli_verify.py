@@ -22,7 +22,7 @@ ReferenceOption = Annotated[Path, typer.Option(help="folder of the reference")]
 def verify(
     results: ResultsArgument,
     reference: ReferenceOption = REFERENCE,
-    out: Annotated[Path | None, typer.Option(help="folder of verify.md and verify.csv [RESULTS/verify]")] = None,
+    out: Annotated[Path, typer.Option(help="folder to write")] = Path("results/verify"),
 ) -> None:
     """Compare a reproduction with the reference, cell by cell: OUT/verify.md and, with every cell, OUT/verify.csv.
 
@@ -34,7 +34,6 @@ def verify(
     from hocbench.verify.report import cell_table, markdown
 
     found = compare(results, reference)
-    out = out or results / "verify"
     out.mkdir(parents=True, exist_ok=True)
     write_page(out / "verify", markdown(found), cell_table(found))
     _print(found)

@@ -19,7 +19,7 @@ TINY = "params/tiny.yaml"
 LONGEST = ("tiny workflow", "paper profile")
 TINY_WORKFLOW = (
     *("test_changes.py", "test_dry_run.py", "test_reproduction.py", "test_readme.py", "test_interruption.py"),
-    *("test_cluster.py", "bench/test_run.py", "slurm/test_slurm.py"),
+    *("test_cluster.py", "bench/test_run.py", "slurm/test_slurm.py", "workflow/test_verify.py"),
 )
 
 

@@ -29,10 +29,12 @@ def test_the_same_reproduction_is_identical(pair, verify, tmp_path):
     assert read_sealed(tmp_path / "out" / "verify.json")["files"].keys() >= {"verify.md", "verify.csv"}
 
 
-def test_by_default_the_report_lies_beside_the_results(pair, hocbench):
-    reference, here = pair
-    assert hocbench("verify", here.folder, "--reference", reference)[0] == 0
-    assert (here.folder / "verify" / "verify.md").is_file()
+def test_by_default_the_folders_are_those_of_the_workflow(pair, hocbench, tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "reference").rename(tmp_path / "results" / "reference")
+    monkeypatch.chdir(tmp_path)
+    assert hocbench("verify", pair[1].folder)[0] == 0
+    assert (tmp_path / "results" / "verify" / "verify.md").is_file()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Every command of the README runs as written, in a git checkout whose main profile is the tiny one and finished."""
+"""Every command of the README and of the guide to verify runs as written.
+
+In a git checkout whose main profile is the tiny one, finished and recorded as the reference.
+"""
 
 import ast
 import contextlib
@@ -22,17 +25,18 @@ from tests.conftest import ROOT, TINY, environment_of
 
 pytestmark = pytest.mark.workflow
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+VERIFY = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
 # `make test` is what runs this file; `make mlflow` serves until it is stopped and has a test of its own.
 ELSEWHERE = ("make test", "make mlflow")
 FILES = ("Makefile", "pyproject.toml", "constraints.txt", ".gitignore", ".dvcignore")
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def commands():
-    lines = [line.split(" #")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+def commands(text=README):
+    lines = [line.split(" #")[0].strip() for block in blocks("sh", text) for line in block.splitlines()]
     return [line for line in lines if line]
 
 
@@ -59,6 +63,10 @@ def newcomer(tiny_reproduction, tmp_path_factory):
     stage = (ROOT / "dvc.yaml").read_text()
     assert "results/embedded" in stage
     (folder / "dvc.yaml").write_text(stage.replace("results/embedded", "results/tiny"))
+    rules = (folder / "Makefile").read_text()
+    (folder / "Makefile").write_text(rules.replace("results/embedded", "results/tiny"))
+    done = call(folder, "make reference")
+    assert done.returncode == 0, done.stdout + done.stderr
     identity = "-c user.name=newcomer -c user.email=newcomer@example.org"
     done = call(folder, f"git init -q && git add . && git {identity} commit -q -m clone")
     assert done.returncode == 0, done.stderr
@@ -69,7 +77,11 @@ def test_the_readme_has_commands():
     assert {"make reproduce", "make test", "snakemake --cores all", "dvc repro"} <= set(commands())
 
 
-@pytest.mark.parametrize("command", [command for command in commands() if command not in ELSEWHERE])
+def test_the_guide_to_verify_has_commands():
+    assert {"make verify", "hocbench verify results/embedded"} <= set(commands(VERIFY))
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(line for line in commands(README + VERIFY) if line not in ELSEWHERE))
 def test_command_works(newcomer, command):
     # The main profile of this checkout is the tiny one.
     done = call(newcomer, command.replace("embedded", "tiny"))
