@@ -9,6 +9,8 @@ import typer
 
 from hocbench.errors import ParameterError
 
+MOST_NAMES = 3  # that are printed; the report has all
+
 
 def report(
     results: Path,
@@ -30,5 +32,6 @@ def report(
     found = write_report(Sources(results, prepared, logs, FOLDER, planned), out)
     sys.stdout.write(f"{out}: {len(found.runs)} runs, {out.stat().st_size / 2**20:.1f} MiB\n")
     for gap in found.gaps:
-        names = f" ({', '.join(gap.items)})" if gap.items else ""
-        sys.stdout.write(f"missing: {gap.what}: {gap.why}{names}\n")
+        names = [*gap.items[:MOST_NAMES], *(["..."] if len(gap.items) > MOST_NAMES else [])]
+        told = f" ({', '.join(names)})" if names else ""
+        sys.stdout.write(f"missing: {gap.what}: {gap.why}{told}\n")

@@ -39,7 +39,7 @@ tbody th { font-weight: 400; }
 .runs th[scope=rowgroup] { padding-top: .8rem; font-weight: 600; }
 .runs code, .runs td { white-space: nowrap; }
 .evidence td:nth-child(3), .evidence td:nth-child(4) { min-width: 10rem; }
-.verdicts { width: 100%; }
+.verdicts { width: 100%; overflow-wrap: anywhere; }
 .verdicts tbody th { min-width: 9rem; font-weight: 600; }
 .verdict { white-space: nowrap; font-weight: 600; }
 .verdict.good { color: #00603f; }
