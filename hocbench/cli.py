@@ -275,7 +275,7 @@ def counts(
 
 @app.command()
 def figure(name: str, evaluation: Path, stem: Path) -> None:
-    """Draw one figure as STEM.pdf and STEM.png."""
+    """Draw one figure as STEM.pdf and STEM.png, with its title, caption and alt text in STEM.json."""
     from hocbench.reporting.figures import draw_figure
 
     draw_figure(name, evaluation, stem)

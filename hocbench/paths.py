@@ -30,7 +30,11 @@ COUNT_TABLES = ("parameters", "conventions", "special_cases")
 TABLES = (*RESULT_TABLES, *COUNT_TABLES)
 # Those in the paper's own layout, which are written for LaTeX too.
 PAPER_TABLES = ("affectnet", "sewa", "afew_va", "parameters")
-FIGURES = ("sparsity", "learning_curves", "score_parameters", "timelines")
+FIGURES = (
+    *("sparsity", "lasso_path", "rank_sweep", "circumplex", "timelines", "temporal_factors", "learning_curves"),
+    *("recovery", "score_parameters", "pareto", "clips", "quadrants", "forest"),
+)
+FIGURE_FILES = ("png", "pdf", "json")  # suffixes; the last holds title, caption, alt text and label
 
 
 def results(profile: str) -> Path:

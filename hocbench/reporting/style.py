@@ -18,21 +18,21 @@ TARGET_NAMES = {"valence": "Valence", "arousal": "Arousal"}
 
 
 # A method looks the same in all panels and figures: number of its colour, marker, dash. No two methods of one panel
-# share a colour. The order is that of legends.
+# share a colour, no two methods a marker. The order is that of legends.
 LOOKS = {
     "CP 2-D, static": (0, "o", "-"),
     "dense 2-D, static": (6, "s", "--"),
     "CP 2-D, static + moving average": (1, "v", "--"),
     "CP 2-D, LASSO": (4, "X", "--"),
     "CP 2-D, fine-tuned on frames (reference)": (5, "D", "-"),
-    "CP 2-D, fine-tuned on frames + moving average": (3, "v", "--"),
-    "CP 3-D, transducted, untrained": (0, "P", ":"),
+    "CP 2-D, fine-tuned on frames + moving average": (3, "p", "--"),
+    "CP 3-D, transducted, untrained": (0, ">", ":"),
     "CP 3-D, temporal factors trained": (4, "^", "-."),
     "CP 3-D, temporal then joint": (2, "P", "-"),
     "CP 3-D from scratch": (1, "<", ":"),
-    "dense 2-D inflated to 3-D": (3, "s", "--"),
-    "dense 3-D from scratch": (6, "X", ":"),
-    "dense (2+1)-D from scratch": (0, "v", "-."),
+    "dense 2-D inflated to 3-D": (3, "h", "--"),
+    "dense 3-D from scratch": (6, "d", ":"),
+    "dense (2+1)-D from scratch": (0, "*", "-."),
 }
 
 

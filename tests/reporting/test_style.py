@@ -2,7 +2,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from hocbench.plan import method_name
-from hocbench.reporting.figures import learning_curves
+from hocbench.reporting.figures import FIGURES
 from hocbench.reporting.style import COLOURS, LOOKS, data_label, look, place, use_style
 
 STAGES = {"static": ("cp", "dense"), "frames": ("cp",), "lasso": ("cp",), "temporal": ("cp",)}
@@ -50,7 +50,7 @@ def test_ranks_of_one_method_are_told_apart_by_the_filling_of_their_markers(writ
         runs("affectnet", "static", "dense")
 
     use_style()
-    (axes,) = learning_curves(write_evaluation("ranks", plan=plan)).axes
+    (axes,) = FIGURES["learning_curves"](write_evaluation("ranks", plan=plan)).figure.axes
     fills = {line.get_label(): line.get_fillstyle() for line in axes.get_lines()}
     assert fills == {
         "CP 2-D, static, rank 0.5": "full",

@@ -1,5 +1,6 @@
 """What the workflow refuses or plans before it runs a job."""
 
+from hocbench.paths import FIGURES
 from tests.conftest import planned_jobs, run_snakemake
 
 
@@ -28,7 +29,7 @@ def test_dry_run_plans_every_run_once(copied_tree):
     for rule in ("synthesize", "check", "index", "crop", "splits", "montage"):
         assert counts[rule] == 3, rule
     assert "fetch" not in counts
-    assert counts["figure"] == 4
+    assert counts["figure"] == len(FIGURES)
     assert counts["evaluate"] == counts["table"] == counts["counts"] == counts["report"] == 1
 
 

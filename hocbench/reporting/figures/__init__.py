@@ -1,0 +1,65 @@
+"""All figures by name, each drawn from the tables of an evaluation and written with its caption and alt text."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hocbench.errors import EvaluationError
+from hocbench.reporting.figures.blocks import sparsity
+from hocbench.reporting.figures.curves import learning_curves, recovery
+from hocbench.reporting.figures.parts import Picture
+from hocbench.reporting.figures.plane import circumplex, timelines
+from hocbench.reporting.figures.rows import forest, quadrants
+from hocbench.reporting.figures.scores import pareto, score_parameters
+from hocbench.reporting.figures.sweeps import clips, lasso_path, rank_sweep
+from hocbench.reporting.figures.taps import temporal_factors
+from hocbench.reporting.style import save, use_style
+from hocbench.seals import sealed
+
+FIGURES: dict[str, Callable[[Path], Picture]] = {
+    "sparsity": sparsity,
+    "lasso_path": lasso_path,
+    "rank_sweep": rank_sweep,
+    "circumplex": circumplex,
+    "timelines": timelines,
+    "temporal_factors": temporal_factors,
+    "learning_curves": learning_curves,
+    "recovery": recovery,
+    "score_parameters": score_parameters,
+    "pareto": pareto,
+    "clips": clips,
+    "quadrants": quadrants,
+    "forest": forest,
+}
+
+
+def draw_figure(name: str, evaluation: Path, stem: Path) -> None:
+    """Draw one figure and write it down with its words.
+
+    Parameters
+    ----------
+    name : str
+        One of `FIGURES`.
+    evaluation : Path
+        Folder written by `hocbench.evaluation.evaluate`.
+    stem : Path
+        Where ``.pdf`` and ``.png`` go, and ``.json`` with title, caption, alt (what is to be seen) and label, sealed.
+
+    Raises
+    ------
+    EvaluationError
+        If there is no such figure or one of its tables is missing.
+    DamageError
+        If a table is not as it was written.
+    """
+    if name not in FIGURES:
+        raise EvaluationError(f"no figure {name!r}; choose from {', '.join(FIGURES)}")
+    use_style()
+    picture = FIGURES[name](evaluation)
+    save(picture.figure, stem)
+    words = {"title": picture.title, "caption": picture.caption, "alt": picture.alt, "label": picture.label}
+    temporary = stem.with_name(f".{stem.name}.part.json")
+    temporary.write_text(sealed(words), encoding="utf-8")
+    temporary.replace(stem.with_suffix(".json"))
+
+
+__all__ = ["FIGURES", "Picture", "draw_figure"]
