@@ -38,8 +38,9 @@ tbody th { font-weight: 400; }
 .missing { font-style: italic; color: #8a2b00; }
 .runs th[scope=rowgroup] { padding-top: .8rem; font-weight: 600; }
 .runs code, .runs td { white-space: nowrap; }
-.evidence td:nth-child(3), .evidence td:nth-child(4) { min-width: 10rem; }
+.evidence td:nth-child(2), .evidence td:nth-child(3) { min-width: 10rem; }
 .verdicts { width: 100%; overflow-wrap: anywhere; }
+.verdicts td:nth-child(3) { min-width: 6rem; }
 .verdicts tbody th { min-width: 9rem; font-weight: 600; }
 .verdict { white-space: nowrap; font-weight: 600; }
 .verdict.good { color: #00603f; }
@@ -74,12 +75,15 @@ tr:target, tbody:target { background: #fff3c4; }
   main { grid-column: 2; min-width: 0; }
 }
 @media print {
-  @page { margin: 14mm; }
+  @page { size: A4 landscape; margin: 12mm; }
   body { font-size: 9.5pt; }
   nav { display: none; }
   .scroll, pre { overflow: visible; }
   table { font-size: 6.5pt; }
+  .scroll tr > :first-child, .evidence td:nth-child(2), .evidence td:nth-child(3) { min-width: 5rem; }
   th, td { padding: 1pt 3pt; }
+  .runs code, .runs td { white-space: normal; }
+  .runs code, .runs a { overflow-wrap: anywhere; }
   pre { white-space: pre-wrap; }
   tr, figure, dl > div { break-inside: avoid; }
   h2, h3, h4 { break-after: avoid; }
