@@ -54,7 +54,8 @@ def score_page(
             continue
         rows = lay_out(name, [row for row in expected if row["dataset"] == name], chosen, setting["rank"])
         if beside and pooling == "pooled":
-            parts += [f"**{title}, beside the published scores.**", _beside(name, rows), published_notes(name)]
+            paper = [row for row in rows if row.kind == PAPER]
+            parts += [f"**{title}, beside the published scores.**", _beside(name, paper), published_notes(name)]
             rows, title = [row for row in rows if row.kind != PAPER], f"{title}, further rows"
         parts += [f"**{title}.**", score_rows(rows)]
     parts += _negative_control(name, expected, intervals, setting)
@@ -89,23 +90,29 @@ def cell_words(facts: Facts) -> str:
 
 def score_rows(rows: Sequence[TableRow]) -> str:
     """Write rows of scores in Markdown: the paper's row, our method, what tells it apart, and the scores."""
-    several = any(row.variant for row in rows)
-    titled = any(row.kind != FURTHER for row in rows)
-    header = [*(["row"] if titled else []), "method", "rank", "LASSO", *(["variant"] if several else []), *SCORE_HEADER]
-    seeds = max((row.seeds for row in rows), default=0)
-    lines = []
-    for row in rows:
-        names = [escape(row.title) or "-"] if titled else []
-        names += [_method(row, seeds), escape(row.rank) or "-", f"{row.lasso:g}"]
-        names += [escape(row.variant) or "-"] if several else []
-        lines.append([*names, *(_score(row, cell) for cell in CELLS)])
+    names = _names(rows)
+    header = [*names, *SCORE_HEADER]
+    lines = [[*own, *(_score(row, cell) for cell in CELLS)] for row, *own in zip(rows, *names.values(), strict=True)]
     return markdown_table(header, lines)
 
 
-def _method(row: TableRow, seeds: int) -> str:
-    """Name our method, and say so if it has fewer seeds than others."""
-    fewer = f" ({row.seeds} of {seeds} seeds)" if 0 < row.seeds < seeds else ""
-    return (escape(row.method) or "-") + fewer
+def _names(rows: Sequence[TableRow]) -> dict[str, list[str]]:
+    """Write the columns before the scores, each only where it tells rows apart."""
+    columns = {
+        "row": [escape(row.title) or "-" for row in rows],
+        "method": [escape(row.method) or "-" for row in rows],
+        "rank": [escape(row.rank) or "-" for row in rows],
+        "LASSO": [f"{row.lasso:g}" for row in rows],
+        "variant": [escape(row.variant) or "-" for row in rows],
+        "seeds": [str(row.seeds or "-") for row in rows],
+    }
+    if all(row.kind == FURTHER for row in rows):
+        del columns["row"]
+    if not any(row.variant for row in rows):
+        del columns["variant"]
+    if len({row.seeds for row in rows if row.seeds}) < 2:
+        del columns["seeds"]
+    return columns
 
 
 def _score(row: TableRow, cell: tuple[str, str]) -> str:
@@ -122,15 +129,12 @@ def _score(row: TableRow, cell: tuple[str, str]) -> str:
 def _beside(name: str, rows: Sequence[TableRow]) -> str:
     """Write the paper's rows with two columns per score: published with its status, and ours."""
     published = _published_cells(name)
-    header = ["row", "our method", "rank"]
-    header += [f"{title}, {whose}" for title in SCORE_HEADER for whose in ("published", "ours")]
-    paper = [row for row in rows if row.kind == PAPER]
-    seeds = max((row.seeds for row in rows), default=0)
+    names = _names(rows)
+    header = [*names, *(f"{title}, {whose}" for title in SCORE_HEADER for whose in ("published", "ours"))]
     lines = []
-    for row in paper:
+    for row, *own in zip(rows, *names.values(), strict=True):
         pairs = [(published.get((row.title, *cell), "-"), _score(row, cell)) for cell in CELLS]
-        names = [escape(row.title), _method(row, seeds), escape(row.rank) or "-"]
-        lines.append([*names, *(text for pair in pairs for text in pair)])
+        lines.append([*own, *(text for pair in pairs for text in pair)])
     return markdown_table(header, lines)
 
 

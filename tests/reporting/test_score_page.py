@@ -160,7 +160,7 @@ def test_published_scores_stand_apart_from_synthetic_ones_with_their_status(page
 def test_real_scores_stand_beside_the_published_ones(real_pages, real_tables, published, name):
     assert "## Published scores" not in real_pages[name]
     beside, further, *_ = tables_of(real_pages[name])
-    assert beside[0][3:] == [f"{title}, {whose}" for title in SCORES for whose in ("published", "ours")]
+    assert beside[0][4:] == [f"{title}, {whose}" for title in SCORES for whose in ("published", "ours")]
     source = published.query("dataset == @name").set_index(["method", "target", "metric"])
     intervals = real_tables[0].query("dataset == @name and pooling == 'pooled' and lasso == 0")
     ours = intervals.set_index(["method", "target", "metric"])
@@ -168,12 +168,12 @@ def test_real_scores_stand_beside_the_published_ones(real_pages, real_tables, pu
     for cells in beside[1:]:
         for k, (target, metric) in enumerate((target, metric) for target in TARGETS for metric in METRICS):
             truth = source.loc[(cells[0], target, metric)]
-            assert cells[3 + 2 * k] == f"{truth['value']:.2f} {truth['status']}"
+            assert cells[4 + 2 * k] == f"{truth['value']:.2f} {truth['status']}"
             key = (cells[1], target, metric)
             if key in ours.index:
-                assert number(cells[4 + 2 * k])[0] == pytest.approx(ours.loc[key, "mean"], abs=5.001e-4)
+                assert number(cells[5 + 2 * k])[0] == pytest.approx(ours.loc[key, "mean"], abs=5.001e-4)
             else:
-                assert cells[4 + 2 * k] in ("missing", "not run")
+                assert cells[5 + 2 * k] in ("missing", "not run")
     assert not set(column(further, "row")) & set(column(beside, "row"))
 
 
@@ -184,12 +184,13 @@ def test_one_seed_has_no_spread_and_says_so(real_pages):
         assert number(cell)[3] is None
 
 
-def test_a_row_with_fewer_seeds_than_the_others_says_so(tables):
+def test_seeds_have_a_column_where_rows_differ(tables, pages):
+    assert all("seeds" not in table[0] for page in pages.values() for table in tables_of(page))
     intervals = tables[0].copy()
     intervals.loc[(intervals["dataset"] == "sewa") & (intervals["method"] == CP), "n_seeds"] = 1
     table = tables_of(score_page("sewa", EXPECTED, intervals, tables[1], SETTING))[0]
-    assert column(table, "method")[1] == f"{CP} (1 of 2 seeds)"
-    assert sum("seeds)" in method for method in column(table, "method")) == 1
+    shown = dict(zip(column(table, "method"), column(table, "seeds"), strict=True))
+    assert (shown[CP], shown[SMOOTHED], shown["dense (2+1)-D from scratch"]) == ("1", "2", "-")
 
 
 def test_notes_of_intervals_stand_in_their_cells(tables):
