@@ -55,9 +55,9 @@ verify: $(READY)
 # Takes the last embedded run over into git, small files only.
 REFERENCE := results/reference
 reference: $(READY)
-	rm -rf $(REFERENCE)/tables $(REFERENCE)/figures $(REFERENCE)/evaluation
-	mkdir -p $(REFERENCE)/figures
 	$(BIN)/hocbench record results/embedded
+	rm -rf $(REFERENCE)/figures
+	mkdir -p $(REFERENCE)/figures
 	cp results/embedded/tables/*.tex $(REFERENCE)/tables/
 	cp results/embedded/figures/*.png $(REFERENCE)/figures/
 	if [ -e results/embedded/data/data.md ]; then \

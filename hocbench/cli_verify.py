@@ -1,6 +1,7 @@
 """``hocbench verify`` and ``hocbench record``: a reproduction against the committed reference."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,9 +49,10 @@ def _print(found: "Verification") -> None:
     from hocbench.verify import report
 
     _print_rows(report.SUMMARY, report.summary_rows(found), "Tables")
-    worst = [[*row[:6], row[-1]] for row in report.worst_rows(found)]
+    worst = report.worst_rows(found)
     if worst:
-        _print_rows((*report.CELLS[:6], report.CELLS[-1]), worst, "The cells that are furthest off")
+        # Causes have a table of their own below.
+        _print_rows(report.CELLS[:-1], [row[:-1] for row in worst], "The cells that are furthest off")
     causes = report.cause_rows(found)
     if causes:
         _print_rows(("cells", "likely cause"), causes, "Cells that are not identical")
@@ -58,7 +60,7 @@ def _print(found: "Verification") -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _print_rows(header: tuple[str, ...], rows: list[list[str]], title: str) -> None:
+def _print_rows(header: Sequence[str], rows: list[list[str]], title: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 

@@ -27,7 +27,8 @@ def record(results: Path, reference: Path) -> int:
     results : Path
         ``results/<profile>``.
     reference : Path
-        Folder to write evaluation/*.csv, evaluation/metrics.json, tables/*.md and last manifests.json into.
+        Folder to write evaluation/*.csv, evaluation/metrics.json, tables/*.md and last manifests.json into; tables of
+        an earlier reference are removed.
 
     Returns
     -------
@@ -37,16 +38,21 @@ def record(results: Path, reference: Path) -> int:
     Raises
     ------
     VerifyError
-        If the reproduction is not finished, or a run is no longer as it was written.
+        If the reproduction is not finished, a run is no longer as it was written, or the folder to write holds runs.
     DamageError
         If a table is damaged.
     """
+    if (reference / "runs").exists():
+        raise VerifyError(f"{reference} holds runs, so it is no reference; give another folder with --reference")
     runs, faults = read_runs(results, read_costs(results))
     if faults:
         raise VerifyError("\n".join(faults))
+    files = _small_files(results)
     (reference / MANIFESTS).unlink(missing_ok=True)
+    for folder in ("evaluation", "tables"):
+        shutil.rmtree(reference / folder, ignore_errors=True)
     copies = {}
-    for path in _small_files(results):
+    for path in files:
         to = reference / path.relative_to(results)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, to)

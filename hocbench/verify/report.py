@@ -18,7 +18,7 @@ from hocbench.verify.tables import TABLES
 WORST = 10  # cells that are shown
 SUMMARY = ("table", "cells", *OUTCOMES, "largest difference in tolerances")
 CELLS = ("table", "cell", "column", "reference", "here", "tolerance", "from", "outcome", "likely cause")
-COLUMNS = ("table", "keys", "column", "reference", "value", "difference", "tolerance", "basis", "outcome")
+COLUMNS = ("table", "keys", "column", "reference", "value", "difference", "tolerance", "basis", "outcome", "cause")
 EXEMPT_NOTE = (
     "Not compared: costs and times, the table of costs and figures; the same run never takes the same time twice."
 )
@@ -92,14 +92,22 @@ def _named(cell: Cell) -> str:
 
 def cause_rows(found: Verification) -> list[list[str]]:
     """Count the cells that are not identical by their likely cause, the most frequent first."""
-    off = [cell for cell in found.cells if cell.outcome in (WITHIN, DIFFERENT, MISSING)]
-    # The cells of a row share their cause.
-    by_row = Counter((cell.table, cell.keys) for cell in off)
-    first = {(cell.table, cell.keys): cell for cell in off}
-    causes: Counter[str] = Counter()
-    for row, count in by_row.items():
-        causes[found.causes.of(_keys(first[row]))] += count
+    causes = Counter(_causes(found).values())
     return [[f"{count:,}", cause] for cause, count in causes.most_common()]
+
+
+def _causes(found: Verification) -> dict[Cell, str]:
+    """Find the likely causes of cells that are not identical."""
+    known: dict[tuple[str, tuple[str, ...]], str] = {}
+    causes = {}
+    for cell in found.cells:
+        if cell.outcome in (WITHIN, DIFFERENT, MISSING):
+            # The cells of a row share their cause.
+            row = cell.table, cell.keys
+            if row not in known:
+                known[row] = found.causes.of(_keys(cell))
+            causes[cell] = known[row]
+    return causes
 
 
 def byte_lines(compared: Bytes) -> list[str]:
@@ -163,10 +171,11 @@ def _plain(text: str) -> str:
 
 def cell_table(found: Verification) -> pd.DataFrame:
     """Lay out all cells, a row each, after `COLUMNS`."""
+    causes = _causes(found)
     rows = [
         (
             *(cell.table, _named(cell), cell.column, cell.reference, cell.value),
-            *(cell.difference, cell.tolerance, cell.basis, cell.outcome),
+            *(cell.difference, cell.tolerance, cell.basis, cell.outcome, causes.get(cell, "")),
         )
         for cell in found.cells
     ]

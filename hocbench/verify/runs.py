@@ -12,9 +12,10 @@ from hocbench.verify.cells import Row
 from hocbench.verify.record import Runs
 from hocbench.verify.tables import RUN
 
+PROCESSORS = "processors"  # those of all tries of a run; of one try it says what the environment says
 # What a machine is, in the words of a report.
 SETTING = {
-    "CPU type": ("environment.processor", "processors"),
+    "CPU type": ("environment.processor", PROCESSORS),
     "CPU instructions": ("environment.torch.cpu_capability",),
     "device": ("device",),
     "threads": ("threads",),
@@ -127,6 +128,8 @@ def explain(comparison: Comparison) -> str:
     causes = [reason for reason in reasons if reason[0] not in CONSEQUENCES] or reasons
     texts = []
     for name, differences in causes:
+        if any(each.key == "processor" for each in differences):
+            differences = [each for each in differences if each.key != PROCESSORS]
         shown = [f"{each.key} {each.a} → {each.b}" for each in differences[:MOST]]
         more = [f"{len(differences) - MOST} more"] if len(differences) > MOST else []
         texts.append(f"{name} ({', '.join([*shown, *more])})")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hocbench.errors import DamageError, VerifyError
+from hocbench.errors import DamageError, EvaluationError, VerifyError
 from hocbench.seals import read_sealed
 from hocbench.verify import record
 from tests.verify.reproductions import METHODS, Reproduction
@@ -52,3 +52,25 @@ def test_the_command_records(hocbench, tmp_path):
     here = Reproduction(tmp_path / "here")
     code, out, _ = hocbench("record", here.folder, "--reference", tmp_path / "reference")
     assert (code, out) == (0, f"{tmp_path / 'reference'}: tables and manifests of 6 runs\n")
+
+
+def test_a_new_record_takes_the_place_of_the_old_one(pair):
+    reference, here = pair
+    del here.tables["windows"]
+    (here.folder / "evaluation" / "windows.csv").unlink()
+    here.write()
+    record(here.folder, reference)
+    assert {path.stem for path in (reference / "evaluation").iterdir()} == set(here.tables)
+    (here.folder / "evaluation" / "scores.csv").unlink()
+    with pytest.raises(EvaluationError):
+        record(here.folder, reference)
+    assert (reference / "evaluation" / "scores.csv").is_file() and (reference / "manifests.json").is_file()
+
+
+def test_results_are_never_overwritten_by_a_record(pair, tmp_path):
+    here, other = pair[1], Reproduction(tmp_path / "other")
+    for folder in (here.folder, other.folder):
+        with pytest.raises(VerifyError) as error:
+            record(here.folder, folder)
+        assert str(error.value) == (f"{folder} holds runs, so it is no reference; give another folder with --reference")
+        assert (folder / "evaluation" / "scores.csv").is_file()

@@ -87,7 +87,9 @@ def test_another_processor(pair, verify):
     assert code == 0
     assert off(cells) == [("scores", "value", "within tolerance")]
     assert "Bytes: not comparable. CPU type: AMD EPYC in the reference, Intel Xeon here." in printed
-    assert "software (python 3.11.7 → 3.12.1); machine (processor AMD EPYC → Intel Xeon" in printed
+    cause = "software (python 3.11.7 → 3.12.1); machine (processor AMD EPYC → Intel Xeon)"
+    assert f"1 │ {cause} │" in printed
+    assert list(cells["cause"].unique()) == [cause, ""]
 
 
 def test_bytes_need_as_many_threads_but_threads_are_no_other_experiment(tmp_path, verify, pair):
