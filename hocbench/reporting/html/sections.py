@@ -21,7 +21,7 @@ def banner(found: Material) -> Html:
     real = [name_of(name) for name in labels if "real" in labels[name]]
     if synthetic:
         parts = [element("strong", "SYNTHETIC data"), f" ({', '.join(synthetic)}): drawn by a program. "]
-        parts.append("Scores on them say nothing about real faces, and nothing here is compared with published scores.")
+        parts.append("Scores on them say nothing about real faces.")
         if real:
             parts.append(f" Real data: {', '.join(real)}.")
         return element("p", *parts, class_="banner synthetic")

@@ -37,6 +37,7 @@ EVIDENCE = {
     "n_clusters": "clusters",
     "dataset": "data",
     "label": "from",
+    "note": "note",
 }
 
 
@@ -104,8 +105,10 @@ def _behind(claim: dict[str, str], anchor: str, evidence: Sequence[dict[str, str
     own = [row for row in about if row.get("dataset", "") == claim.get("dataset", "")] or about
     name = " ".join(filter(None, [claim["claim"], claim.get("title", "")]))
     data = f", {name_of(claim['dataset'])}" if claim.get("dataset") else ""
+    source = " ".join(filter(None, [claim.get("source"), f"(status {claim['status']})" if claim.get("status") else ""]))
     told = facts(
         [
+            ("Source", source or "not recorded"),
             ("Differences in protocol", claim.get("protocol") or "none recorded"),
             ("What would change the verdict", claim.get("would_change") or "not recorded"),
         ]
@@ -145,6 +148,7 @@ def _limits(low: str, high: str) -> str:
     """Write an interval; a side without a limit is open."""
     if not low and not high:
         return ""
+    low, high = (text.replace("inf", "∞") for text in (low, high))
     return f" [{number(low) or '-∞'},\u00a0{number(high) or '∞'}]"
 
 
