@@ -21,7 +21,7 @@ configfile: "params.yaml"
 try:
     PARAMS = parse_params(config)
     # What is rendered or fetched need not be there yet.
-    own = [dataset.root for _, dataset in PARAMS.datasets if not is_rendered(dataset.root) and not dataset.fetch]
+    own = [dataset.root for dataset in PARAMS.datasets.present().values() if not is_rendered(dataset.root) and not dataset.fetch]
     missing = [root for root in own if not os.path.isdir(root)]
     if missing:
         raise HocbenchError(f"dataset folder missing: {', '.join(missing)}; put your copy there or change the root in params.yaml")
@@ -36,7 +36,7 @@ EVALUATION = f"{RESULTS}/evaluation"
 LOGS = f"logs/{PROFILE}"
 
 wildcard_constraints:
-    dataset="affectnet|sewa|afew_va",
+    dataset="affectnet|sewa|afew_va|sewa_control",
     run=r"[\w.-]+",
 
 include: "workflow/rules/data.smk"

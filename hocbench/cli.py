@@ -16,6 +16,7 @@ import typer
 from hocbench import paths
 from hocbench.cli_cost import print_cost, profile
 from hocbench.cli_data import data_app
+from hocbench.cli_evidence import claims, coverage
 from hocbench.cli_manifest import manifest_app
 from hocbench.cli_mlflow import mlflow_app
 from hocbench.cli_output import print_table
@@ -28,6 +29,8 @@ app.add_typer(mlflow_app, name="mlflow")
 app.add_typer(data_app, name="data")
 app.add_typer(manifest_app, name="manifest")
 app.command()(profile)
+app.command()(claims)
+app.command()(coverage)
 app.command()(verify)
 app.command()(record)
 app.command()(report)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from hocbench.errors import ParameterError
-from hocbench.sections import KINDS, Datasets, FileSplit, Params, SubjectSplit
+from hocbench.sections import KINDS, AffectNet, FileSplit, Params, SubjectSplit
 
 
 def load_params(paths: Sequence[Path]) -> Params:
@@ -52,6 +52,7 @@ def parse_params(values: Mapping[str, Any]) -> Params:
         lines = [_describe(detail) for detail in error.errors()]
         raise ParameterError("params.yaml (or an overlay) is not valid:\n" + "\n".join(lines)) from None
     _check_relations(params)
+    _check_experiments(params)
     return params
 
 
@@ -64,8 +65,9 @@ def _check_relations(params: Params) -> None:
                 f"processes (processes) and {params.training.accumulation} parts (training.accumulation); give a "
                 f"multiple of {shares}"
             )
-    for name in ("sewa", "afew_va"):
-        video = getattr(params.datasets, name)
+    for name, video in params.datasets.present().items():
+        if isinstance(video, AffectNet):
+            continue
         strangers = sorted(set(video.seeds) - set(params.datasets.affectnet.seeds))
         if strangers:
             raise ParameterError(
@@ -78,7 +80,7 @@ def _check_relations(params: Params) -> None:
         count = video.split.folds if isinstance(video.split, SubjectSplit) else 1
         if max(video.folds) >= count:
             raise ParameterError(f"datasets.{name}.folds: {max(video.folds)} is too high, folds are 0 to {count - 1}")
-    for name, dataset in ((name, getattr(params.datasets, name)) for name in Datasets.model_fields):
+    for name, dataset in params.datasets.present().items():
         if is_rendered(dataset.root) and dataset.fetch:
             raise ParameterError(
                 f"datasets.{name}.root: {dataset.root!r} is rendered, so nothing is fetched into it; set the root to "
@@ -88,6 +90,21 @@ def _check_relations(params: Params) -> None:
             raise ParameterError(
                 f"datasets.{name}.root: {dataset.root!r} is rendered, so datasets.{name}.synthetic must give its size; "
                 "or set the root to the folder of a real copy"
+            )
+
+
+def _check_experiments(params: Params) -> None:
+    for place, experiment in enumerate(params.experiments):
+        dataset = params.datasets.present().get(experiment.dataset)
+        if dataset is None:
+            raise ParameterError(
+                f"experiments.{place}.dataset: there is no datasets.{experiment.dataset}; add it or name another"
+            )
+        strangers = sorted(set(experiment.seeds or []) - set(dataset.seeds))
+        if strangers:
+            raise ParameterError(
+                f"experiments.{place}.seeds: {strangers} are not among datasets.{experiment.dataset}.seeds; "
+                "a change is compared with the plain network of the same seed: add them there"
             )
 
 

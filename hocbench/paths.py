@@ -30,6 +30,7 @@ COUNT_TABLES = ("parameters", "conventions", "special_cases")
 TABLES = (*RESULT_TABLES, *COUNT_TABLES)
 # Those in the paper's own layout, which are written for LaTeX too.
 PAPER_TABLES = ("affectnet", "sewa", "afew_va", "parameters")
+CLAIM_FILES = ("claims.csv", "evidence.csv", "claims.md", "claims.html", "claims.json")
 FIGURES = (
     *("sparsity", "lasso_path", "rank_sweep", "circumplex", "timelines", "temporal_factors", "learning_curves"),
     *("recovery", "score_parameters", "pareto", "clips", "quadrants", "forest"),

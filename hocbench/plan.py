@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hocbench.errors import ParameterError
-from hocbench.sections import AfewVa, AffectNet, Params, Sewa
+from hocbench.sections import AfewVa, AffectNet, Experiment, Params, Sewa
 
-VIDEO_DATASETS = ("sewa", "afew_va")
+VIDEO_DATASETS = ("sewa", "afew_va", "sewa_control")
+VIDEO_STAGES = ("frames", "temporal", "joint", "inflated", "scratch")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Axes:
         LASSO weight.
     fold, seed, epochs : int
         Cross-validation fold, training seed, epochs of this stage.
+    variant : str
+        What an experiment changed; "" for the plain networks.
     """
 
     dataset: str
@@ -39,6 +42,11 @@ class Axes:
     fold: int
     seed: int
     epochs: int
+    variant: str = ""
+
+    def spelled(self) -> dict[str, Any]:
+        """Return the axes as plain values; without a variant there is none, so that experiments rename no other run."""
+        return {key: value for key, value in vars(self).items() if key != "variant" or value}
 
 
 @dataclass(frozen=True)
@@ -111,16 +119,44 @@ def make_plan(params: Params) -> list[Run]:
         for rank in params.sweep.rank:
             for lasso in params.sweep.lasso:
                 planner.image_network(seed, rank, lasso)
-    for name in VIDEO_DATASETS:
-        for fold in getattr(params.datasets, name).folds:
-            for seed in getattr(params.datasets, name).seeds:
-                planner.video(name, fold, seed)
+    for name in params.datasets.present():
+        if name in VIDEO_DATASETS:
+            for fold in getattr(params.datasets, name).folds:
+                for seed in getattr(params.datasets, name).seeds:
+                    planner.video(name, fold, seed)
+    for experiment in params.experiments:
+        _Planner(changed(params, experiment), runs, experiment.variant).experiment(experiment)
     return list(runs.values())
 
 
+def changed(params: Params, experiment: Experiment) -> Params:
+    """Return the parameters with what an experiment changes."""
+    temporal = {"kernel_size": experiment.kernel_size, "init": experiment.init}
+    network = {"inner_activation": experiment.inner_activation}
+    factor = experiment.epochs_factor or 1
+    longer = {
+        name: stage.model_copy(update={"epochs": factor * stage.epochs})
+        for name, stage in params.training.stages
+        if name in VIDEO_STAGES
+    }
+    training: dict[str, Any] = {"stages": params.training.stages.model_copy(update=longer)}
+    if experiment.clips is not None:
+        training["clips"] = experiment.clips
+    update = {
+        "temporal": params.temporal.model_copy(update=_given(temporal)),
+        "network": params.network.model_copy(update=_given(network)),
+        "training": params.training.model_copy(update=training),
+    }
+    return params.model_copy(update=update)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
 class _Planner:
-    def __init__(self, params: Params, runs: dict[str, Run]) -> None:
-        self.params, self.runs = params, runs
+    def __init__(self, params: Params, runs: dict[str, Run], variant: str = "") -> None:
+        self.params, self.runs, self.variant = params, runs, variant
 
     def static(self, seed: int, kind: str, rank: Any) -> Run:
         return self._add("affectnet", "static", kind, rank, seed=seed)
@@ -138,26 +174,48 @@ class _Planner:
         dataset: Sewa | AfewVa = getattr(self.params.datasets, name)
         where: dict[str, Any] = {"fold": fold, "seed": seed}
         for rank in self.params.sweep.rank:
-            network = self.image_network(seed, rank, 0)
-            self._add(name, "static", "cp", rank, **where, epochs=0, parent=network)
-            if "frames" in dataset.rivals:
-                self._add(name, "frames", "cp", rank, **where, parent=network)
-            if "untrained" in dataset.rivals:
-                self._add(name, "temporal", "cp", rank, **where, order=3, epochs=0, parent=network)
+            self.video_run("static", name, rank, **where)
+            for rival in ("frames", "untrained"):
+                if rival in dataset.rivals:
+                    self.video_run(rival, name, rank, **where)
             for lasso in self.params.sweep.lasso if dataset.lasso else [0]:
-                start = self.image_network(seed, rank, lasso)
-                temporal = self._add(name, "temporal", "cp", rank, **where, order=3, lasso=lasso, parent=start)
-                self._add(name, "joint", "cp", rank, **where, order=3, lasso=lasso, parent=temporal)
+                self.video_run("joint", name, rank, **where, lasso=lasso)
             if "scratch_cp" in dataset.rivals:
-                self._add(name, "scratch", "cp", rank, **where, order=3)
-        dense = self.static(seed, "dense", None)
-        if "static_dense" in dataset.rivals:
-            self._add(name, "static", "dense", None, **where, epochs=0, parent=dense)
-        if "inflated" in dataset.rivals:
-            self._add(name, "joint", "inflated", None, **where, order=3, parent=dense)
-        for kind in ("dense", "2plus1d"):
-            if f"scratch_{kind}" in dataset.rivals:
-                self._add(name, "scratch", kind, None, **where, order=3)
+                self.video_run("scratch_cp", name, rank, **where)
+        for rival in ("static_dense", "inflated", "scratch_dense", "scratch_2plus1d"):
+            if rival in dataset.rivals:
+                self.video_run(rival, name, None, **where)
+
+    def experiment(self, experiment: Experiment) -> None:
+        """Plan the runs of an experiment at the first rank of the sweep."""
+        dataset: Sewa | AfewVa = getattr(self.params.datasets, experiment.dataset)
+        seeds = dataset.seeds if experiment.seeds is None else experiment.seeds
+        for fold in dataset.folds:
+            for seed in seeds:
+                for what in experiment.runs:
+                    self.video_run(what, experiment.dataset, self.params.sweep.rank[0], fold=fold, seed=seed)
+
+    def video_run(self, what: str, name: str, rank: Any, *, lasso: float = 0, **where: Any) -> Run:
+        """Plan a run on video, and all that it starts from."""
+        seed = where["seed"]
+        if what in ("static_dense", "inflated"):
+            dense = self.static(seed, "dense", None)
+            if what == "inflated":
+                return self._add(name, "joint", "inflated", None, **where, order=3, parent=dense)
+            return self._add(name, "static", "dense", None, **where, epochs=0, parent=dense)
+        if what.startswith("scratch_"):
+            kind = what.removeprefix("scratch_")
+            return self._add(name, "scratch", kind, rank if kind == "cp" else None, **where, order=3)
+        network = self.image_network(seed, rank, lasso)
+        if what == "static":
+            return self._add(name, "static", "cp", rank, **where, epochs=0, parent=network)
+        if what == "frames":
+            return self._add(name, "frames", "cp", rank, **where, parent=network)
+        video: dict[str, Any] = where | {"order": 3, "lasso": lasso}
+        if what == "untrained":
+            return self._add(name, "temporal", "cp", rank, **video, epochs=0, parent=network)
+        temporal = self._add(name, "temporal", "cp", rank, **video, parent=network)
+        return temporal if what == "temporal" else self._add(name, "joint", "cp", rank, **video, parent=temporal)
 
     def _add(
         self,
@@ -177,20 +235,30 @@ class _Planner:
         epochs = settings.epochs if epochs is None else epochs
         axes = Axes(dataset, stage, kind, order, rank, float(lasso), fold, seed, epochs)
         # Where a LASSO run starts is said by its parent.
-        spec = self._spec(axes, settings.model_dump(mode="json", exclude={"warm_start"}), parent)
+        dumped = settings.model_dump(mode="json", exclude={"warm_start"})
+        run = self._run(axes, dumped, parent)
+        if self.variant and run.id not in self.runs:
+            run = self._run(replace(axes, variant=self.variant), dumped, parent)
+        return self.runs.setdefault(run.id, run)
+
+    def _run(self, axes: Axes, settings: dict[str, Any], parent: Run | None) -> Run:
+        spec = self._spec(axes, settings, parent)
         digest = hashlib.sha256(canonical_json(spec).encode()).hexdigest()[:8]
         run_id = f"{_slug(axes)}-{digest}"
         spec["run"] = run_id
-        return self.runs.setdefault(run_id, Run(run_id, axes, spec, parent))
+        return Run(run_id, axes, spec, parent)
 
     def _spec(self, axes: Axes, settings: dict[str, Any], parent: Run | None) -> dict[str, Any]:
         params = self.params
-        training = params.training.model_dump(mode="json", exclude={"stages"}) | settings | {"epochs": axes.epochs}
+        training = params.training.model_dump(mode="json", exclude={"stages", "clips"}) | settings
+        training |= {"epochs": axes.epochs}
+        if params.training.clips is not None and axes.dataset in VIDEO_DATASETS and axes.epochs:
+            training["clips"] = params.training.clips
         settings_of = getattr(params.datasets, axes.dataset)
         dataset = settings_of.model_dump(mode="json")
         spec = {
             "profile": params.profile,
-            "axes": vars(axes),
+            "axes": axes.spelled(),
             "network": _network(params, axes),
             "split": split_protocol(settings_of),
             "data": {key: dataset[key] for key in ("root", "synthetic", "crop")},
@@ -249,6 +317,8 @@ def _slug(axes: Axes) -> str:
         parts.append(f"rank{axes.rank}" if isinstance(axes.rank, int) else f"rank{axes.rank:g}x")
     if axes.lasso:
         parts.append(f"lasso{axes.lasso:g}")
+    if axes.variant:
+        parts.append(axes.variant.replace("+", "-"))
     if axes.fold:
         parts.append(f"fold{axes.fold}")
     if axes.seed:
@@ -262,6 +332,7 @@ def expected_rows(runs: list[Run]) -> list[dict[str, Any]]:
     for run in runs:
         axes = run.axes
         row = {"dataset": axes.dataset, "method": run.method, "rank": axes.rank, "lasso": axes.lasso}
+        row["variant"] = axes.variant
         rows.setdefault(canonical_json(row), row)
         if is_smoothed(axes.dataset, axes.stage, axes.kind, axes.lasso):
             smoothed = row | {"method": smoothed_name(run.method)}

@@ -3,29 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+from hocbench.cluster_sections import Cluster
+from hocbench.section import Count, Odd, Positive, Rank, Section, Seed, Share
 
 
-def _odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError("a window has a middle frame, give an odd number")
-    return value
-
-
-Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
-Rank = Literal["same"] | Annotated[int, Field(ge=1, strict=True)] | Positive
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class AffectNetSynthetic(_Section):
+class AffectNetSynthetic(Section):
     """Size of the AffectNet-like still images."""
 
     seed: Seed = Field(description="data seed")
@@ -34,7 +18,7 @@ class AffectNetSynthetic(_Section):
     size: Annotated[int, Field(ge=48)] = Field(description="pixels per side")
 
 
-class SewaSynthetic(_Section):
+class SewaSynthetic(Section):
     """Size of the SEWA-like video chats."""
 
     seed: Seed = Field(description="data seed")
@@ -46,7 +30,7 @@ class SewaSynthetic(_Section):
     motion_cues: bool = Field(default=True, description="False makes the negative control without temporal information")
 
 
-class AfewVaSynthetic(_Section):
+class AfewVaSynthetic(Section):
     """Size of the AFEW-VA-like film clips."""
 
     seed: Seed = Field(description="data seed")
@@ -57,7 +41,7 @@ class AfewVaSynthetic(_Section):
     size: Annotated[int, Field(ge=48)] = Field(description="pixels per side")
 
 
-class Crop(_Section):
+class Crop(Section):
     """How faces are cut out."""
 
     size: Annotated[int, Field(ge=16)] = Field(description="pixels per side of a crop")
@@ -69,7 +53,7 @@ class Crop(_Section):
     store: Literal["raw", "jpeg"] = Field(default="raw", description="pixels, or a tenth of the disk with some loss")
 
 
-class Download(_Section):
+class Download(Section):
     """A file to fetch into the dataset's folder; archives are unpacked there."""
 
     url: str = Field(description="http, https or file address; credentials come from the environment")
@@ -78,7 +62,7 @@ class Download(_Section):
     )
 
 
-class _Split(_Section):
+class _Split(Section):
     """A protocol; keys of the other protocols are left behind, since an overlay cannot take them out."""
 
     @model_validator(mode="before")
@@ -126,7 +110,7 @@ KINDS = ("official", "sessions", "subjects", "file")
 SPLIT_KEYS = {key for model in (FileSplit, OfficialSplit, SessionSplit, SubjectSplit) for key in model.model_fields}
 
 
-class _Dataset(_Section):
+class _Dataset(Section):
     root: str = Field(description="dataset folder; below data/synthetic/ it is rendered, elsewhere it must exist")
     fetch: list[Download] = Field(default=[], description="files to download into the root first")
 
@@ -167,15 +151,22 @@ class AfewVa(_Video):
     split: Annotated[SubjectSplit | FileSplit, Field(discriminator="kind")]
 
 
-class Datasets(_Section):
-    """One static dataset and two video datasets."""
+class Datasets(Section):
+    """One static dataset and two video datasets, and a third to test the method by."""
 
     affectnet: AffectNet
     sewa: Sewa
     afew_va: AfewVa
+    sewa_control: Sewa | None = Field(
+        default=None, description="a negative control in the layout of SEWA; its own rendering has motion_cues: false"
+    )
+
+    def present(self) -> dict[str, AffectNet | Sewa | AfewVa]:
+        """Return the datasets that there are, by name."""
+        return {name: dataset for name, dataset in self if dataset is not None}
 
 
-class Network(_Section):
+class Network(Section):
     """Size of every ResNet-18."""
 
     width: Count = Field(description="channels of the first stage")
@@ -185,7 +176,7 @@ class Network(_Section):
     )
 
 
-class Temporal(_Section):
+class Temporal(Section):
     """What transduction adds."""
 
     kernel_size: Literal[1, 3, 5, 7, 9] = Field(default=3, description="frames seen by one convolution")
@@ -193,7 +184,7 @@ class Temporal(_Section):
     padding: Literal["zeros", "replicate"] = Field(default="zeros", description="at the ends of a clip")
 
 
-class LossWeights(_Section):
+class LossWeights(Section):
     """Weights of the terms of the loss."""
 
     rmse: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of RMSE")
@@ -201,7 +192,7 @@ class LossWeights(_Section):
     ccc: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of 1 - CCC")
 
 
-class Stage(_Section):
+class Stage(Section):
     """One stage of training."""
 
     epochs: Annotated[int, Field(ge=0)] = Field(description="passes over the training part; the best is kept")
@@ -233,7 +224,7 @@ class TemporalStage(Stage):
     stop_at_static: bool = Field(default=False, description="end once the score of the 2-D network is reached")
 
 
-class Stages(_Section):
+class Stages(Section):
     """All stages."""
 
     static: Stage
@@ -245,7 +236,7 @@ class Stages(_Section):
     scratch: Stage
 
 
-class Augmentation(_Section):
+class Augmentation(Section):
     """Largest random changes of a training sample, the same for all frames of a clip; 0 is none."""
 
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = Field(default=0.0, description="to either side")
@@ -256,7 +247,7 @@ class Augmentation(_Section):
     saturation: Annotated[float, Field(ge=0, le=1)] = Field(default=0.0, description="share up or down")
 
 
-class Training(_Section):
+class Training(Section):
     """What all stages share, and each stage."""
 
     clip_length: Annotated[int, Field(ge=2)] = Field(description="frames of a training window")
@@ -277,10 +268,13 @@ class Training(_Section):
     recompute: bool = Field(
         default=False, description="compute residual blocks again in the backward pass: less memory, more time"
     )
+    clips: Count | None = Field(
+        default=None, description="of the training part of video, the first of a fixed random order; None: all"
+    )
     stages: Stages
 
 
-class Sweep(_Section):
+class Sweep(Section):
     """What is varied."""
 
     rank: list[Rank] = Field(min_length=1, description="'same', a number of components, or a multiple of 'same'")
@@ -289,14 +283,52 @@ class Sweep(_Section):
     )
 
 
-class Evaluation(_Section):
+VideoRun = Literal[
+    "static", "frames", "untrained", "temporal", "joint", "inflated", "scratch_dense", "scratch_2plus1d", "scratch_cp"
+]
+
+
+class Experiment(Section):
+    """A change of the plain networks on video, in rows of its own; what it leaves as it is, it shares with them."""
+
+    dataset: Literal["sewa", "afew_va", "sewa_control"] = Field(default="sewa", description="where it is tried")
+    runs: list[VideoRun] = Field(min_length=1, description="what is trained anew, at the first rank of the sweep")
+    seeds: list[Seed] | None = Field(default=None, description="training seeds; None: those of the dataset")
+    kernel_size: Literal[1, 3, 5, 7, 9] | None = Field(default=None, description="of the temporal factors")
+    init: Literal["ones", "average", "centre"] | None = Field(default=None, description="of the temporal factors")
+    inner_activation: bool | None = Field(default=None, description="BatchNorm and ReLU inside CP layers")
+    clips: Count | None = Field(default=None, description="number of training clips")
+    epochs_factor: Annotated[int, Field(ge=2)] | None = Field(
+        default=None, description="times the epochs of every stage on video"
+    )
+
+    @property
+    def variant(self) -> str:
+        """Name of the change, made of the keys that are given."""
+        parts = {
+            "kernel": self.kernel_size,
+            "init": self.init,
+            "inner-activation": {True: "on", False: "off", None: None}[self.inner_activation],
+            "clips": self.clips,
+            "epochs": f"x{self.epochs_factor}" if self.epochs_factor else None,
+        }
+        return "+".join(f"{name}-{value}" for name, value in parts.items() if value is not None)
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "Experiment":
+        if not self.variant:
+            raise ValueError("changes nothing; give kernel_size, init, inner_activation, clips or epochs_factor")
+        return self
+
+
+class Evaluation(Section):
     """Intervals and controls."""
 
     replicates: Annotated[int, Field(ge=100)] = Field(description="bootstrap replicates")
     smoothing_windows: list[Odd] = Field(min_length=1, description="frames; the best on validation is taken")
 
 
-class Speed(_Section):
+class Speed(Section):
     """The speed benchmark, target ``speed``; no run depends on it."""
 
     scale: Literal["paper", "small", "tiny"] = Field(default="paper", description="sizes; the bars are about paper")
@@ -304,67 +336,13 @@ class Speed(_Section):
     rounds: Count = Field(default=5, description="runs of each step, in turn; at least 5 to be quoted")
 
 
-class Tracking(_Section):
+class Tracking(Section):
     """What MLflow is sent; no result depends on it."""
 
     weights: bool = Field(default=False, description="the weights of every run as well")
 
 
-class JobRequest(_Section):
-    """What the jobs of one rule ask a cluster for."""
-
-    partition: str | None = Field(default=None, description="None: cluster.partition")
-    minutes: Count | None = Field(default=None, description="time limit; None: cluster.minutes")
-    memory_mb: Count | None = Field(default=None, description="of the first attempt; None: cluster.memory_mb")
-
-
-class CropRequest(JobRequest):
-    """Cropping keeps many decoded frames."""
-
-    memory_mb: Count | None = Field(default=32000, description="of the first attempt; None: cluster.memory_mb")
-
-
-class FitRequest(CropRequest):
-    """A training lasts longest."""
-
-    minutes: Count | None = Field(default=1440, description="time limit; None: cluster.minutes")
-
-
-class RuleRequests(_Section):
-    """Rules that ask for something else than the others."""
-
-    synthesize: JobRequest = JobRequest()
-    fetch: JobRequest = JobRequest()
-    check: JobRequest = JobRequest()
-    index: JobRequest = JobRequest()
-    crop: CropRequest = CropRequest()
-    splits: JobRequest = JobRequest()
-    montage: JobRequest = JobRequest()
-    fit: FitRequest = FitRequest()
-    evaluate: JobRequest = JobRequest()
-    table: JobRequest = JobRequest()
-    counts: JobRequest = JobRequest()
-    figure: JobRequest = JobRequest()
-    report: JobRequest = JobRequest()
-    speed: JobRequest = JobRequest()
-
-
-class Cluster(_Section):
-    """What jobs ask for on a cluster; no result depends on it."""
-
-    partition: str = Field(default="", description="empty: the cluster's default")
-    account: str = Field(default="", description="empty: the cluster's default")
-    minutes: Count = Field(default=240, description="time limit of a job")
-    memory_mb: Count = Field(default=8000, description="of the first attempt; attempt n gets n times as much")
-    gpus: bool = Field(default=True, description="whether each process of a training asks for a GPU")
-    gpu_model: str = Field(default="", description="the cluster's name of a kind of GPU; empty: any")
-    notice_s: Annotated[int, Field(ge=0)] = Field(
-        default=120, description="a training is asked to save itself this long before its time limit"
-    )
-    rules: RuleRequests = RuleRequests()
-
-
-class Params(_Section):
+class Params(Section):
     """The whole of ``params.yaml``."""
 
     profile: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")] = Field(description="name of the results folder")
@@ -382,6 +360,7 @@ class Params(_Section):
     tracking: Tracking = Tracking()
     datasets: Datasets
     sweep: Sweep
+    experiments: list[Experiment] = Field(default=[], description="rows beside the sweep, each with one change")
     network: Network
     temporal: Temporal = Temporal()
     training: Training

@@ -96,6 +96,8 @@ def test_every_key_of_the_shipped_file_is_described():
         for key, value in values.items():
             if isinstance(value, dict):
                 yield from leaves(value, f"{prefix}{key}.")
+            elif isinstance(value, list) and isinstance(value[0], dict):
+                yield from (leaf for item in value for leaf in leaves(item, f"{prefix}{key}[]."))
             else:
                 yield prefix + key
 

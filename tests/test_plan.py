@@ -35,7 +35,7 @@ def test_a_2d_network_is_shared_by_all_that_starts_from_it():
     static = [run for run in runs if run.axes.dataset == "affectnet" and run.axes.stage == "static"]
     assert len(static) == 2 * len(BASE["datasets"]["affectnet"]["seeds"])
     children = [run for run in runs if run.parent is static[1]]
-    assert {run.axes.dataset for run in children} == {"affectnet", "sewa", "afew_va"}
+    assert {run.axes.dataset for run in children} == {"affectnet", "sewa", "afew_va", "sewa_control"}
 
 
 def test_one_more_lasso_value_adds_only_its_runs():
@@ -120,7 +120,7 @@ def test_spec_is_plain_json_and_names_its_run():
 
 
 def test_tables_must_show_controls():
-    rows = [row["method"] for row in expected_rows(plan()) if row["dataset"] == "sewa"]
+    rows = [row["method"] for row in expected_rows(plan()) if row["dataset"] == "sewa" and not row["variant"]]
     for method in (
         "CP 2-D, static + moving average",
         "CP 2-D, fine-tuned on frames + moving average",

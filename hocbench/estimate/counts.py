@@ -89,7 +89,7 @@ def _synthetic(dataset: str, sizes: dict[str, Any]) -> tuple[float, float, float
     """Return frames of a clip, clips, and clips of an official validation list."""
     if dataset == "affectnet":
         return 1, sizes["images"], sizes["validation_images"]
-    if dataset == "sewa":
+    if dataset in ("sewa", "sewa_control"):
         return sizes["frames"], sizes["subjects"], 0
     return (sizes["frames_min"] + sizes["frames_max"]) / 2, sizes["clips"], 0
 
@@ -125,9 +125,12 @@ def training_items(lengths: Lengths, order: int, options: Mapping[str, Any]) -> 
     if order == 2:
         return sum(length * clips for length, clips in lengths.items())
     window, step = options["clip_length"], options["frame_step"]
-    return sum(
+    windows = sum(
         clips * sum(max(1, part // window) for part in _thinned(length, step)) for length, clips in lengths.items()
     )
+    there = sum(lengths.values())
+    # Of an experiment with fewer training clips, a part of average clips.
+    return windows * min(1.0, options.get("clips", there) / there)
 
 
 def evaluation_items(lengths: Lengths, order: int, options: Mapping[str, Any]) -> float:

@@ -1,6 +1,6 @@
 """Batches of crops: single images, or windows of a clip."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,8 +41,21 @@ class Samples:
     lost: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
 
-def select(store: CropStore, splits: pd.DataFrame, fold: int, part: str) -> Samples:
+def select(store: CropStore, splits: pd.DataFrame, fold: int, part: str, clips: Sequence[str] | None = None) -> Samples:
     """Pick the usable frames of one part of one fold.
+
+    Parameters
+    ----------
+    store : CropStore
+        All crops.
+    splits : DataFrame
+        From `hocbench.datasets.splits.make_splits`.
+    fold : int
+        Which fold.
+    part : {"train", "validation", "test"}
+        Which part.
+    clips : sequence of str, optional
+        Of the part, only these; see `first_clips`.
 
     Raises
     ------
@@ -50,6 +63,8 @@ def select(store: CropStore, splits: pd.DataFrame, fold: int, part: str) -> Samp
         If there are none.
     """
     chosen = set(splits.loc[(splits["fold"] == fold) & (splits["part"] == part), "clip"])
+    if clips is not None:
+        chosen &= set(clips)
     frames = store.frames
     inside = frames["clip"].isin(chosen)
     labelled = frames[["valence", "arousal"]].notna().all(axis=1)
@@ -59,6 +74,36 @@ def select(store: CropStore, splits: pd.DataFrame, fold: int, part: str) -> Samp
         raise RunError(f"fold {fold} has no usable frame in its {part} part; see ledger.csv beside the crops")
     edges = np.flatnonzero(np.diff(pd.factorize(frames["clip"].to_numpy()[rows])[0])) + 1
     return Samples(store, rows, np.split(rows, edges), lost)
+
+
+def first_clips(splits: pd.DataFrame, fold: int, count: int | None, root_seed: int) -> list[str] | None:
+    """Choose training clips in an order that depends on the root seed and the fold only: fewer are a part of more.
+
+    Parameters
+    ----------
+    splits : DataFrame
+        From `hocbench.datasets.splits.make_splits`.
+    fold : int
+        Which fold.
+    count : int or None
+        How many; None for all.
+    root_seed : int
+        Root seed of the profile.
+
+    Raises
+    ------
+    RunError
+        If the part has fewer.
+    """
+    if count is None:
+        return None
+    clips = np.sort(splits.loc[(splits["fold"] == fold) & (splits["part"] == "train"), "clip"].astype(str).unique())
+    if count > len(clips):
+        raise RunError(
+            f"fold {fold} has {len(clips)} training clips, {count} are asked for; lower clips of the experiment"
+        )
+    order = generator(root_seed, use="training clips", fold=fold).permutation(len(clips))
+    return sorted(clips[order[:count]].tolist())
 
 
 def training_windows(samples: Samples, length: int, rng: np.random.Generator, step: int = 1) -> list[np.ndarray]:

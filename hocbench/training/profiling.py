@@ -22,7 +22,7 @@ from hocbench.faces import CropStore
 from hocbench.manifest import file_hash
 from hocbench.memory import keep_freed_memory
 from hocbench.nn import FactorizedConv
-from hocbench.training.data import select
+from hocbench.training.data import first_clips, select
 from hocbench.training.determinism import deterministic_mode
 from hocbench.training.devices import make_accelerator
 from hocbench.training.loop import Setting, Training
@@ -133,7 +133,9 @@ def _training(run: Path, spec: dict[str, Any], store: CropStore, steps: int) -> 
     """Put the run's training together again, as it was behind its first validation."""
     axes, options = spec["axes"], dict(spec["training"])
     splits = make_splits(store.frames, spec["split"], spec["root_seed"])
-    train, validation = (select(store, splits, axes["fold"], part) for part in ("train", "validation"))
+    clips = first_clips(splits, axes["fold"], options.get("clips"), spec["root_seed"])
+    train = select(store, splits, axes["fold"], "train", clips)
+    validation = select(store, splits, axes["fold"], "validation")
     network = load_network(run)[0]
     network.recompute = options["recompute"]
     if axes["stage"] == "temporal":

@@ -15,7 +15,7 @@ from hocbench.nn import ResNet, reestimate_batchnorm
 from hocbench.training import records
 from hocbench.training.beginning import begin, estimation_batches, rescales
 from hocbench.training.checkpoint import Checkpoints
-from hocbench.training.data import Samples, select
+from hocbench.training.data import Samples, first_clips, select
 from hocbench.training.determinism import deterministic_mode
 from hocbench.training.devices import make_accelerator
 from hocbench.training.loop import Setting, Training
@@ -77,7 +77,10 @@ def fit(
         accelerator = make_accelerator(spec["processes"])
         store = CropStore(crops)
         splits = make_splits(store.frames, spec["split"], spec["root_seed"])
-        parts = {part: select(store, splits, spec["axes"]["fold"], part) for part in ("train", "validation", "test")}
+        fold = spec["axes"]["fold"]
+        parts = {part: select(store, splits, fold, part) for part in ("validation", "test")}
+        clips = first_clips(splits, fold, spec["training"].get("clips"), spec["root_seed"])
+        parts["train"] = select(store, splits, fold, "train", clips)
         run = _Run(spec, store, parts, accelerator, records.identity(spec, crops, parent), operations)
         checkpoints = None if saving is None else Checkpoints(saving.folder / spec["run"], run.known)
         with held(checkpoints, accelerator.is_main_process), StopRequest(checkpoints is not None) as stop:

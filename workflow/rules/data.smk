@@ -1,7 +1,7 @@
 # Datasets on disk (the user's own, fetched, or rendered) -> check -> frame index -> crops, splits, a page to look at.
 from hocbench.cluster import job_resources
 
-ROOTS = {dataset.root: name for name, dataset in PARAMS.datasets}
+ROOTS = {dataset.root: name for name, dataset in PARAMS.datasets.present().items()}
 
 
 def settings(wildcards):
@@ -16,6 +16,11 @@ def marker(wildcards):
     return [f"{dataset.root}/FETCHED.json"] if dataset.fetch else []
 
 
+def layout(name):
+    """Return the data set whose layout a data set has: the control is laid out as SEWA."""
+    return name.removesuffix("_control")
+
+
 def addresses(wildcards):
     """Spell out what is fetched into a root."""
     wanted = getattr(PARAMS.datasets, ROOTS[wildcards.root]).fetch
@@ -25,7 +30,7 @@ def addresses(wildcards):
 rule synthesize:
     output: "data/synthetic/{folder}/SYNTHETIC.json"
     params:
-        name=lambda w: ROOTS[f"data/synthetic/{w.folder}"],
+        name=lambda w: layout(ROOTS[f"data/synthetic/{w.folder}"]),
         root=lambda w: f"data/synthetic/{w.folder}",
         parameters=lambda w: canonical_json(getattr(PARAMS.datasets, ROOTS[f"data/synthetic/{w.folder}"]).synthetic.model_dump()),
         code=code_hash("hocbench.synthetic"),
@@ -38,7 +43,7 @@ rule synthesize:
 # Not marked as an output folder: Snakemake would delete what is there already, and a fetch goes on from it.
 rule fetch:
     output: "{root}/FETCHED.json"
-    wildcard_constraints: root="|".join(re.escape(d.root) for _, d in PARAMS.datasets if d.fetch) or "nothing"
+    wildcard_constraints: root="|".join(re.escape(d.root) for d in PARAMS.datasets.present().values() if d.fetch) or "nothing"
     params: urls=addresses
     resources: **job_resources(PARAMS, "fetch")
     log: f"{LOGS}/fetch/{{root}}.log"
@@ -50,6 +55,7 @@ rule check:
     input: marker
     output: [f"{PREPARED}/{{dataset}}/{name}" for name in paths.CHECK_FILES]
     params:
+        layout=lambda w: layout(w.dataset),
         root=lambda w: settings(w).root,
         out=f"{PREPARED}/{{dataset}}",
         # Snakemake deletes the outputs of a job that fails; what is wrong with a copy has to stay.
@@ -59,7 +65,7 @@ rule check:
     log: f"{LOGS}/check/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/check/{{dataset}}.tsv"
     shell:
-        "hocbench data check {wildcards.dataset} {params.root:q} --out {params.report:q} > {log} 2>&1 && "
+        "hocbench data check {params.layout} {params.root:q} --out {params.report:q} > {log} 2>&1 && "
         "cp {params.report:q}/check.json {params.report:q}/check.txt {params.out:q}"
 
 
@@ -71,13 +77,14 @@ rule index:
         f"{PREPARED}/{{dataset}}/index.parquet",
         f"{PREPARED}/{{dataset}}/index.json",
     params:
+        layout=lambda w: layout(w.dataset),
         root=lambda w: settings(w).root,
         out=f"{PREPARED}/{{dataset}}",
         code=code_hash("hocbench.datasets"),
     resources: **job_resources(PARAMS, "index")
     log: f"{LOGS}/index/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/index/{{dataset}}.tsv"
-    shell: "hocbench index {wildcards.dataset} {params.root:q} {params.out:q} > {log} 2>&1"
+    shell: "hocbench index {params.layout} {params.root:q} {params.out:q} > {log} 2>&1"
 
 
 rule crop:
@@ -129,6 +136,6 @@ rule data:
     input:
         expand(
             f"{PREPARED}/{{dataset}}/{{name}}",
-            dataset=list(type(PARAMS.datasets).model_fields),
+            dataset=list(PARAMS.datasets.present()),
             name=["index.json", "crops.json", "montage.png", *paths.CHECK_FILES, *paths.SPLIT_FILES],
         ),

@@ -19,7 +19,7 @@ rule evaluate:
 SETTING = canonical_json({
     "profile": PROFILE,
     "width": PARAMS.network.width,
-    "crop_size": {name: dataset.crop.size for name, dataset in PARAMS.datasets},
+    "crop_size": {name: dataset.crop.size for name, dataset in PARAMS.datasets.present().items()},
     "rank": PARAMS.sweep.rank,
 })
 
@@ -52,6 +52,20 @@ rule counts:
     shell: "hocbench counts {EVALUATION} {RESULTS}/tables --setting {params.setting:q} > {log} 2>&1"
 
 
+rule claims:
+    input:
+        rules.evaluate.output,
+        [f"{RESULTS}/tables/{name}.json" for name in paths.COUNT_TABLES],
+    output: [f"{RESULTS}/claims/{name}" for name in paths.CLAIM_FILES]
+    params:
+        setting=SETTING,
+        code=code_hash("hocbench.reporting.claims"),
+    resources: **job_resources(PARAMS, "claims")
+    log: f"{LOGS}/claims.log"
+    benchmark: f"{LOGS}/benchmark/claims.tsv"
+    shell: "hocbench claims {EVALUATION} {RESULTS}/tables {RESULTS}/claims --setting {params.setting:q} > {log} 2>&1"
+
+
 rule figure:
     input: rules.evaluate.output
     output:
@@ -79,6 +93,7 @@ rule report:
         rules.evaluate.output,
         rules.tables.input,
         rules.figures.input,
+        rules.claims.output,
         rules.data.input,
     output: f"{RESULTS}/report.html"
     params:
