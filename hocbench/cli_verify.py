@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hocbench import paths
 from hocbench.cli_output import print_table
 from hocbench.errors import VerifyError
 
 if TYPE_CHECKING:
     from hocbench.verify import Verification
 
-REFERENCE = Path("results/reference")
+REFERENCE, OUT = paths.results("reference"), paths.results("verify")
 NOT_REPRODUCED = 3  # exit code
 
 ResultsArgument = Annotated[Path, typer.Argument(help="results/PROFILE of a finished reproduction")]
@@ -23,7 +24,7 @@ ReferenceOption = Annotated[Path, typer.Option(help="folder of the reference")]
 def verify(
     results: ResultsArgument,
     reference: ReferenceOption = REFERENCE,
-    out: Annotated[Path, typer.Option(help="folder to write")] = Path("results/verify"),
+    out: Annotated[Path, typer.Option(help="folder to write")] = OUT,
 ) -> None:
     """Compare a reproduction with the reference, cell by cell: OUT/verify.md and, with every cell, OUT/verify.csv.
 

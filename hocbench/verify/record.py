@@ -8,12 +8,13 @@ from typing import Any
 
 from hocbench.datasets.contract import write_text
 from hocbench.errors import HocbenchError, VerifyError
-from hocbench.evaluation.files import SEAL, check_table
+from hocbench.evaluation.files import check_table
 from hocbench.manifest import file_hash
 from hocbench.manifest_diff import is_compared
 from hocbench.manifest_record import Record, read_record
-from hocbench.seals import FILES, read_sealed, sealed
+from hocbench.seals import FILES, check_file, read_sealed, sealed
 from hocbench.verify.cells import Row, by_key, read_rows
+from hocbench.verify.tables import SEALS
 
 MANIFESTS = "manifests.json"
 Runs = dict[str, Record]  # by "dataset/run id"
@@ -27,8 +28,8 @@ def record(results: Path, reference: Path) -> int:
     results : Path
         ``results/<profile>``.
     reference : Path
-        Folder to write evaluation/*.csv, evaluation/metrics.json, tables/*.md and last manifests.json into; tables of
-        an earlier reference are removed.
+        Folder to write the tables of evaluation/, tables/ and claims/ into, and last manifests.json; those of an
+        earlier reference are removed.
 
     Returns
     -------
@@ -47,9 +48,10 @@ def record(results: Path, reference: Path) -> int:
     runs, faults = read_runs(results, read_costs(results))
     if faults:
         raise VerifyError("\n".join(faults))
-    files = _small_files(results)
+    _check_whole(results)
+    files = recorded_files(results)
     (reference / MANIFESTS).unlink(missing_ok=True)
-    for folder in ("evaluation", "tables"):
+    for folder in (*SEALS, "tables"):
         shutil.rmtree(reference / folder, ignore_errors=True)
     copies = {}
     for path in files:
@@ -61,13 +63,24 @@ def record(results: Path, reference: Path) -> int:
     return len(runs)
 
 
-def _small_files(results: Path) -> list[Path]:
-    folder = results / "evaluation"
-    names = read_sealed(folder / SEAL).get(FILES, {})
-    tables = [folder / name for name in sorted(names) if name.endswith((".csv", ".json"))]
-    for path in tables:
-        check_table(path)
-    return [*tables, *sorted((results / "tables").glob("*.md"))]
+def _check_whole(results: Path) -> None:
+    """Refuse results that lack a table, or have one that is not as it was written."""
+    for seal in (*(Path(folder, name) for folder, name in SEALS.items()), *_pages(results)):
+        path = results / seal
+        # Only the evaluation has to be there; a workflow may have been asked for no more.
+        if path.is_file() or path.parent.name == "evaluation":
+            for name, expected in read_sealed(path).get(FILES, {}).items():
+                check_file(path.with_name(name), expected)
+
+
+def _pages(results: Path) -> list[Path]:
+    return sorted(path.relative_to(results) for path in (results / "tables").glob("*.json"))
+
+
+def recorded_files(folder: Path) -> list[Path]:
+    """List the files of results that a reference holds, or those of a reference."""
+    patterns = ("evaluation/*.csv", "evaluation/metrics.json", "tables/*.md", "claims/*.csv", "claims/*.md")
+    return [path for pattern in patterns for path in sorted(folder.glob(pattern))]
 
 
 def read_costs(folder: Path) -> dict[str, Row]:

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hocbench.errors import HocbenchError, VerifyError
-from hocbench.evaluation.files import check_table
+from hocbench.seals import check_beside
 from hocbench.verify.cells import Row, read_rows
 from hocbench.verify.compare import DIFFERENT, MISSING, Cell, compare_rows
-from hocbench.verify.record import MANIFESTS, Runs, check_copy, read_costs, read_reference, read_runs
+from hocbench.verify.record import MANIFESTS, Runs, check_copy, read_costs, read_reference, read_runs, recorded_files
 from hocbench.verify.runs import Causes, Pairing, pair_runs, settings
 from hocbench.verify.spread import measure
-from hocbench.verify.tables import EXEMPT_PAGES, EXEMPT_TABLES, TABLES
+from hocbench.verify.tables import EXEMPT, INTERVALS, SEALS, TABLES
 
 NAMED = 5  # runs that are named in one message
 
@@ -156,39 +156,37 @@ class _Tables:
 
     def compare(self) -> list[Cell]:
         try:
-            intervals = self._there("intervals")
+            intervals = self._there(f"evaluation/{INTERVALS}.csv")
         except HocbenchError:
             intervals = []  # said where this table itself is compared
         cells: list[Cell] = []
         for table in TABLES:
             try:
-                there, here = self._there(table.name), self._here(table.name)
+                there, here = self._there(table.path), self._here(table.path)
                 self.labels.update(row["label"] for row in (*there, *here) if "label" in row)
                 cells += compare_rows(table, there, here, measure(table, there, intervals))
             except HocbenchError as error:
                 self.faults.append(str(error))
         return cells
 
-    def _there(self, table: str) -> list[Row]:
-        name = f"evaluation/{table}.csv"
+    def _there(self, name: str) -> list[Row]:
         check_copy(self._reference, name, self._copies)
         path = self._reference / name
         return read_rows(path) if path.is_file() else []
 
-    def _here(self, table: str) -> list[Row]:
-        path = self._results / "evaluation" / f"{table}.csv"
+    def _here(self, name: str) -> list[Row]:
+        path = self._results / name
         if not path.is_file():
             return []
-        check_table(path)
+        check_beside(path, SEALS[path.parent.name])
         return read_rows(path)
 
 
 def _compare_bytes(results: Path, reference: Path, pairing: Pairing) -> dict[str, bool | None]:
     """Compare the files of the reference that hold no times, and what the runs wrote."""
-    tables = [path for path in (reference / "evaluation").glob("*.*") if path.stem not in EXEMPT_TABLES]
-    pages = [path for path in (reference / "tables").glob("*.md") if path.stem not in EXEMPT_PAGES]
+    tables = [path for path in recorded_files(reference) if path.stem not in EXEMPT]
     files: dict[str, bool | None] = {}
-    for path in sorted((*tables, *pages)):
+    for path in tables:
         name = path.relative_to(reference)
         other = results / name
         files[name.as_posix()] = path.read_bytes() == other.read_bytes() if other.is_file() else None

@@ -149,6 +149,7 @@ def spread_of(table: Table, spreads: Spreads, row: Row, column: str) -> Spread:
     if table.spread != INTERVALS:
         return spreads.of(keys | {COLUMN: column})
     keys.setdefault("pooling", "pooled")  # comparisons are made on all frames together
+    keys.pop(keys.get("axis", ""), None)  # a trend has all values of its axis
     first = spreads.of(keys)
     if "reference" not in keys:
         return first

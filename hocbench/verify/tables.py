@@ -14,12 +14,12 @@ INTERVALS = "intervals"
 
 @dataclass(frozen=True)
 class Table:
-    """How one table of evaluation/ is compared.
+    """How one table is compared.
 
     Attributes
     ----------
-    name : str
-        Name of the CSV file.
+    name, folder : str
+        Name of the CSV file, and where below the results it lies.
     keys : tuple of str
         Columns that tell its rows apart.
     scored : tuple of str
@@ -44,6 +44,12 @@ class Table:
     follows: tuple[str, ...] = ()
     conclusions: tuple[str, ...] = ()
     exempt: tuple[str, ...] = NAMES
+    folder: str = "evaluation"
+
+    @property
+    def path(self) -> str:
+        """Where it lies below the results."""
+        return f"{self.folder}/{self.name}.csv"
 
 
 CELL = ("target", "metric", "pooling")
@@ -65,7 +71,7 @@ TABLES = (
     ),
     Table(
         "trends",
-        ("dataset", "method", "variant", "axis", "target", "metric"),
+        (*METHOD, "axis", "target", "metric"),
         ("slope", "low", "high"),
         INTERVALS,
         CELL_PEERS,
@@ -97,7 +103,15 @@ TABLES = (
     Table("quadrants", (*METHOD, "seed", "quadrant"), ("rmse_valence", "rmse_arousal"), "seeds"),
     Table("factors", (*RUN, "layer", "tap"), ("mean", "q10", "q90"), "seeds"),
     Table("counts", (*RUN, "part", "status")),
+    # Their words quote numbers, which the other tables are there for.
+    Table(
+        "claims",
+        ("claim", "dataset"),
+        exempt=("title", "statement", "reason", "would_change", "protocol", "source"),
+        folder="claims",
+    ),
 )
-# Never the same twice (the fourth rule of evidence): their tables are left out, and so are the pages made of them.
-EXEMPT_TABLES = ("costs",)
-EXEMPT_PAGES = ("cost",)
+# What tells whether the tables of a folder are as they were written.
+SEALS = {"evaluation": "files.json", "claims": "claims.json"}
+# The table of costs and the page made of it: never the same twice (the fourth rule of evidence).
+EXEMPT = ("costs", "cost")

@@ -1,17 +1,16 @@
 """Cells compared with their tolerances, on small tables written by hand."""
 
 import math
-import string
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hocbench.errors import VerifyError
+from hocbench.evaluation import collect, differences, pictures, records, scores, trends, verdicts
+from hocbench.paths import EVALUATION_FILES
 from hocbench.verify.cells import by_key, read_rows
-from hocbench.verify.compare import OUTCOMES, compare_rows, judge, unknown_spread
-from hocbench.verify.spread import Measured, Spreads, measure, spread_of
-from hocbench.verify.tables import TABLES
+from hocbench.verify.compare import compare_rows, judge, unknown_spread
+from hocbench.verify.spread import measure, spread_of
+from hocbench.verify.tables import EXEMPT, OPTIONAL, SEALS, TABLES
 
 BY_NAME = {table.name: table for table in TABLES}
 METHOD = {"dataset": "sewa", "method": "CP", "rank": "0.5", "lasso": "0"}
@@ -168,6 +167,48 @@ def test_tables_without_targets_take_the_spread_of_their_own_seeds():
     ]
 
 
+def test_a_trend_has_the_largest_spread_along_its_axis():
+    row = METHOD | {"lasso": "", "axis": "lasso", "target": "valence", "metric": "ccc", "slope": "0.1", "p": "0.2"}
+    intervals = [interval(0.01), interval(0.02, lasso="0.05"), interval(0.5, rank="1"), interval(0.6, method="A")]
+    cell, p = compared("trends", [row], [row | {"slope": "0.15", "p": "0.06"}], intervals)
+    assert (cell.tolerance, cell.outcome) == (pytest.approx(0.06), "within tolerance")
+    assert (cell.basis, p.outcome) == ("seed spread of the method", "within tolerance")
+
+
+def test_of_a_claim_the_verdict_counts():
+    row = {"claim": "C1", "dataset": "sewa", "verdict": "inconclusive", "reason": "0.5", "label": "synthetic"}
+    cells = compared("claims", [row], [row | {"reason": "0.6"}])
+    assert [(cell.column, cell.outcome) for cell in cells] == [("verdict", "identical"), ("label", "identical")]
+    cells = compared("claims", [row], [row | {"verdict": "holds on synthetic data"}])
+    assert [cell.outcome for cell in cells] == ["different", "identical"]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("scores", scores.SCORE_COLUMNS),
+        ("intervals", scores.INTERVAL_COLUMNS),
+        ("differences", differences.COLUMNS),
+        ("trends", trends.COLUMNS),
+        ("sparsity", records.SPARSITY_COLUMNS),
+        ("windows", collect.WINDOW_COLUMNS),
+        ("counts", records.COUNT_COLUMNS),
+        ("factors", pictures.FACTOR_COLUMNS),
+        ("quadrants", pictures.QUADRANT_COLUMNS),
+        ("claims", verdicts.CLAIM_COLUMNS),
+    ],
+)
+def test_what_is_said_of_a_table_fits_the_one_that_is_written(name, columns):
+    table = BY_NAME[name]
+    assert {*table.keys, *table.scored, *table.follows, *table.conclusions} - {*columns} <= {*OPTIONAL}
+
+
+def test_every_table_of_the_evaluation_is_compared_or_exempt():
+    written = {name.removesuffix(".csv") for name in EVALUATION_FILES if name.endswith(".csv")}
+    assert written <= {*BY_NAME, *EXEMPT}
+    assert {table.folder for table in TABLES} == set(SEALS)
+
+
 def test_a_learning_curve_is_compared_by_its_validation_scores():
     rows = [
         METHOD | {"seed": seed, "fold": "0", "epoch": "1", "validation_rmse_valence": value, "train_loss": value}
@@ -220,54 +261,3 @@ def test_files_that_are_no_tables(tmp_path, content, message):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(VerifyError, match=r"none\.csv cannot be read as CSV"):
         read_rows(tmp_path / "none.csv")
-
-
-texts = st.text(string.ascii_letters + string.digits + " .,;=|-<>\"'é", max_size=6)
-numbers = st.floats(width=32).map(lambda value: f"{value:.10g}")
-tables = st.sampled_from(TABLES)
-
-
-@st.composite
-def tabled(draw):
-    """A table of any of the known kinds, with rows of any content, told apart by their keys."""
-    table = draw(tables)
-    columns = [*table.scored, *table.follows, *table.conclusions, "n_frames", "label", "brand_new"]
-    row = st.fixed_dictionaries(
-        {key: texts for key in table.keys} | {column: st.one_of(numbers, texts) for column in columns}
-    )
-    keyed = st.lists(row, max_size=4, unique_by=lambda row: tuple(row[key] for key in table.keys))
-    return table, draw(keyed), draw(keyed)
-
-
-def spreads_of(table, sd):
-    """Lend the same spread to every cell."""
-    return Spreads([] if sd is None else [Measured({}, sd, 5)], ())
-
-
-@settings(max_examples=40)
-@given(tabled())
-def test_any_table_is_identical_to_itself(data):
-    table, rows, others = data
-    cells = compare_rows(table, rows, rows, measure(table, rows, others))
-    assert all(cell.outcome == "identical" for cell in cells)
-    assert len(cells) == sum(len([c for c in row if c not in (*table.keys, *table.exempt)]) for row in rows)
-
-
-@settings(max_examples=40)
-@given(tabled(), st.sampled_from([None, 0.0, 0.1, 1e6]))
-def test_the_order_of_the_two_does_not_change_the_outcome(data, sd):
-    table, rows, others = data
-    swapped = {"missing": "extra", "extra": "missing"}
-    there, back = ([*compare_rows(table, *pair, spreads_of(table, sd))] for pair in ((rows, others), (others, rows)))
-    outcomes = {(cell.keys, cell.column): cell.outcome for cell in there}
-    assert {(cell.keys, cell.column): swapped.get(cell.outcome, cell.outcome) for cell in back} == outcomes
-    assert set(outcomes.values()) <= set(OUTCOMES)
-
-
-@settings(max_examples=40)
-@given(tabled(), st.permutations(range(4)))
-def test_the_order_of_rows_does_not_matter(data, order):
-    table, rows, _ = data
-    shuffled = [rows[place] for place in order if place < len(rows)]
-    cells = compare_rows(table, rows, shuffled, spreads_of(table, None))
-    assert {cell.outcome for cell in cells} <= {"identical"}

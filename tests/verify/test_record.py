@@ -2,7 +2,7 @@
 
 import pytest
 
-from hocbench.errors import DamageError, EvaluationError, VerifyError
+from hocbench.errors import DamageError, VerifyError
 from hocbench.seals import read_sealed
 from hocbench.verify import record
 from tests.verify.reproductions import METHODS, Reproduction
@@ -62,7 +62,7 @@ def test_a_new_record_takes_the_place_of_the_old_one(pair):
     record(here.folder, reference)
     assert {path.stem for path in (reference / "evaluation").iterdir()} == set(here.tables)
     (here.folder / "evaluation" / "scores.csv").unlink()
-    with pytest.raises(EvaluationError):
+    with pytest.raises(DamageError, match=r"scores\.csv is not there; start again what writes it"):
         record(here.folder, reference)
     assert (reference / "evaluation" / "scores.csv").is_file() and (reference / "manifests.json").is_file()
 

@@ -153,7 +153,7 @@ def test_a_table_that_only_one_of_them_has(pair, verify):
     del here.tables["windows"]
     (here.folder / "evaluation" / "windows.csv").unlink()
     here.tables["trends"] = [{"dataset": "sewa", "method": STATIC, "variant": "", "axis": "lasso", "target": "valence"}]
-    here.tables["trends"][0] |= {"metric": "ccc", "slope": "0.1", "p": "0.5"}
+    here.tables["trends"][0] |= {"rank": "0.5", "lasso": "", "metric": "ccc", "slope": "0.1", "p": "0.5"}
     here.write()
     code, printed, cells = verify(here.folder)
     assert code == 3
