@@ -11,7 +11,7 @@ PORT ?= 5000
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE ?= 1
 
-.PHONY: setup reproduce report test test-system kill-grid lint mlflow verify reference clean
+.PHONY: test-statistics setup reproduce report test test-system kill-grid lint mlflow verify reference clean
 
 setup: $(READY)
 
@@ -35,6 +35,10 @@ test: $(READY)
 # What needs real daemons (MLflow server, SLURM) or long grids; tests whose daemons are missing say so and are skipped.
 test-system: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m system -rs $(SYSTEM_TESTS)
+
+# Simulated test sets with known scores: do intervals and tests keep what they say? Some ten minutes.
+test-statistics: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m statistics tests/statistics
 
 # 70-odd kills of trainings at random moments, some ten minutes; docs/reliability.md quotes the table.
 kill-grid: $(READY)

@@ -61,6 +61,7 @@ def coverage_figure(table: pd.DataFrame) -> Figure:
     for axes_row, count in zip(panels, seeds, strict=True):
         for axes, (quantity, title) in zip(axes_row, QUANTITIES.items(), strict=True):
             own = table[(table["seeds"] == count) & (table["quantity"] == quantity)]
+            axes.set_visible(len(own) > 0)
             low, high = PROMISED[quantity]
             axes.axhspan(low, high, color="0.9", zorder=0)
             for k, (method, rows) in enumerate(own.groupby("method", sort=False)):
@@ -76,8 +77,7 @@ def coverage_figure(table: pd.DataFrame) -> Figure:
             axes.legend(fontsize=6, loc="lower right" if quantity != "test" else "upper right")
             if axes_row is panels[0]:
                 axes.set_title(title)
-            if axes_row is panels[-1]:
-                axes.set_xlabel("Clusters")
+            axes.set_xlabel("Clusters")
         axes_row[0].set_ylabel(f"{count} seed(s)\nshare of test sets")
     return figure
 
