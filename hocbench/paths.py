@@ -25,7 +25,7 @@ EVALUATION_FILES = (
     "files.json",
 )
 # Those of `hocbench tables`, and those of `hocbench counts`, which builds networks to count.
-RESULT_TABLES = ("affectnet", "sewa", "afew_va", "ranks", "differences", "cost")
+RESULT_TABLES = ("affectnet", "sewa", "afew_va", "ranks", "differences", "trends", "cost")
 COUNT_TABLES = ("parameters", "conventions", "special_cases")
 TABLES = (*RESULT_TABLES, *COUNT_TABLES)
 # Those in the paper's own layout, which are written for LaTeX too.

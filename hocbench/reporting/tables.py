@@ -12,6 +12,7 @@ from hocbench.reporting.markdown import escape, markdown_table, records, with_va
 from hocbench.reporting.ranks import rank_page, rank_report
 from hocbench.reporting.score_latex import score_latex
 from hocbench.reporting.score_page import NEGATIVE_CONTROLS, TITLES, score_page
+from hocbench.reporting.trends import trend_page
 
 
 def write_tables(evaluation: Path, out: Path, expected: list[dict[str, Any]], setting: dict[str, Any]) -> None:
@@ -41,6 +42,8 @@ def write_tables(evaluation: Path, out: Path, expected: list[dict[str, Any]], se
         write_page(out / name, page, own, score_latex(name, expected, intervals, counts, setting))
     differences = read_table(evaluation / "differences.csv")
     write_page(out / "differences", difference_page(differences, setting), differences)
+    trends = read_table(evaluation / "trends.csv")
+    write_page(out / "trends", trend_page(trends, setting), trends)
     sparsity = read_table(evaluation / "sparsity.csv")
     ranks = rank_report(sparsity)
     write_page(out / "ranks", rank_page(ranks, setting), ranks)
