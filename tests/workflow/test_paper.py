@@ -44,8 +44,10 @@ def laboratory(tmp_path_factory):
             "afew_va": {"seeds": [0], "folds": [0], "lasso": False, "rivals": []},
         },
         "sweep": {"lasso": [0, 0.05]},
+        "experiments": [],
         "training": {
             "clip_length": 4,
+            "clips": 2,
             "reestimation_batches": 1,
             "stages": dict.fromkeys(STAGES, ONE_STEP),
         },
