@@ -85,7 +85,7 @@ def recovery(evaluation: Path) -> Picture:
         for variant in sorted(set(rows["variant"])):
             words.append(_recovery(axes, rows[rows["variant"] == variant], variants.index(variant)))
         _level(axes, rows[rows["variant"] == ""])
-        _finish(axes, rows, len(names), "Epoch of the temporal stage")
+        _finish(axes, rows, len(names), "Epoch (temporal stage)")
     panels[0][0].set_ylabel("Validation CCC\n(mean of both targets)")
     legend(figure, panels[0])
     caption = (

@@ -77,7 +77,7 @@ def circumplex(evaluation: Path) -> Picture:
         return nothing("No fine-tuned video network to draw", evaluation, CIRCUMPLEX)
     columns = 1 + max(table[table["trajectory"]].groupby("dataset")["clip"].nunique())
     figure, panels = plt.subplots(
-        *(len(names), columns), figsize=(WIDTH, 0.7 + 1.85 * len(names)), squeeze=False, sharex=True, sharey=True
+        *(len(names), columns), figsize=(WIDTH, 0.95 + 1.9 * len(names)), squeeze=False, sharex=True, sharey=True
     )
     figure.set_layout_engine("constrained")
     words = []

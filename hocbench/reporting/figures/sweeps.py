@@ -36,6 +36,7 @@ from hocbench.reporting.figures.parts import (
 from hocbench.reporting.style import COLOURS, TARGET_NAMES, data_label, look, place
 
 STATIC, LASSO = "CP 2-D, static", "CP 2-D, LASSO"
+SERIES = ["dataset", "method", "rank", "lasso", "how"]
 TARGET_LOOKS = {
     "valence": {"color": COLOURS[0], "marker": "o", "linestyle": "-"},
     "arousal": {"color": COLOURS[1], "marker": "s", "linestyle": "--"},
@@ -88,26 +89,21 @@ def rank_sweep(evaluation: Path) -> Picture:
 def clips(evaluation: Path) -> Picture:
     """Draw test CCC against the number of training clips, a panel per target."""
     title = "Score against the number of training clips"
-    table = pooled_ccc(evaluation)
-    fewer = table[table["variant"].str.startswith(CLIPS)]
-    if fewer.empty:
+    table = _by_clips(pooled_ccc(evaluation))
+    if table.empty:
         return nothing("No network was trained on fewer clips", evaluation, title)
-    keys = ["dataset", "method", "rank", "lasso"]
-    whole = table[table["variant"] == ""].merge(fewer[keys].drop_duplicates(), on=keys)
-    table = pd.concat([fewer, whole], ignore_index=True)
-    table["level"] = table["variant"].str.removeprefix(CLIPS).where(table["variant"] != "", "all")
     levels = sorted(set(table["level"]), key=lambda level: float("inf") if level == "all" else float(level))
     figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 3.0), sharey=True, layout="constrained")
-    several, words = table["dataset"].nunique() > 1, []
-    series = sorted(table.groupby(keys), key=lambda item: (item[0][0], place(str(item[0][1]))))
+    words = []
+    series = sorted(table.groupby(SERIES), key=lambda item: (item[0][0], place(str(item[0][1])), item[0]))
     for axes, target in zip(panels, TARGETS, strict=True):
         for k, (_, rows) in enumerate(series):
             mine = rows[rows["target"] == target]
-            name = row_name(dict(mine.iloc[0]) | {"variant": ""}, False)
-            name = f"{DATASET_NAMES[mine['dataset'].iloc[0]]}: {name}" if several else name
-            shift = 0.08 * (k - (len(series) - 1) / 2)
-            _line(axes, mine, "level", levels, shift, look(str(mine["method"].iloc[0])) | {"label": name})
-            means = mine.set_index("level")["mean"].reindex(levels).dropna()
+            name = _series_name(mine.iloc[0], table)
+            fill = "none" if mine["how"].iloc[0] else "full"
+            style = look(str(mine["method"].iloc[0])) | {"label": name, "fillstyle": fill}
+            _line(axes, mine, "level", levels, 0.08 * (k - (len(series) - 1) / 2), style)
+            means = mine.set_index("level")["mean"].reindex(pd.Index(levels)).dropna()
             points = ", ".join(f"{value:.2f} at {level}" for level, value in means.items())
             words.append(f"{TARGET_NAMES[target]}, {name}: {points} clips.")
         axes.set_title(TARGET_NAMES[target])
@@ -118,11 +114,29 @@ def clips(evaluation: Path) -> Picture:
     label = label_of(evaluation, set(table["dataset"]))
     names = " and ".join(DATASET_NAMES[name] for name in datasets_of(table))
     figure.suptitle(f"{names}, {data_label(label)}; bars: 95 % intervals", fontsize=9)
+    longer = " Hollow markers: fewer clips were seen in more epochs, as named." if table["how"].any() else ""
     caption = (
-        "Test CCC by the number of clips trained on; “all” is the whole training part. "
+        f"Test CCC by the number of clips trained on; “all” is the whole training part.{longer} "
         f"{interval_words(table)}. {sample(evaluation, table)}"
     )
     return Picture(figure, title, caption, " ".join(words), label)
+
+
+def _by_clips(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of networks that were trained on fewer clips, and of the same on all, with columns `level` and `how`."""
+    fewer = table[table["variant"].str.startswith(CLIPS)]
+    # A variant may change more than the clips, joined by "+": such rows make a series of their own.
+    parts = fewer["variant"].str.split("+", n=1)
+    changes = parts.str[1].fillna("").str.split("-").str[0]
+    fewer = fewer.assign(level=parts.str[0].str.removeprefix(CLIPS), how=changes)
+    whole = table[table["variant"] == ""].merge(fewer[SERIES].drop_duplicates(), on=SERIES[:-1])
+    return pd.concat([fewer, whole.assign(level="all")], ignore_index=True)
+
+
+def _series_name(row: Any, table: pd.DataFrame) -> str:
+    name = row_name(dict(row) | {"variant": ""}, table.loc[table["rank"] != "", "rank"].nunique() > 1)
+    dataset = f"{DATASET_NAMES[row['dataset']]}: " if table["dataset"].nunique() > 1 else ""
+    return dataset + name + (f", more {row['how']}" if row["how"] else "")
 
 
 def _sizes(evaluation: Path) -> pd.DataFrame:
@@ -188,9 +202,10 @@ def _levels(table: pd.DataFrame, name: str, axis: _Axis) -> list[Any]:
 def _line(
     axes: Axes, rows: pd.DataFrame, column: str, levels: Sequence[Any], shift: float, style: dict[str, Any]
 ) -> None:
-    """Draw means with intervals at the places of their levels."""
-    rows = rows.set_index(column).reindex(pd.Index(levels))
-    places = np.arange(len(levels)) + shift
+    """Draw means with intervals at the places of their levels; a line goes past levels that are not there."""
+    rows = rows.set_index(column)
+    there = [level for level in levels if level in rows.index]
+    rows, places = rows.loc[there], np.array([levels.index(level) for level in there]) + shift
     axes.vlines(places, rows["low"], rows["high"], color=style["color"], linewidth=1.2)
     axes.plot(places, rows["mean"], markersize=4.5, **style)
 

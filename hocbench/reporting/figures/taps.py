@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from hocbench.reporting.figures.parts import (
+    CLIPS,
     DATASET_NAMES,
     WIDTH,
     Picture,
@@ -29,7 +30,8 @@ PRESENT, START = "tap 0 (present frame)", "start"
 def temporal_factors(evaluation: Path) -> Picture:
     """Draw the mean temporal factor by layer and tap with its start, a row per network, a column per stage."""
     table = load(evaluation, "factors")
-    table = table[(table["lasso"] == 0) & (table["rank"] == default_rank(evaluation))]
+    own = (table["lasso"] == 0) & (table["rank"] == default_rank(evaluation))
+    table = table[own & ~table["variant"].str.startswith(CLIPS)]
     names = datasets_of(table)
     if not names:
         return nothing("No temporal factors were trained", evaluation, TITLE)
