@@ -26,9 +26,11 @@ def build(order: int, kind: str, **options: Any) -> ResNet:
 
 
 def read_published() -> dict[str, dict[str, Any]]:
-    """Read the published counts: published_millions, status and note by network."""
+    """Read the published counts by network: published_millions, as_published (its text), status and note."""
     with (files("hocbench.published") / "parameters.csv").open(encoding="utf-8") as file:
-        return {row["network"]: row for row in records(pd.read_csv(file))}
+        table = pd.read_csv(file, dtype={"published_millions": str})
+    table = table.assign(as_published=table["published_millions"]).astype({"published_millions": float})
+    return {row["network"]: row for row in records(table)}
 
 
 def count(network: ResNet, weights: bool, inner_norm: bool) -> int:

@@ -20,7 +20,8 @@ NETWORKS = {
     "dense 3-D": (3, "dense"),
     "(2+1)-D": (3, "2plus1d"),
 }
-PROJECTED, PUBLISHED_ONLY = "CP 3-D, projected from measured sparsity", "CP 3-D, published only"
+PROJECTED_SHORT = "CP 3-D, projected"
+PROJECTED, PUBLISHED_ONLY = f"{PROJECTED_SHORT} from measured sparsity", "CP 3-D, published only"
 COLUMNS = [
     *("row", "network", "lasso", "parameters", "published_millions", "status"),
     *("removed_share", "removed_factorized", "zero_share"),
@@ -123,17 +124,18 @@ def parameter_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
         "row", "network", "LASSO", "ours, millions", "published, millions", "removed, % of all parameters",
         "removed, % of factorized", "zero λ, %",
     ]  # fmt: skip
+    published = read_published()
     lines = [
         [
             row["row"] or "-",
             row["network"],
             *_numbers(row),
-            "-" if pd.isna(row["published_millions"]) else f"{row['published_millions']:g} {row['status']}",
+            f"{published[row['row']]['as_published']} {row['status']}" if row["row"] else "-",
             *_percentages(row),
         ]
         for row in records(table)
     ]
-    notes = [f"* {name}: {row['note']}." for name, row in read_published().items()]
+    notes = [f"* {name}: {row['note']}." for name, row in published.items()]
     parts = ["# Parameters", caption, markdown_table(header, lines), STATUS_NOTE]
     return "\n\n".join([*parts, "About the published numbers:\n\n" + "\n".join(notes)]) + "\n"
 
@@ -168,14 +170,18 @@ def parameter_latex(table: pd.DataFrame, setting: dict[str, Any]) -> str:
         r"\cmidrule(lr){4-5}\cmidrule(lr){6-7}",
         latex.line(["Row", "Our network", "LASSO", "published", "ours", "all", "factorized", r"\%"]),
     ]
+    published = read_published()
     lines = []
     for row in records(table):
         lasso, ours = _numbers(row)
-        number = row["published_millions"]
-        published = "-" if pd.isna(number) else f"{number:g}{latex.MARKS[row['status']]}"
-        cells = [lasso, published, ours, *_percentages(row)]
-        names = [latex.escape(row[column]) or "--" for column in ("row", "network")]
+        theirs = (
+            published[row["row"]]["as_published"] + latex.hanging(latex.MARKS[row["status"]]) if row["row"] else "-"
+        )
+        cells = [lasso, theirs, ours, *_percentages(row)]
+        # The caption says from what they are projected.
+        network = PROJECTED_SHORT if row["network"] == PROJECTED else row["network"]
+        names = [latex.escape(name) or "--" for name in (row["row"], network)]
         lines.append(latex.line([*names, *("--" if cell == "-" else cell for cell in cells)]))
     statuses = sorted(set(table["status"]) - {""})
-    legend = latex.paragraph("Published: " + "; ".join(latex.MARK_NOTES[status] for status in statuses) + ".")
+    legend = latex.paragraph("Published numbers: " + "; ".join(latex.MARK_NOTES[status] for status in statuses) + ".")
     return latex.table_star("parameters", caption, [latex.tabular("llcccccc", header, lines), legend])

@@ -14,7 +14,7 @@ SPECIAL = {
 # Marks of a published number by its status.
 MARKS = {"P": "", "S": r"$^\ddagger$", "U": r"$^\dagger$"}
 MARK_NOTES = {
-    "P": "without a mark: stated by the authors",
+    "P": "no mark, stated by the authors",
     "S": MARKS["S"] + "~from a secondary source",
     "U": MARKS["U"] + "~unverified recollection",
 }
@@ -55,12 +55,17 @@ def score_lines(mean: float, low: float, high: float, sd: float, mark: str = "")
     """Write a score in two lines: mean ± standard deviation, and its interval; either may lack its second part."""
     spread = "" if pd.isna(sd) else rf"$\pm${number(sd)}"
     interval = "" if pd.isna(low) else rf"{{\tiny[{number(low)}, {number(high)}]}}"
-    return number(mean) + spread + mark, interval
+    return number(mean) + spread + hanging(mark), interval
 
 
-def published_number(value: float, status: str, decimals: int = 2) -> str:
+def published_number(value: float, status: str) -> str:
     """Write a published number with the mark of its status."""
-    return f"{value:.{decimals}f}".removeprefix("0") + MARKS[status]
+    return f"{value:.2f}".removeprefix("0") + hanging(MARKS[status])
+
+
+def hanging(mark: str) -> str:
+    """Let a mark hang over the gap between columns, so that numbers with and without one stand in line."""
+    return rf"\rlap{{{mark}}}" if mark else ""
 
 
 def line(cells: Sequence[str]) -> str:
@@ -98,6 +103,7 @@ def table_star(name: str, caption: str, parts: Sequence[str]) -> str:
     """
     start = ["% Needs \\usepackage{booktabs}.", r"\begin{table*}[t]", r"\centering"]
     label = rf"\label{{tab:hocbench-{name.replace('_', '-')}}}"
-    size = [r"\scriptsize", r"\setlength{\tabcolsep}{2.5pt}"]
+    # Many classes leave no space between a caption and what stands below it.
+    size = [r"\vspace{4pt}", "", r"\scriptsize", r"\setlength{\tabcolsep}{2pt}"]
     body = "\n\n\\smallskip\n".join(parts)
     return "\n".join([*start, rf"\caption{{{caption}}}", label, *size, body, r"\end{table*}"]) + "\n"

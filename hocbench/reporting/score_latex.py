@@ -57,7 +57,18 @@ def score_latex(
 
 
 def _notes(rows: Sequence[TableRow]) -> list[str]:
-    return sorted({record.get("note", "") for row in rows for record in row.cells.values()} - {""})
+    """List what has to be said about single cells, and about rows with fewer seeds than others."""
+    cells = {record.get("note", "") for row in rows for record in row.cells.values()}
+    return sorted((cells | {_fewer(row, rows) for row in rows}) - {""})
+
+
+def _fewer(row: TableRow, rows: Sequence[TableRow]) -> str:
+    most = max(other.seeds for other in rows)
+    return f"{row.seeds} of {most} seeds" if 0 < row.seeds < most else ""
+
+
+def _mark(note: str, notes: Mapping[str, str]) -> str:
+    return rf"$^{{\mathrm{{{notes[note]}}}}}$" if note else ""
 
 
 def _header(first: str) -> list[str]:
@@ -73,15 +84,17 @@ def _header(first: str) -> list[str]:
 def _our_lines(rows: Sequence[TableRow], notes: Mapping[str, str], published: Published) -> list[str]:
     """Write each row in two lines, scores and intervals, and the published scores in a third one if there are any."""
     lines: list[str] = []
-    seeds = max((row.seeds for row in rows), default=0)
     for before, row in zip([None, *rows], rows, strict=False):
         if before is not None:
             lines.append(r"\midrule" if before.kind != row.kind else GAP)
         cells = [_cell(row, cell, notes) for cell in CELLS]
-        fewer = f" ({row.seeds} of {seeds} seeds)" if 0 < row.seeds < seeds else ""
-        lines.append(latex.line([latex.escape(row.title), *(first for first, _ in cells)]))
-        method = rf"{{\tiny {latex.escape(row.method + fewer)}}}" if row.method else ""
-        lines.append(latex.line([method, *(second for _, second in cells)]))
+        title = latex.escape(row.title) + _mark(_fewer(row, rows), notes)
+        lines.append(latex.line([title, *(first for first, _ in cells)]))
+        # What is in brackets repeats the title and would make the column too wide.
+        method = rf"{{\tiny {latex.escape(row.method.removesuffix(' (reference)'))}}}" if row.method else ""
+        below = [method, *(second for _, second in cells)]
+        if any(below):
+            lines.append(latex.line(below))
         if row.kind == PAPER and published:
             lines.append(latex.line([r"\quad published", *_published_cells(published, row.title)]))
     return lines
@@ -92,7 +105,7 @@ def _cell(row: TableRow, cell: tuple[str, str], notes: Mapping[str, str]) -> tup
     if absence:
         return absence, ""
     score = row.cells[cell]
-    mark = rf"$^{{\mathrm{{{notes[score['note']]}}}}}$" if score.get("note") else ""
+    mark = _mark(score.get("note", ""), notes)
     return latex.score_lines(score["mean"], score["low"], score["high"], score["seed_sd"], mark)
 
 
@@ -111,7 +124,7 @@ def _legend(name: str, published: Published, notes: Mapping[str, str]) -> str:
     parts = ["Published scores: " + ", ".join(latex.MARK_NOTES[status] for status in statuses)]
     doubts = sorted({record["note"] for record in published.values() if record["status"] == "S"})
     parts += [f"{latex.MARKS['S']}~{latex.escape(note)}" for note in doubts if note != "secondary source"]
-    parts += [f"$^{{\\mathrm{{{letter}}}}}$~{latex.escape(note)}" for note, letter in notes.items()]
+    parts += [f"{_mark(note, notes)}~{latex.escape(note)}" for note in notes]
     parts += [latex.escape(note) for note in layout_notes(name)]
     return latex.paragraph(f"{'. '.join(part[0].upper() + part[1:] for part in parts)}.")
 
