@@ -258,7 +258,7 @@ def tables(
     expected: Annotated[str, typer.Option(help="rows that must be shown, JSON")],
     setting: Annotated[str, typer.Option(help="profile, width, crop size, rank; JSON")],
 ) -> None:
-    """Write the paper-style tables of results as Markdown, HTML and CSV."""
+    """Write the tables of results as Markdown, HTML, CSV and, in the layout of the paper, LaTeX."""
     from hocbench.reporting.tables import write_tables
 
     write_tables(evaluation, out, _json(expected, "--expected"), _json(setting, "--setting"))
