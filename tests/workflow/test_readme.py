@@ -1,4 +1,4 @@
-"""Every command of the README and of the guide to verify runs as written.
+"""Every command of the README and of the guides to verify and to evidence runs as written.
 
 In a git checkout whose main profile is the tiny one, finished and recorded as the reference.
 """
@@ -26,8 +26,9 @@ from tests.conftest import ROOT, TINY, environment_of
 pytestmark = pytest.mark.workflow
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 VERIFY = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
+EVIDENCE = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
 # `make test` is what runs this file; `make mlflow` serves until it is stopped and has a test of its own.
-ELSEWHERE = ("make test", "make mlflow")
+ELSEWHERE = ("make test", "make test-statistics", "make mlflow")
 FILES = ("Makefile", "pyproject.toml", "constraints.txt", ".gitignore", ".dvcignore")
 
 
@@ -81,7 +82,7 @@ def test_the_guide_to_verify_has_commands():
     assert {"make verify", "hocbench verify results/embedded"} <= set(commands(VERIFY))
 
 
-@pytest.mark.parametrize("command", dict.fromkeys(line for line in commands(README + VERIFY) if line not in ELSEWHERE))
+@pytest.mark.parametrize("command", dict.fromkeys(line for line in commands(README + VERIFY + EVIDENCE) if line not in ELSEWHERE))
 def test_command_works(newcomer, command):
     # The main profile of this checkout is the tiny one.
     done = call(newcomer, command.replace("embedded", "tiny"))
