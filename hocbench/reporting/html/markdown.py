@@ -93,9 +93,11 @@ def _link(tokens: Sequence[Token], heading: str, resolve: Resolver | None) -> No
                 for child in text.children or []:
                     child.content = UNBROKEN.sub(lambda found: found[0].replace(" ", "\u00a0"), child.content)
             anchor = resolve(heading, row) if resolve else None
-            for name, (_, text) in zip(header, cells, strict=False):
-                if anchor and name in METHODS:
-                    _wrap(text, anchor)
+            for name, (start, text) in zip(header, cells, strict=False):
+                if name in METHODS:
+                    start.attrSet("class", "method")
+                    if anchor:
+                        _wrap(text, anchor)
             cells = []
 
 

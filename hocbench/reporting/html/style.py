@@ -38,10 +38,14 @@ tbody th { font-weight: 400; }
 .missing { font-style: italic; color: #8a2b00; }
 .runs th[scope=rowgroup] { padding-top: .8rem; font-weight: 600; }
 .runs code, .runs td { white-space: nowrap; }
-.evidence td:nth-child(2), .evidence td:nth-child(3) { min-width: 10rem; }
-.verdicts { width: 100%; overflow-wrap: anywhere; }
-.verdicts td:nth-child(3) { min-width: 6rem; }
-.verdicts tbody th { min-width: 9rem; font-weight: 600; }
+.evidence td:nth-child(2), .evidence td:nth-child(3), .scroll .method { min-width: 10rem; }
+.evidence td:last-child { min-width: 12rem; }
+.verdicts { width: 100%; table-layout: fixed; }
+.verdicts thead th:nth-child(1) { width: 15%; }
+.verdicts thead th:nth-child(2) { width: 24%; }
+.verdicts thead th:nth-child(3) { width: 9%; }
+.verdicts thead th:nth-child(4) { width: 13%; }
+.verdicts tbody th { font-weight: 600; }
 .verdict { white-space: nowrap; font-weight: 600; }
 .verdict.good { color: #00603f; }
 .verdict.synthetic { color: #0b4a86; }
@@ -80,7 +84,7 @@ tr:target, tbody:target { background: #fff3c4; }
   nav { display: none; }
   .scroll, pre { overflow: visible; }
   table { font-size: 6.5pt; }
-  .scroll tr > :first-child, .evidence td:nth-child(2), .evidence td:nth-child(3) { min-width: 5rem; }
+  .scroll tr > :first-child, .evidence td:nth-child(n), .scroll .method { min-width: 5rem; }
   th, td { padding: 1pt 3pt; }
   .runs code, .runs td { white-space: normal; }
   .runs code, .runs a { overflow-wrap: anywhere; }

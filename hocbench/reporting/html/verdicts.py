@@ -56,8 +56,9 @@ def verdicts_section(found: Material) -> Html:
     header = element("tr", *(element("th", name, scope="col") for name in head))
     whole = element("table", element("thead", header), element("tbody", *rows), class_="verdicts")
     note = (
-        "Whether a claim holds is judged by tolerances that were written down before the runs. A claim is reproduced "
-        "only on real data and against published numbers of status P or S; synthetic data can at most hold."
+        "Whether a claim holds is judged by tolerances that were written down before the runs. A claim about data is "
+        "reproduced only on real ones, and against published numbers of status P or S; on synthetic data it can at "
+        "most hold."
     )
     behind = [_behind(claim, places[id(claim)], evidence) for claim in claims]
     return section(
@@ -130,6 +131,7 @@ def _line(row: dict[str, str]) -> dict[str, str]:
     line["tolerance"] = _limits(row.get("tolerance_low", ""), row.get("tolerance_high", "")).strip()
     # What others wrote down stays as they wrote it.
     line |= {column: row.get(column, "") for column in ("rank", "variant", "published")}
+    line["metric"] = row.get("metric", "").upper()
     line["lasso"] = _weight(row.get("lasso", ""))
     line["dataset"] = name_of(row.get("dataset", ""))
     if line["published"] and row.get("status"):
