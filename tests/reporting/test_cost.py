@@ -53,6 +53,17 @@ def test_a_run_is_charged_with_all_that_it_starts_from():
     assert found["cpu_h_with_start"] == pytest.approx(0.5 + 0.01 + 2)
 
 
+def test_a_variant_has_a_row_of_its_own_and_a_column_only_where_there_is_any():
+    plain = cost_table(chain().assign(variant=""), EXPECTED)
+    assert "variant" not in lines(cost_page(chain(), plain, SETTING))[0]
+    costs = pd.concat([chain().assign(variant=""), pd.DataFrame([ran("k5", "sewa", JOINT, variant="kernel|5")])])
+    table = cost_table(costs, [*EXPECTED, row("sewa", JOINT) | {"variant": "kernel|5"}])
+    own = table[(table["dataset"] == "sewa") & (table["method"] == JOINT)]
+    assert list(zip(own["variant"], own["runs"], strict=True)) == [("", 1), ("kernel|5", 1)]
+    header, _, *rows = lines(cost_page(costs, table, SETTING))
+    assert [cells[header.index("variant")] for cells in rows if cells[1] == JOINT] == ["-", r"kernel\|5"]
+
+
 def test_the_total_counts_each_run_once():
     table = cost_table(chain(), EXPECTED)
     total = table.iloc[-1]

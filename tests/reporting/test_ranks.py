@@ -44,6 +44,15 @@ def test_ranks_are_means_over_seeds_by_block_and_for_the_whole_network():
     assert table["zero_share"].tolist() == pytest.approx([1.5 / 8, 11 / 40, 12.5 / 48])
 
 
+def test_variants_have_rows_of_their_own_and_a_column_only_where_there_are_any():
+    assert "variant" not in rank_page(rank_report(trained().assign(variant="")), SETTING)
+    table = rank_report(pd.concat([trained().assign(variant=""), trained().assign(variant="a|b")]))
+    assert table["variant"].tolist() == [""] * 3 + ["a|b"] * 3
+    assert set(table["seeds"]) == {2}
+    assert r"| variant | block |" in rank_page(table, SETTING)
+    assert r"| a\|b | stem |" in rank_page(table, SETTING)
+
+
 def test_each_lasso_weight_and_rank_has_its_own_rows():
     both = pd.concat([trained(lasso=0.05), trained(lasso=0.01), trained().assign(rank="same")])
     table = rank_report(both)

@@ -178,3 +178,5 @@ def test_methods_whose_last_epoch_was_the_best_are_called_unconverged():
     assert unconverged_note(history[history["run"] != "a"]) == ""
     untrained = history[(history["run"] == "a") & (history["epoch"] == 0)].assign(kept=1)
     assert unconverged_note(untrained) == ""
+    variant = history.assign(variant=history["run"].map({"a": "kernel-5", "b": "", "c": ""}))
+    assert unconverged_note(variant) == f"{lead}dense 3-D from scratch, kernel-5.\n"
