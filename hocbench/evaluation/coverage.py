@@ -26,7 +26,7 @@ REPLICATES = 1000
 LEVEL = 0.05  # of the tests
 METHODS = 3  # so that there is a trend to test, and a family to correct
 # Below 40 clusters coverage is measured and shown, not promised.
-SIZES = {1: (10, 20, 40, 80), 5: (20, 40)}  # by number of seeds
+SIZES = {1: (5, 10, 20, 40, 80), 5: (20, 40)}  # by number of seeds
 CHUNK = 50  # draws of one generator: the same whatever the number of processes
 
 

@@ -23,6 +23,8 @@ from hocbench.evaluation.statistics import METRICS, POOLED, Floats, Statistic, b
 
 LEVEL = 0.95
 SEEDS_NEEDED = 5  # with fewer, intervals are conditional on the seeds
+# Pivots of fewer clusters have tails without end; Student's quantiles stand in for them.
+FEWEST_CLUSTERS = 8
 # Of the replicates, so many must have a spread of their own, or the clusters are too few or too alike.
 _LEAST_USABLE = 0.9
 _NO_SPREAD = 1e-12
@@ -117,7 +119,7 @@ def resample(
 def studentized_interval(
     resampled: Resampled, *, single: bool, generator: np.random.Generator | None = None
 ) -> tuple[Floats, Floats]:
-    """Enclose a contrast by the bootstrap-t method.
+    """Enclose a contrast by the bootstrap-t method; of fewer than `FEWEST_CLUSTERS` clusters, by Student's.
 
     Parameters
     ----------
@@ -241,6 +243,8 @@ def _pivot_limits(
     if error <= _NO_SPREAD * max(1.0, abs(estimate)):
         return float(estimate), float(estimate)
     scale = _SCALES[METRICS[metric]] if single else _PLAIN
+    if len(resampled.influence) < FEWEST_CLUSTERS:
+        return _students_limits(estimate, error, len(resampled.influence) - 1, scale)
     usable = errors > 1e-6 * error
     if usable.mean() < _LEAST_USABLE:
         return np.nan, np.nan
@@ -249,6 +253,14 @@ def _pivot_limits(
     below, above = np.quantile(pivots, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     width = error * scale.slope(estimate)
     return float(scale.backward(centre - above * width)), float(scale.backward(centre - below * width))
+
+
+def _students_limits(estimate: float, error: float, freedom: int, scale: "_Scale") -> tuple[float, float]:
+    from scipy.special import stdtrit  # heavy, and of use here only
+
+    centre, width = scale.forward(np.array(estimate)), error * scale.slope(np.array(estimate))
+    tail = stdtrit(freedom, (1 + LEVEL) / 2) * width
+    return float(scale.backward(centre - tail)), float(scale.backward(centre + tail))
 
 
 @dataclass(frozen=True)

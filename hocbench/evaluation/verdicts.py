@@ -123,7 +123,7 @@ def _reason(judged: pd.DataFrame) -> str:
     for outcome in ("outside below", "outside above", "on the edge", "no interval", "missing"):
         named = [_name(row) for _, row in judged[judged["outcome"] == outcome].iterrows()]
         if named:
-            parts.append(f"{outcome}: " + "; ".join(dict.fromkeys(named)))
+            parts.append(f"{outcome.capitalize()}: " + "; ".join(dict.fromkeys(named)))
     return ". ".join(parts)
 
 

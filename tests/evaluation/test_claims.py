@@ -91,7 +91,7 @@ def test_the_reason_counts_and_names_what_decides_and_what_stands_beside():
     )  # fmt: skip
     _, reason = judge(rows, "synthetic", combine="all", seeds_needed=5)
     assert reason == (
-        "1 of 2 comparisons inside their range. on the edge: ours against others, arousal CCC 0.01 [-0.01, 0.03]. "
+        "1 of 2 comparisons inside their range. On the edge: ours against others, arousal CCC 0.01 [-0.01, 0.03]. "
         "Beside it, the control: ours against smoothed"
     )
 

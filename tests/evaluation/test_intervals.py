@@ -73,6 +73,14 @@ def test_the_studentised_interval_of_a_mean_is_students():
     np.testing.assert_allclose([low[1], high[1]], expected, atol=0.01)
 
 
+def test_an_interval_of_very_few_clusters_is_students():
+    sums = simulate_sums(Design(4), np.random.default_rng(3))
+    found = resampled_of(sums)
+    low, high = studentized_interval(found, single=True)
+    centre, error = np.log(found.estimate[0]), found.cluster_error[0] / found.estimate[0]
+    assert (np.log(low[0]), np.log(high[0])) == pytest.approx(stats.t.interval(0.95, 3, centre, error))
+
+
 def test_intervals_stay_within_the_range_of_a_score():
     sums = simulate_sums(Design(5), np.random.default_rng(8))
     low, high = studentized_interval(resampled_of(sums), single=True)
@@ -84,7 +92,7 @@ def test_seeds_widen_the_interval_to_students_if_nothing_else_varies():
     error = np.full(4, stats.sem(seeds))
     same = np.full((20000, 4), seeds.mean())
     tiny = np.full_like(same, 1e-9)
-    resampled = Resampled(same[0], tiny[0], error, np.zeros((3, 4)), same, tiny, seeds=5, constant=False)
+    resampled = Resampled(same[0], tiny[0], error, np.zeros((30, 4)), same, tiny, seeds=5, constant=False)
     low, high = studentized_interval(resampled, single=False, generator=np.random.default_rng(0))
     expected = stats.t.interval(0.95, 4, seeds.mean(), error[0])
     np.testing.assert_allclose([low[3], high[3]], expected, rtol=0.02)

@@ -38,7 +38,7 @@ def test_tests_reject_true_hypotheses_no_more_often_than_they_say(table, method)
     own = table[(table["quantity"] == "test") & (table["method"] == method)]
     # Four standard errors of a share of 0.05 from 2,000 draws.
     allowed = LEVEL + 4 * np.sqrt(LEVEL * (1 - LEVEL) / DRAWS)
-    assert len(own) == 16
+    assert len(own) == 20
     assert (own["share"] <= allowed).all(), own.to_string()
     if method != "swap, Holm":
         assert (own["share"] >= 2 * LEVEL - allowed).all(), own.to_string()
