@@ -12,6 +12,7 @@ from hocbench.verify.runs import Causes, Pairing, pair_runs, settings
 from hocbench.verify.spread import measure
 from hocbench.verify.tables import EXEMPT, INTERVALS, SEALS, TABLES
 
+LABELS = {"synthetic", "real"}
 NAMED = 5  # runs that are named in one message
 
 
@@ -163,7 +164,8 @@ class _Tables:
         for table in TABLES:
             try:
                 there, here = self._there(table.path), self._here(table.path)
-                self.labels.update(row["label"] for row in (*there, *here) if "label" in row)
+                # A claim without data has a label of its own.
+                self.labels.update({row.get("label", "") for row in (*there, *here)} & LABELS)
                 cells += compare_rows(table, there, here, measure(table, there, intervals))
             except HocbenchError as error:
                 self.faults.append(str(error))

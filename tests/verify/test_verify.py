@@ -2,9 +2,9 @@
 
 import pytest
 
-from hocbench.seals import read_sealed
+from hocbench.seals import hashes_of, read_sealed, sealed
 from hocbench.verify import record
-from tests.verify.reproductions import METHODS, SMOOTHED, Reproduction, off
+from tests.verify.reproductions import METHODS, SMOOTHED, Reproduction, off, text_of
 
 STATIC, JOINT = METHODS[0][2], METHODS[1][2]
 
@@ -102,6 +102,31 @@ def test_bytes_need_as_many_threads_but_threads_are_no_other_experiment(tmp_path
         "Bytes: not comparable. CPU type: AMD EPYC in the reference, AMD EPYC here; threads: 1 in the reference, 2 "
         "here." in printed
     )
+
+
+def claim(here, verdict, reason):
+    """Judge two claims, of which one has no data."""
+    folder = here.folder / "claims"
+    folder.mkdir(exist_ok=True)
+    rows = [{"claim": "C1", "dataset": "sewa", "verdict": verdict, "reason": reason, "label": "synthetic"}]
+    rows.append({"claim": "C2", "dataset": "affectnet", "verdict": "not run", "reason": "", "label": "none"})
+    (folder / "claims.csv").write_text(text_of(rows))
+    (folder / "claims.json").write_text(sealed({"files": hashes_of(folder, ["claims.csv"])}))
+
+
+def test_verdicts_of_claims_are_compared(pair, verify):
+    reference, here = pair
+    claim(here, "holds on synthetic data", "0.5")
+    record(here.folder, reference)
+    claim(here, "holds on synthetic data", "0.51")
+    code, printed, cells = verify(here.folder)
+    assert (code, off(cells)) == (0, [])
+    assert "Data:" not in printed and "SYNTHETIC data" in printed
+    claim(here, "inconclusive", "0.4")
+    code, printed, cells = verify(here.folder)
+    assert (code, off(cells)) == (3, [("claims", "verdict", "different")])
+    (here.folder / "claims" / "claims.csv").write_text("")
+    assert "claims.csv is damaged" in verify(here.folder)[1]
 
 
 def test_runs_on_several_processors_have_no_comparable_bytes(pair, verify):
