@@ -19,6 +19,7 @@ WORST = 10  # cells that are shown
 SUMMARY = ("table", "cells", *OUTCOMES, "largest difference in tolerances")
 CELLS = ("table", "cell", "column", "reference", "here", "tolerance", "from", "outcome", "likely cause")
 COLUMNS = ("table", "keys", "column", "reference", "value", "difference", "tolerance", "basis", "outcome", "cause")
+NO_TABLE = "the whole table is missing here"
 EXEMPT_NOTE = (
     "Not compared: costs and times, the table of costs and figures; the same run never takes the same time twice."
 )
@@ -61,8 +62,9 @@ def summary_rows(found: Verification) -> list[list[str]]:
 
 def worst_rows(found: Verification) -> list[list[str]]:
     """Show the cells that are furthest off, after `CELLS`: by tolerances, then those without one, then missing ones."""
-    off = [cell for cell in found.cells if cell.outcome in (DIFFERENT, MISSING)]
-    return [_cell_row(found, cell) for cell in sorted(off, key=_rank)[:WORST]]
+    off = sorted((cell for cell in found.cells if cell.outcome in (DIFFERENT, MISSING)), key=_rank)
+    causes = _causes(found)
+    return [_cell_row(cell, causes[cell]) for cell in off[:WORST]]
 
 
 def _rank(cell: Cell) -> tuple[int, float]:
@@ -73,10 +75,9 @@ def _rank(cell: Cell) -> tuple[int, float]:
     return 1, -abs(cell.difference or 0.0)
 
 
-def _cell_row(found: Verification, cell: Cell) -> list[str]:
+def _cell_row(cell: Cell, cause: str) -> list[str]:
     texts = ["-" if text is None else text for text in (cell.reference, cell.value)]
     tolerance = "-" if cell.tolerance is None else f"{cell.tolerance:.3g}"
-    cause = found.causes.of(_keys(cell))
     return [cell.table, _named(cell), cell.column, *texts, tolerance, cell.basis or "-", cell.outcome, cause]
 
 
@@ -100,12 +101,13 @@ def _causes(found: Verification) -> dict[Cell, str]:
     """Find the likely causes of cells that are not identical."""
     known: dict[tuple[str, tuple[str, ...]], str] = {}
     causes = {}
+    here = {cell.table for cell in found.cells if cell.value is not None}
     for cell in found.cells:
         if cell.outcome in (WITHIN, DIFFERENT, MISSING):
             # The cells of a row share their cause.
             row = cell.table, cell.keys
             if row not in known:
-                known[row] = found.causes.of(_keys(cell))
+                known[row] = found.causes.of(_keys(cell)) if cell.table in here else NO_TABLE
             causes[cell] = known[row]
     return causes
 

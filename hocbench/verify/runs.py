@@ -170,7 +170,8 @@ class Causes:
 
     def _runs(self, keys: Mapping[str, str]) -> dict[str, None]:
         rows = self._rows.get((keys.get("dataset", ""), keys.get("method", "")), [])
-        asked = [key for key in RUN if key in keys and key != "method"]
+        # A trend is of all runs along its axis.
+        asked = [key for key in RUN if key in keys and key not in ("method", keys.get("axis"))]
         fitting = [row for row in rows if all(row.get(key, "") == keys[key] for key in asked)]
         return dict.fromkeys(f"{row['dataset']}/{row['run']}" for row in fitting)
 

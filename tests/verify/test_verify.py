@@ -184,6 +184,7 @@ def test_a_table_that_only_one_of_them_has(pair, verify):
     assert code == 3
     assert {(table, outcome) for table, _, outcome in off(cells)} == {("windows", "missing"), ("trends", "extra")}
     assert "Not here: evaluation/windows.csv." in printed
+    assert f"{(cells['outcome'] == 'missing').sum()} │ the whole table is missing here │" in printed
     assert "; 2 are not in the reference" in printed
 
 
@@ -201,6 +202,21 @@ def test_a_smoothed_method_is_explained_by_the_run_that_it_smooths(pair, verify)
     code, printed, _ = verify(here.folder)
     assert code == 3
     assert "parent run (inputs.parent_weights none → bbbbbbbbbbbb...)" in printed
+
+
+def test_a_trend_is_explained_by_the_runs_along_its_axis(pair, verify):
+    reference, here = pair
+    row = {"dataset": "sewa", "method": STATIC, "rank": "0.5", "lasso": "", "variant": "", "axis": "lasso"}
+    here.tables["trends"] = [row | {"target": "valence", "metric": "ccc", "slope": "0.1"}]
+    here.write()
+    record(here.folder, reference)
+    for seed in (0, 1):
+        here.outputs(here.runs["sewa", STATIC, seed], "other")
+        here.change(here.runs["sewa", STATIC, seed], threads=2)
+    here.put("trends", "slope", "0.2")
+    code, printed, cells = verify(here.folder)
+    assert (code, off(cells)) == (3, [("trends", "slope", "different")])
+    assert "1 │ machine (threads 1 → 2) │" in printed
 
 
 def test_names_from_data_are_no_markup(tmp_path, verify):
