@@ -53,8 +53,10 @@ class Spreads:
     def __init__(self, measured: Iterable[Measured], peers: Sequence[str]) -> None:
         self._peers = peers
         self._groups: dict[tuple[str, ...], list[Measured]] = defaultdict(list)
+        self._lenders: dict[tuple[str, ...], list[Measured]] = defaultdict(list)
         for each in measured:
             self._groups[self._group(each.keys)].append(each)
+            self._lenders[self._group({**each.keys, "dataset": ""})].append(each)
 
     def _group(self, keys: Mapping[str, str]) -> tuple[str, ...]:
         return tuple(keys.get(name, "") for name in self._peers)
@@ -71,9 +73,13 @@ class Spreads:
         -------
         Spread
             That of the cell itself, the largest if several fit; with fewer than `FEW` seeds at least the median of
-            the group; the largest of the group if the cell itself has one seed.
+            the group; the largest of the group if the cell itself has one seed, and of all data sets if the whole
+            group has.
         """
         group = self._groups.get(self._group(keys), [])
+        lenders = self._lenders.get(self._group({**keys, "dataset": ""}), [])
+        if not group and lenders:
+            return Spread(max(each.sd for each in lenders), "one seed: largest seed spread of other data sets")
         if not group:
             return Spread(None, UNKNOWN)
         own = [each for each in group if all(keys.get(key, value) == value for key, value in each.keys.items())]

@@ -85,11 +85,18 @@ def test_with_few_seeds_a_spread_near_zero_by_chance_is_not_taken_at_its_word():
 
 
 def test_without_any_spread_only_equality_counts():
-    for intervals in ([], [interval("", seeds=1)], [interval(0.01, dataset="afew_va")]):
+    for intervals in ([], [interval("", seeds=1)], [interval(0.01, target="arousal")]):
         cells = compared("scores", [score("0.5")], [score("0.500000000001")], intervals)
         assert (cells[0].outcome, cells[0].basis, cells[0].tolerance) == ("different", "no spread known", None)
         assert [unknown_spread(cell) for cell in cells] == [True, False]
         assert compared("scores", [score("0.5")], [score("0.5")], intervals)[0].outcome == "identical"
+
+
+def test_a_dataset_of_one_seed_borrows_the_largest_spread_of_the_others():
+    others = [interval(0.01, dataset="afew_va"), interval(0.02, dataset="sewa_control", method="A")]
+    cell, _ = compared("scores", [score("0.5")], [score("0.55")], others)
+    assert (cell.tolerance, cell.outcome) == (pytest.approx(0.06), "within tolerance")
+    assert cell.basis == "one seed: largest seed spread of other data sets"
 
 
 def test_what_is_no_score_has_to_be_equal():
