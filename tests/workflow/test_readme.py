@@ -82,7 +82,9 @@ def test_the_guide_to_verify_has_commands():
     assert {"make verify", "hocbench verify results/embedded"} <= set(commands(VERIFY))
 
 
-@pytest.mark.parametrize("command", dict.fromkeys(line for line in commands(README + VERIFY + EVIDENCE) if line not in ELSEWHERE))
+@pytest.mark.parametrize(
+    "command", dict.fromkeys(line for line in commands(README + VERIFY + EVIDENCE) if line not in ELSEWHERE)
+)
 def test_command_works(newcomer, command):
     # The main profile of this checkout is the tiny one.
     done = call(newcomer, command.replace("embedded", "tiny"))
