@@ -110,6 +110,19 @@ def test_the_plane_shows_ways_with_their_start_and_means_of_all_clips(draw, eval
     assert f"AFEW-VA, 24 clips: predictions lie {distance:.2f} from the labels" in FIGURES["circumplex"](evaluation).alt
 
 
+def test_the_plane_grows_with_outputs_that_leave_it(draw, evaluation, tmp_path):
+    folder = copy_with(evaluation, tmp_path / "e")
+    table = pd.read_parquet(folder / "circumplex.parquet")
+    drawn = table["trajectory"].to_numpy()
+    table.loc[drawn, "valence"] += 2
+    table.to_parquet(folder / "circumplex.parquet")
+    figure = draw("circumplex", folder)
+    for axes in figure.axes:
+        assert axes.get_xlim() == axes.get_ylim()
+        assert table.loc[drawn, "valence"].max() < axes.get_xlim()[1] < 4
+    assert_legible(figure)
+
+
 def test_temporal_factors_stand_beside_their_start(draw, evaluation, tmp_path):
     def add(table):
         longer = table[table["dataset"] == "sewa"].assign(variant="kernel-5", kernel_size=5)
@@ -129,6 +142,15 @@ def test_temporal_factors_stand_beside_their_start(draw, evaluation, tmp_path):
         starts = [segment[:, 1] for lines in axes.collections[1::2] for segment in lines.get_segments()]
         np.testing.assert_allclose(starts, 1)
     assert_legible(figure)
+
+
+def test_the_stem_is_the_first_layer(draw, evaluation, tmp_path):
+    def rename(table):
+        return table.assign(layer=table["layer"].replace("conv1", "stem"))
+
+    figure = draw("temporal_factors", copy_with(evaluation, tmp_path / "e", factors=rename))
+    names = [tick.get_text() for tick in figure.axes[-1].get_xticklabels()]
+    assert names == ["stem", "layer1.0.conv1", "layer1.0.conv2"]
 
 
 def test_a_stage_that_was_not_trained_is_said_to_be_absent(draw, evaluation, tmp_path):

@@ -80,16 +80,17 @@ def circumplex(evaluation: Path) -> Picture:
         *(len(names), columns), figsize=(WIDTH, 0.95 + 1.9 * len(names)), squeeze=False, sharex=True, sharey=True
     )
     figure.set_layout_engine("constrained")
+    limit = _limit(table)
     words = []
     for row, name in zip(panels, names, strict=True):
         rows = table[table["dataset"] == name]
         kind = data_label(label_of(evaluation, [name]))
-        _plane(row[0], f"{DATASET_NAMES[name]}, all clips\n{kind}")
+        _plane(row[0], f"{DATASET_NAMES[name]}, all clips\n{kind}", limit)
         _means(row[0], rows)
         drawn = rows[rows["trajectory"]]
         clips = list(dict.fromkeys(drawn["clip"]))
         for number, (axes, clip) in enumerate(zip(row[1:], clips, strict=False)):
-            _plane(axes, f"{DATASET_NAMES[name]}, clip {number + 1}\n{kind}")
+            _plane(axes, f"{DATASET_NAMES[name]}, clip {number + 1}\n{kind}", limit)
             _way(axes, drawn[drawn["clip"] == clip])
         for axes in row[1 + len(clips) :]:
             axes.set_axis_off()
@@ -112,7 +113,14 @@ def _read(evaluation: Path, name: str) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def _plane(axes: Axes, title: str) -> None:
+def _limit(table: pd.DataFrame) -> float:
+    """Half of the side of a panel: outputs are not bound to the plane that labels lie in, but are drawn all."""
+    numbers = [*(f"truth_{target}" for target in TARGETS), *TARGETS]
+    means = table.groupby(["dataset", "clip"])[numbers].mean().abs().to_numpy().max()
+    return max(1.12, 1.05 * float(max(means, table.loc[table["trajectory"], numbers].abs().to_numpy().max())))
+
+
+def _plane(axes: Axes, title: str, limit: float) -> None:
     """Prepare a panel: unit circle, axes through the middle, names of the quadrants outside of the circle."""
     angles = np.linspace(0, 2 * np.pi, 181)
     axes.plot(np.cos(angles), np.sin(angles), color="0.5", linewidth=0.8)
@@ -120,10 +128,10 @@ def _plane(axes: Axes, title: str) -> None:
     axes.axvline(0, color="0.7", linewidth=0.6)
     axes.grid(visible=False)
     axes.set_aspect("equal")
-    axes.set(xlim=(-1.12, 1.12), ylim=(-1.12, 1.12), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
     for name, (x, y) in CORNERS.items():
         sides: Any = {"ha": "right" if x > 0 else "left", "va": "top" if y > 0 else "bottom"}
-        axes.text(1.08 * x, 1.08 * y, name, fontsize=6, color="0.3", **sides)
+        axes.text(0.965 * limit * x, 0.965 * limit * y, name, fontsize=6, color="0.3", **sides)
     axes.set_title(title, fontsize=8)
 
 

@@ -47,7 +47,7 @@ def temporal_factors(evaluation: Path) -> Picture:
         squeeze=False,
         layout="constrained",
     )
-    layers, words = sorted(set(table["layer"])), []
+    layers, words = sorted(set(table["layer"]), key=lambda layer: (not layer.startswith("stem"), layer)), []
     for row, (name, variant) in zip(panels, networks, strict=True):
         for axes, method in zip(row, methods, strict=True):
             mine = (table["dataset"] == name) & (table["variant"] == variant) & (table["method"] == method)
@@ -86,7 +86,7 @@ def _network(axes: Axes, table: pd.DataFrame, layers: list[str]) -> str:
         axes.plot(places, rows["mean"], MARKERS[number % 7], color=COLOURS[number % 6], markersize=3, label=name)
         half = 0.5 * width
         axes.hlines(rows["init"], places - half, places + half, color="black", linewidth=1.0)
-        texts.append(f"{name} {spread(rows['mean'])}, started at {spread(rows['init'])}")
+        texts.append(f"{name} {spread(rows['mean'], '.3f')}, started at {spread(rows['init'], '.3f')}")
     axes.plot([], [], color="black", linewidth=1.0, label=START)
     axes.set_xlim(-0.6, len(layers) - 0.4)
     axes.grid(axis="x", visible=False)
