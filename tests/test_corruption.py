@@ -11,6 +11,7 @@ import pytest
 
 from hocbench.cli import main
 from hocbench.faces import store
+from hocbench.paths import EVALUATION_FILES
 from hocbench.seals import sealed
 from hocbench.synthetic.writers import synthesize
 from tests.evaluation.conftest import Writer
@@ -26,7 +27,6 @@ DAMAGES = {
 PREPARED = ("index.parquet", "index.json", "frames.parquet", "crops.npy", "crops.json", "splits.csv", "splits.json")
 RUN = ("weights.safetensors", "network.json", "history.csv", "predictions.parquet", "cost.json", "manifest.json")
 TABLES = ("scores", "intervals", "differences", "sparsity", "history", "costs", "counts", "windows")
-EVALUATION = (*(f"{name}.csv" for name in TABLES), "timelines.parquet", "metrics.json", "files.json")
 PAGES = ("sewa.csv", "sewa.md", "sewa.html", "sewa.tex", "sewa.json", "ranks.csv")
 # What reads an artefact, beside `hocbench audit`, which reads all.
 READERS = {
@@ -41,7 +41,7 @@ READERS = {
 ALL = (
     *(f"prepared/{name}" for name in (*PREPARED, "ledger.csv")),
     *(f"run/{name}" for name in RUN),
-    *(f"evaluation/{name}" for name in EVALUATION),
+    *(f"evaluation/{name}" for name in EVALUATION_FILES),
     *(f"tables/{name}" for name in PAGES),
 )
 
