@@ -160,7 +160,7 @@ def _memory_ratio(test: Test, dataset: str, results: Results) -> Iterator[Row]:
 
 
 def _on_gpu(results: Results) -> bool:
-    return bool(results.costs["gpu_s"].notna().any())
+    return bool((results.costs["gpu_s"] > 0).any())
 
 
 def _cost_ratio(test: Test, dataset: str, results: Results, column: str, metric: str) -> Row:

@@ -72,9 +72,9 @@ def judge(evidence: pd.DataFrame, label: str, *, combine: str, seeds_needed: int
     judged = evidence[evidence["judged"] == 1]
     present = judged[judged["outcome"] != "missing"]
     if present.empty:
-        names = sorted(set(judged["method"]) - {""})
-        lacking = f" ({'; '.join(names)})" if names else ""
-        return NOT_RUN, f"none of the {len(judged)} comparisons could be made{lacking}"
+        lacking = [f"{row['method']} against {row['reference']}" for _, row in judged.iterrows() if row["reference"]]
+        names = f": {'; '.join(dict.fromkeys(lacking))}" if lacking else ""
+        return NOT_RUN, f"none of the {len(judged)} comparisons could be made{names}"
     reason = _reason(judged) + _beside(evidence)
     verdict = _any_group(judged) if combine == "any" else _all_rows(judged)
     if verdict == INCONCLUSIVE or label == NO_DATA:
@@ -130,18 +130,27 @@ def _reason(judged: pd.DataFrame) -> str:
 def _beside(evidence: pd.DataFrame) -> str:
     """Name what is shown beside the judged rows, so that no verdict is read without its controls."""
     shown = evidence[evidence["outcome"] == "shown"]
-    names = [f"{row['note']}: {_name(row)}" for _, row in shown.iterrows()]
+    names = []
+    for (note, method, reference), rows in shown.groupby(["note", "method", "reference"], sort=False):
+        values = ", ".join(_quantity(row) for _, row in rows.iterrows())
+        names.append(f"{note}: {method} against {reference}, {values}")
     return ". Beside it, " + "; ".join(names) if names else ""
 
 
 def _name(row: "pd.Series[Any]") -> str:
     weight = "" if np.isnan(row["lasso"]) or not row["lasso"] else f" at LASSO {row['lasso']:g}"
     against = f" against {row['reference']}" if row["reference"] else ""
+    quantity = _quantity(row)
+    return f"{row['method']}{weight}{against}" + (f", {quantity}" if quantity else "")
+
+
+def _quantity(row: "pd.Series[Any]") -> str:
+    """Name what was measured, with its value and interval."""
     value = "" if np.isnan(row["value"]) else f" {row['value']:.3g}"
     if not np.isnan(row["low"]) and row["low"] != row["high"]:
         value += f" [{row['low']:.3g}, {row['high']:.3g}]"
     what = " ".join(part for part in (row["target"], row["metric"].upper() if row["target"] else row["metric"]) if part)
-    return f"{row['method']}{weight}{against}" + (f", {what}" if what else "") + value
+    return what + value
 
 
 def _about(claim: Claim) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hocbench.evaluation.evidence import evidence_table
 from hocbench.evaluation.measured import read_results
 from hocbench.evaluation.verdicts import verdict_table
 from hocbench.reporting.markdown import markdown_table, records, to_html
+from hocbench.reporting.names import DATASET_NAMES
 from hocbench.seals import hashes_of, sealed
 
 # Told apart without colour.
@@ -26,7 +27,7 @@ SYMBOLS = {
     "inconclusive": "?",
     "not run": "–",
 }
-NAMES = {"sewa": "SEWA", "afew_va": "AFEW-VA", "affectnet": "AffectNet", "sewa_control": "SEWA control", "": "-"}
+NO_DATASET = "-"
 
 
 def write_claims(evaluation: Path, tables: Path, out: Path, setting: dict[str, Any]) -> pd.DataFrame:
@@ -81,7 +82,7 @@ def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, setting: dict[st
     )
     lines = [
         [
-            *(row["claim"], row["title"], NAMES.get(row["dataset"], row["dataset"]), verdict_text(row["verdict"])),
+            *(row["claim"], row["title"], dataset_name(row["dataset"]), verdict_text(row["verdict"])),
             *(str(row["n_seeds"] or "-"), row["reason"]),
         ]
         for row in records(verdicts)
@@ -90,6 +91,11 @@ def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, setting: dict[st
     for claim in dict.fromkeys(verdicts["claim"]):
         parts += _claim_section(verdicts[verdicts["claim"] == claim], evidence[evidence["claim"] == claim])
     return "\n\n".join(parts) + "\n"
+
+
+def dataset_name(dataset: str) -> str:
+    """Name a data set, or say that none is needed."""
+    return DATASET_NAMES.get(dataset, dataset or NO_DATASET)
 
 
 def verdict_text(verdict: str) -> str:
@@ -114,7 +120,7 @@ def _evidence_line(row: dict[str, Any]) -> list[str]:
     quantity = f"{row['target']} {row['metric'].upper()}" if row["target"] else row["metric"]
     outcome = f"{row['outcome']} ({row['note']})" if row["note"] else row["outcome"]
     return [
-        NAMES.get(row["dataset"], row["dataset"]),
+        dataset_name(row["dataset"]),
         row["method"] or "-",
         against or "-",
         "-" if np.isnan(row["lasso"]) else f"{row['lasso']:g}",

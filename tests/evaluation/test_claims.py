@@ -86,13 +86,14 @@ def test_the_reason_counts_and_names_what_decides_and_what_stands_beside():
             evidence("inside", method="ours", reference="theirs"),
             evidence("on the edge", method="ours", reference="others", target="arousal", metric="ccc", value=0.01,
                      low=-0.01, high=0.03),
-            evidence("shown", method="ours", reference="smoothed", note="the control", judged=0),
+            evidence("shown", method="ours", reference="smoothed", note="the control", judged=0, target="valence",
+                     metric="ccc", value=-0.003, low=-0.01, high=0.01),
         ]
     )  # fmt: skip
     _, reason = judge(rows, "synthetic", combine="all", seeds_needed=5)
     assert reason == (
         "1 of 2 comparisons inside their range. On the edge: ours against others, arousal CCC 0.01 [-0.01, 0.03]. "
-        "Beside it, the control: ours against smoothed"
+        "Beside it, the control: ours against smoothed, valence CCC -0.003 [-0.01, 0.01]"
     )
 
 

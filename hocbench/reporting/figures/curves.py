@@ -10,7 +10,6 @@ from matplotlib.ticker import MaxNLocator
 
 from hocbench.reporting.figures.parts import (
     CLIPS,
-    DATASET_NAMES,
     FILLS,
     TEMPORAL,
     WIDTH,
@@ -25,6 +24,7 @@ from hocbench.reporting.figures.parts import (
     rank_order,
     sample,
 )
+from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import COLOURS, DASHES, MARKERS, look, place
 
 LEVEL = "level of the transducted 2-D network"

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from hocbench.evaluation import read_table
+from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import data_label
 
-DATASET_NAMES = {"affectnet": "AffectNet", "sewa": "SEWA", "afew_va": "AFEW-VA", "sewa_control": "SEWA control"}
 WIDTH = 7.0  # inches, that of a printed page between its margins
 HATCHES, FILLS = ("", "//", "..", "xx"), ("full", "none", "left", "bottom")
 # By the first words of a method: colour (number in `COLOURS`) and marker of its dots beside its name.

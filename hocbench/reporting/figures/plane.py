@@ -12,7 +12,6 @@ from matplotlib.ticker import MaxNLocator
 from hocbench.evaluation import TARGETS
 from hocbench.evaluation.files import check_table
 from hocbench.reporting.figures.parts import (
-    DATASET_NAMES,
     WIDTH,
     Picture,
     datasets_of,
@@ -21,6 +20,7 @@ from hocbench.reporting.figures.parts import (
     nothing,
     sample,
 )
+from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import DASHES, TARGET_NAMES, data_label, look, place
 
 TIMELINES = "Timelines of test clips"

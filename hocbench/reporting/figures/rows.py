@@ -11,7 +11,6 @@ from matplotlib.transforms import blended_transform_factory
 
 from hocbench.evaluation import TARGETS
 from hocbench.reporting.figures.parts import (
-    DATASET_NAMES,
     WIDTH,
     Picture,
     datasets_of,
@@ -26,6 +25,7 @@ from hocbench.reporting.figures.parts import (
     sample,
     spread,
 )
+from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import COLOURS, MARKERS, TARGET_NAMES, data_label, place
 
 FOREST, QUADRANTS = "Paired differences of CCC", "Error by quadrant of the labels"

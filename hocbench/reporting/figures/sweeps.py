@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from hocbench.evaluation import TARGETS
 from hocbench.reporting.figures.parts import (
     CLIPS,
-    DATASET_NAMES,
     JOINT,
     WIDTH,
     Picture,
@@ -33,6 +32,7 @@ from hocbench.reporting.figures.parts import (
     short,
     with_parameters,
 )
+from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import COLOURS, TARGET_NAMES, data_label, look, place
 
 STATIC, LASSO = "CP 2-D, static", "CP 2-D, LASSO"

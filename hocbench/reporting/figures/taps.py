@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 
 from hocbench.reporting.figures.parts import (
     CLIPS,
-    DATASET_NAMES,
     WIDTH,
     Picture,
     datasets_of,
@@ -21,6 +20,7 @@ from hocbench.reporting.figures.parts import (
     sample,
     spread,
 )
+from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import COLOURS, MARKERS, data_label, place
 
 TITLE = "Learned temporal factors against their start"

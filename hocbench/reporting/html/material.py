@@ -13,9 +13,8 @@ from hocbench.evaluation.files import SEAL, read_table
 from hocbench.reporting.html.drawings import Drawing, read_drawing
 from hocbench.reporting.html.ledger import Ledger, read_ledger
 from hocbench.reporting.html.runs import FINISHED, Rows, RunRecord, read_run_record, rows_of, run_names
+from hocbench.reporting.names import DATASET_NAMES
 from hocbench.seals import check_beside
-
-NAMES = {"affectnet": "AffectNet", "sewa": "SEWA", "afew_va": "AFEW-VA", "sewa_control": "SEWA, negative control"}
 
 
 @dataclass(frozen=True)
@@ -111,13 +110,13 @@ class Material:
 
 def in_order(datasets: Sequence[str] | set[str] | dict[str, Any]) -> list[str]:
     """Sort names of datasets as everywhere, unknown ones last."""
-    order = list(NAMES)
-    return sorted(datasets, key=lambda name: (order.index(name) if name in NAMES else len(order), name))
+    order = list(DATASET_NAMES)
+    return sorted(datasets, key=lambda name: (order.index(name) if name in DATASET_NAMES else len(order), name))
 
 
 def name_of(dataset: str) -> str:
     """Return the name of a dataset as one reads it."""
-    return NAMES.get(dataset, dataset)
+    return DATASET_NAMES.get(dataset, dataset)
 
 
 def gather(sources: Sources) -> Material:

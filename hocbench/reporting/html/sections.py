@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
+from hocbench.reporting.facts import counted as facts_counted
 from hocbench.reporting.html.drawings import Drawing
 from hocbench.reporting.html.elements import Html, details, element, facts, picture, prose, scrolled, section
 from hocbench.reporting.html.markdown import render
-from hocbench.reporting.html.material import NAMES, Material, in_order, name_of
+from hocbench.reporting.html.material import Material, in_order, name_of
 from hocbench.reporting.html.runs import FINISHED
 from hocbench.reporting.html.verdicts import counted
+from hocbench.reporting.names import DATASET_NAMES
 
 COST = "cost"
 # A part of the page: anchor, title, and the same of its parts.
@@ -55,7 +57,10 @@ def summary_section(found: Material) -> Html:
         ("Training seeds", _listed(seeds) or "not known"),
         ("Folds", _listed(folds) or "not known"),
         ("Verdicts", counted(found.claims) if len(found.claims) else "none yet"),
-        ("Missing", element("a", f"{len(found.gaps)} things", href="#missing") if found.gaps else "nothing"),
+        (
+            "Missing",
+            element("a", facts_counted(len(found.gaps), "thing"), href="#missing") if found.gaps else "nothing",
+        ),
     ]
     return section("summary", "Summary", facts(pairs))
 
@@ -71,7 +76,7 @@ def tables_section(found: Material) -> tuple[Html, Entry]:
     for name, page in found.pages.items():
         if name == COST:
             continue
-        title, body = render(page, name, resolve=found.rows.resolver(name if name in NAMES else ""))
+        title, body = render(page, name, resolve=found.rows.resolver(name if name in DATASET_NAMES else ""))
         parts.append(section(anchor := f"table-{len(parts) + 1}", title, body, level=3))
         entries.append((anchor, title))
     if not parts:
