@@ -66,6 +66,8 @@ reference: $(READY)
 	cp results/embedded/figures/*.png $(REFERENCE)/figures/
 	if [ -e results/embedded/data/data.md ]; then \
 		mkdir -p $(REFERENCE)/data; cp results/embedded/data/data.csv results/embedded/data/data.md $(REFERENCE)/data/; fi
+	if [ -e results/coverage/coverage.md ]; then \
+		mkdir -p $(REFERENCE)/statistics; cd results/coverage; cp coverage.csv coverage.md coverage.png ../reference/statistics/; fi
 	if [ -e results/embedded/speed/speed.md ]; then \
 		mkdir -p $(REFERENCE)/speed; cd results/embedded/speed; cp bars.csv speed.md speed.png ../../reference/speed/; fi
 

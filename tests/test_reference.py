@@ -7,8 +7,9 @@ import pandas as pd
 
 from hocbench.evaluation import read_table
 from hocbench.params import load_params
-from hocbench.paths import FIGURES, TABLES
+from hocbench.paths import FIGURES, PAPER_TABLES, TABLES
 from hocbench.plan import make_plan
+from hocbench.reporting.claims import dataset_name, verdict_text
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -29,6 +30,8 @@ def test_it_holds_every_table_and_figure_and_says_synthetic():
         assert words in (REFERENCE / "tables" / f"{name}.md").read_text(encoding="utf-8")
     for name in FIGURES:
         assert (REFERENCE / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    for name in PAPER_TABLES:
+        assert "\\toprule" in (REFERENCE / "tables" / f"{name}.tex").read_text(encoding="utf-8")
     for name in ("scores", "intervals", "differences", "sparsity", "costs", "windows"):
         assert set(read_table(REFERENCE / "evaluation" / f"{name}.csv")["label"]) == {"synthetic"}
 
@@ -43,6 +46,7 @@ def test_the_readme_quotes_every_method_of_the_sewa_table_with_its_numbers():
     chosen = intervals[
         (intervals["dataset"] == "sewa") & (intervals["metric"] == "ccc") & (intervals["pooling"] == "pooled")
     ]
+    chosen = chosen[chosen["variant"] == ""]
     expected = set()
     for (method, lasso), rows in chosen.groupby(["method", "lasso"]):
         cells = rows.set_index("target")
@@ -52,6 +56,34 @@ def test_the_readme_quotes_every_method_of_the_sewa_table_with_its_numbers():
 
 def shown(row: pd.Series) -> str:
     return f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}] ± {row['seed_sd']:.3f}"
+
+
+def test_the_readme_quotes_every_verdict():
+    quoted = re.findall(r"^\| ([CN]\d) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", README, re.MULTILINE)
+    claims = pd.read_csv(REFERENCE / "claims" / "claims.csv").fillna("")
+    expected = {
+        (row["claim"], row["title"], dataset_name(row["dataset"]), verdict_text(row["verdict"]))
+        for _, row in claims.iterrows()
+    }
+    assert {tuple(cell.strip() for cell in row) for row in quoted} == expected
+
+
+def test_the_guide_to_evidence_quotes_the_simulations():
+    table = pd.read_csv(REFERENCE / "statistics" / "coverage.csv")
+    guide = " ".join((ROOT / "docs" / "evidence.md").read_text(encoding="utf-8").split())
+    assert (table["draws"] == 2000).all()
+
+    def span(**wanted):
+        own = table[table["clusters"].isin(wanted.pop("clusters"))]
+        for column, value in wanted.items():
+            own = own[own[column] == value] if value != "intervals" else own[own[column] != "test"]
+        return f"{own['share'].min():.3f} to {own['share'].max():.3f}"
+
+    many, few = [40, 80], [10]
+    assert f"intervals hold the truth in {span(clusters=many, quantity='intervals', method='studentised')}" in guide
+    assert f"With 10 they do in {span(clusters=few, quantity='intervals', method='studentised')}" in guide
+    assert f"percentile intervals do in {span(clusters=few, quantity='intervals', method='percentile')}" in guide
+    assert f"null hypotheses reject in {span(clusters=[5, 10, 20, 40, 80], quantity='test')}" in guide
 
 
 def test_the_readme_quotes_the_speed_benchmark_with_its_ratios():
