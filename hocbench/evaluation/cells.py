@@ -66,7 +66,7 @@ class ClipTable:
     clip_scores : ndarray, (targets, clips, metrics)
         Scores of each clip by itself.
     fingerprint : str
-        Hash of the clips, frames and labels that were scored.
+        Hash of the clips, subjects, frames and labels that were scored.
     """
 
     source: str
@@ -189,7 +189,7 @@ def clip_table(frames: pd.DataFrame, centres: Sequence[float], source: str) -> C
     if len(pairs) != len(clips):
         clip = pairs.loc[pairs["clip"].duplicated(), "clip"].iloc[0]
         raise EvaluationError(f"Clip {clip} of {source} has two subjects. Index the dataset again.")
-    hashed = hashlib.sha256("\n".join(clips).encode())
+    hashed = hashlib.sha256("\n".join([*clips, *pairs["subject"]]).encode())
     hashed.update(codes.astype("<i8").tobytes() + frames["frame"].to_numpy("<i8").tobytes())
     sums, scores = [], []
     for target, centre in zip(TARGETS, centres, strict=True):
@@ -321,7 +321,8 @@ def check_same_frames(table: ClipTable, expected: ClipTable) -> None:
     if table.fingerprint != expected.fingerprint:
         raise EvaluationError(
             f"{table.source} ({table.frames} scored test frames) and {expected.source} ({expected.frames}) were not "
-            "scored on the same frames and labels, so they cannot be compared. Fit both again from the same crops."
+            "scored on the same subjects, frames and labels, so they cannot be compared. Fit both again from the same "
+            "crops."
         )
 
 

@@ -72,10 +72,17 @@ def check_runs(runs: Sequence[Run]) -> dict[str, str]:
     Raises
     ------
     EvaluationError
-        If there are no runs, a dataset has both labels, or two runs share method, seed and fold.
+        If there are no runs, they are of several profiles, a dataset has both labels, or two runs share method, seed
+        and fold.
     """
     if not runs:
         raise EvaluationError("There are no run directories to evaluate. Train first, or check the folder of runs.")
+    other = next((run for run in runs if run.profile != runs[0].profile), None)
+    if other is not None:
+        raise EvaluationError(
+            f"{runs[0].path} is of profile {runs[0].profile!r} and {other.path} of {other.profile!r}: their parameters "
+            "differ. Evaluate each profile apart."
+        )
     labels: dict[str, Run] = {}
     seen: dict[tuple[Method, int, int], Run] = {}
     for run in runs:

@@ -10,7 +10,8 @@ it enters each replicate as a normal deviate with the error of its own estimate 
 degrees of freedom if nothing else varied).
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 12.5, 14.3 and 21; for resampling whole
-clusters, Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8.
+clusters, Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8; for symmetric
+intervals, Hall, On symmetric bootstrap confidence intervals, JRSS B 50 (1988).
 """
 
 from dataclasses import dataclass
@@ -127,7 +128,8 @@ def studentized_interval(
         From `resample`.
     single : bool
         Whether the contrast is a score by itself: the interval is then made on a scale on which its spread varies
-        little (logarithm of RMSE, Fisher's z of PCC and CCC) and stays within the score's range.
+        little (logarithm of RMSE, Fisher's z of PCC and CCC) and stays within the score's range. That of differences
+        and slopes, whose distribution is nearly symmetric, is made symmetric, which has a smaller error of coverage.
     generator : numpy.random.Generator, optional
         Source of the seeds' deviates; None for an interval conditional on the seeds.
 
@@ -250,7 +252,11 @@ def _pivot_limits(
         return np.nan, np.nan
     centre, moved = scale.forward(estimate), scale.forward(replicates[usable])
     pivots = (moved - centre) / (errors[usable] * scale.slope(replicates[usable]))
-    below, above = np.quantile(pivots, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    if single:
+        below, above = np.quantile(pivots, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    else:
+        above = np.quantile(np.abs(pivots), LEVEL)
+        below = -above
     width = error * scale.slope(estimate)
     return float(scale.backward(centre - above * width)), float(scale.backward(centre - below * width))
 

@@ -75,6 +75,8 @@ class Run:
         ``"synthetic"`` or ``"real"``: what its data were.
     parent : str
         Id of the run that it started from; ``""`` for none.
+    profile : str
+        Name of the parameters that it was trained with; "" if it does not say.
     attempts : int
         How often it was started until it was finished.
     """
@@ -85,6 +87,7 @@ class Run:
     label: str
     parent: str = ""
     attempts: int = 1
+    profile: str = ""
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -166,7 +169,8 @@ def _read_run(path: Path) -> Run:
     try:
         axes = _axes(manifest["axes"])
         parent, attempts = manifest.get("inputs", {}).get("parent") or "", int(manifest.get("attempts", 1))
-        run = Run(path, str(manifest["run"]), axes, str(manifest["label"]), str(parent), attempts)
+        profile = str(manifest.get("spec", {}).get("profile", ""))
+        run = Run(path, str(manifest["run"]), axes, str(manifest["label"]), str(parent), attempts, profile)
         files = dict(manifest["files"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(

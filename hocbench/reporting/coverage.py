@@ -12,6 +12,7 @@ from hocbench.datasets.contract import write_text
 from hocbench.evaluation.coverage import LEVEL, REPLICATES, coverage_table
 from hocbench.evaluation.files import write_csv
 from hocbench.evaluation.statistics import METRICS
+from hocbench.reporting.facts import counted
 from hocbench.reporting.markdown import markdown_table
 from hocbench.reporting.style import COLOURS, MARKERS, save, use_style
 
@@ -61,7 +62,9 @@ def coverage_figure(table: pd.DataFrame) -> Figure:
     for axes_row, count in zip(panels, seeds, strict=True):
         for axes, (quantity, title) in zip(axes_row, QUANTITIES.items(), strict=True):
             own = table[(table["seeds"] == count) & (table["quantity"] == quantity)]
-            axes.set_visible(len(own) > 0)
+            if own.empty:
+                axes.set_visible(False)
+                continue
             low, high = PROMISED[quantity]
             axes.axhspan(low, high, color="0.9", zorder=0)
             for k, (method, rows) in enumerate(own.groupby("method", sort=False)):
@@ -74,11 +77,12 @@ def coverage_figure(table: pd.DataFrame) -> Figure:
             axes.set_xticks(sizes, [str(size) for size in sizes])
             axes.set_xticks([], minor=True)
             axes.set_ylim((0.8, 1.0) if quantity != "test" else (0.0, 0.15))
+            axes.tick_params(labelbottom=True)
             axes.legend(fontsize=6, loc="lower right" if quantity != "test" else "upper right")
             if axes_row is panels[0]:
                 axes.set_title(title)
             axes.set_xlabel("Clusters")
-        axes_row[0].set_ylabel(f"{count} seed(s)\nshare of test sets")
+        axes_row[0].set_ylabel(f"{counted(int(count), 'seed')},\nshare of test sets")
     return figure
 
 

@@ -229,6 +229,23 @@ def test_synthetic_and_real_runs_are_not_mixed(write_run, tmp_path):
         run(paths, tmp_path / "out")
 
 
+def test_runs_of_different_parameters_are_not_mixed(write_run, tmp_path):
+    first, second = write_run("sewa", "frames"), write_run("sewa", "joint")
+    write_run.relabel(first, spec={"profile": "embedded"})
+    write_run.relabel(second, spec={"profile": "paper"})
+    with pytest.raises(EvaluationError, match=r"is of profile 'embedded' and .* of 'paper': .* Evaluate each profile"):
+        run([first, second], tmp_path / "out")
+
+
+def test_methods_with_other_subjects_are_refused(write_run, tmp_path):
+    def renamed(predictions):
+        return predictions.assign(subject="x" + predictions["subject"])
+
+    paths = [write_run("sewa", "frames"), write_run("sewa", "joint", edit=renamed)]
+    with pytest.raises(EvaluationError, match="were not scored on the same subjects, frames and labels"):
+        run(paths, tmp_path / "out")
+
+
 def test_the_same_cell_twice_is_refused(write_run, tmp_path):
     paths = [write_run(epochs=3), write_run(epochs=4)]
     with pytest.raises(EvaluationError, match="are the same method, seed and fold"):

@@ -40,5 +40,7 @@ def test_tests_reject_true_hypotheses_no_more_often_than_they_say(table, method)
     allowed = LEVEL + 4 * np.sqrt(LEVEL * (1 - LEVEL) / DRAWS)
     assert len(own) == 20
     assert (own["share"] <= allowed).all(), own.to_string()
+    # Of few clusters there are too few swaps for a p value below the level.
+    many = own[own["clusters"] >= PROMISED_FROM]
     if method != "swap, Holm":
-        assert (own["share"] >= 2 * LEVEL - allowed).all(), own.to_string()
+        assert (many["share"] >= 2 * LEVEL - allowed).all(), own.to_string()
