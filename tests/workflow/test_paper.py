@@ -193,7 +193,8 @@ def test_the_guide_has_commands():
     assert len(commands()) == 12
 
 
-@pytest.mark.parametrize("command", commands())
+# The benchmark at tiny size is what tests/bench/test_data.py runs.
+@pytest.mark.parametrize("command", [command for command in commands() if "data bench" not in command])
 def test_command_of_the_guide_works(versioned, server, command):
     here = command.replace("https://example.org", server.address)
     if "data fetch" in command:

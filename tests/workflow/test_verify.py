@@ -56,6 +56,7 @@ def outcomes(cells):
     return {cell["outcome"] for cell in cells}
 
 
+@pytest.mark.system
 def test_a_run_that_is_done_again_is_identical(finished_copy, reference, verify):
     results = finished_copy / RESULTS
     (run,) = results.glob("runs/afew_va/joint-*")
