@@ -1,19 +1,30 @@
 """The data benchmark at tiny size: everything runs, nothing is judged by its time."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from hocbench.bench import data, data_crops, data_index, data_store
 from hocbench.bench.timing import Spread
+from hocbench.cli import main
 from hocbench.datasets import read_index
 from hocbench.errors import BenchmarkError
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    out = tmp_path_factory.mktemp("bench") / "out"
-    return out, data.run_data_benchmark(out, "tiny")
+    """What the command of docs/real-data.md measures and writes."""
+    out, found = tmp_path_factory.mktemp("bench") / "out", []
+    original = data.run_data_benchmark
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "run_data_benchmark", lambda *arguments: found.append(original(*arguments)) or found[0])
+        patch.setattr(sys, "argv", ["hocbench", "data", "bench", str(out), "--scale", "tiny"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 0
+    return out, found[0]
 
 
 def test_every_figure_is_measured_written_and_called_a_trial(measured):
