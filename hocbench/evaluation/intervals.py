@@ -38,8 +38,12 @@ class Resampled:
 
     Attributes
     ----------
-    estimate, cluster_error, seed_error : ndarray, (metrics,)
-        The contrast, mean over seeds; its standard errors over clusters and over seeds (NaN with one seed).
+    estimate, cluster_error : ndarray, (metrics,)
+        The contrast, mean over seeds, and its standard error over clusters.
+    seed_sd : ndarray, (metrics,)
+        Standard deviation of the contrast over seeds; NaN with one seed.
+    seed_error : ndarray, (metrics,)
+        Standard error of the mean over seeds beyond what clusters explain, since the error over clusters has that.
     influence : ndarray, (clusters, metrics)
         Share of each cluster in the estimate's deviation; sums to 0.
     replicates, errors : ndarray, (replicates, metrics)
@@ -52,6 +56,7 @@ class Resampled:
 
     estimate: Floats
     cluster_error: Floats
+    seed_sd: Floats
     seed_error: Floats
     influence: Floats
     replicates: Floats
@@ -98,6 +103,7 @@ def resample(
     ones = np.ones((1, clusters))
     values = statistic.value(sums.sum(axis=2))
     by_seed = np.einsum("m,msk->sk", contrast, values)
+    seed_sd = by_seed.std(axis=0, ddof=1) if seeds > 1 else np.full(by_seed.shape[1], np.nan)
     estimate, influence = _contrast(weighted(ones, sums), sums, contrast, statistic)
     replicates = np.empty((len(weights), estimate.shape[-1]))
     errors = np.empty_like(replicates)
@@ -108,7 +114,8 @@ def resample(
     return Resampled(
         estimate=estimate[0],
         cluster_error=_standard_errors(influence, ones, members)[0],
-        seed_error=by_seed.std(axis=0, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.full(len(estimate[0]), np.nan),
+        seed_sd=seed_sd,
+        seed_error=_seed_error(seed_sd, sums, contrast, statistic, members),
         influence=np.moveaxis(influence[0], 0, -1),
         replicates=replicates,
         errors=errors,
@@ -204,6 +211,25 @@ def _contrast(totals: Floats, sums: Floats, contrast: Floats, statistic: Statist
     flat = np.moveaxis(gradients, -2, 1).reshape(rows * metrics, methods * seeds * width)
     influence = flat @ np.moveaxis(sums, 2, -1).reshape(methods * seeds * width, clusters)
     return value, influence.reshape(rows, metrics, clusters)
+
+
+def _seed_error(
+    seed_sd: Floats, sums: Floats, contrast: Floats, statistic: Statistic, members: list[NDArray[np.intp]]
+) -> Floats:
+    """Estimate the standard error over seeds, without what they differ by because of the clusters that were drawn."""
+    seeds, clusters = sums.shape[1:3]
+    if seeds == 1:
+        return np.full(len(seed_sd), np.nan)
+    ones = np.ones((1, clusters))
+    influences = np.stack(
+        [
+            _contrast(weighted(ones, sums[:, [seed]]), sums[:, [seed]], contrast, statistic)[1][0]
+            for seed in range(seeds)
+        ]
+    )
+    apart = _standard_errors(influences - influences.mean(axis=0), np.ones((seeds, clusters)), members)
+    interaction = (apart**2).sum(axis=0) / (seeds - 1)
+    return np.sqrt(np.maximum(seed_sd**2 - interaction, 0.0) / seeds)
 
 
 def _standard_errors(influence: Floats, weights: Floats, members: list[NDArray[np.intp]]) -> Floats:

@@ -197,9 +197,13 @@ def _interval_rows(cell: Cell, replicates: int, seed: int) -> list[dict[str, Any
             resampled = resample(sums[None], np.ones(1), weights, cell.strata, statistic)
             draws = generator(seed, use="seeds", dataset=dataset) if len(cell.seeds) >= SEEDS_NEEDED else None
             low, high = studentized_interval(resampled, single=True, generator=draws)
-            spread = resampled.seed_error * np.sqrt(len(cell.seeds))
             for j, metric in enumerate(METRICS):
-                numbers = {"mean": resampled.estimate[j], "low": low[j], "high": high[j], "seed_sd": spread[j]}
+                numbers = {
+                    "mean": resampled.estimate[j],
+                    "low": low[j],
+                    "high": high[j],
+                    "seed_sd": resampled.seed_sd[j],
+                }
                 note = _note(cell, resampled, metric, pooling)
                 rows.append({"target": target, "metric": metric, "pooling": pooling, "note": note} | numbers)
     return rows

@@ -92,10 +92,20 @@ def test_seeds_widen_the_interval_to_students_if_nothing_else_varies():
     error = np.full(4, stats.sem(seeds))
     same = np.full((20000, 4), seeds.mean())
     tiny = np.full_like(same, 1e-9)
-    resampled = Resampled(same[0], tiny[0], error, np.zeros((30, 4)), same, tiny, seeds=5, constant=False)
+    deviation = error * np.sqrt(5)
+    resampled = Resampled(same[0], tiny[0], deviation, error, np.zeros((30, 4)), same, tiny, seeds=5, constant=False)
     low, high = studentized_interval(resampled, single=False, generator=np.random.default_rng(0))
     expected = stats.t.interval(0.95, 4, seeds.mean(), error[0])
     np.testing.assert_allclose([low[3], high[3]], expected, rtol=0.02)
+
+
+def test_seeds_that_differ_by_the_frames_that_were_drawn_add_no_error_of_their_own():
+    same, other = (
+        resampled_of(simulate_sums(Design(300, seeds=40, seeds_vary=vary), np.random.default_rng(5)), replicates=100)
+        for vary in (False, True)
+    )
+    assert (same.seed_error < 0.6 * same.seed_sd / np.sqrt(40)).all()
+    np.testing.assert_allclose(other.seed_error, other.seed_sd / np.sqrt(40), rtol=0.2)
 
 
 def test_the_same_generator_gives_the_same_interval_and_no_global_one_is_touched():
