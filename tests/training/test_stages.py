@@ -75,7 +75,7 @@ def test_every_stage_leaves_a_whole_run_directory(laboratory, name):
         "parent_weights": file_hash(laboratory.path(run.parent) / "weights.safetensors") if run.parent else None,
         "parent": run.parent.id if run.parent else None,
     }
-    assert (manifest["run"], manifest["spec"], manifest["axes"]) == (run.id, run.spec, vars(run.axes))
+    assert (manifest["run"], manifest["spec"], manifest["axes"]) == (run.id, run.spec, run.axes.spelled())
     assert (manifest["label"], manifest["device"], manifest["threads"]) == ("synthetic", "cpu", 1)
     assert manifest["deterministic"] is True
     assert manifest["code"] == code_hash("hocbench.training")

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from hocbench.cluster import job_resources
+from hocbench.cluster_sections import RuleRequests
 from hocbench.errors import ParameterError
 from hocbench.params import _merge, parse_params
-from hocbench.sections import RuleRequests
 from tests.conftest import ROOT, TINY, environment_of, planned_jobs, run_snakemake
 
 pytestmark = pytest.mark.workflow

@@ -47,7 +47,7 @@ def test_every_table_says_synthetic_and_lists_every_method_of_the_plan(tiny_repr
     sewa = (tiny_reproduction / RESULTS / "tables" / "sewa.md").read_text()
     for method in scores.loc[scores["dataset"] == "sewa", "method"].unique():
         assert f"| {method} |" in sewa
-    assert "missing" not in sewa
+    assert "| missing |" not in sewa
 
 
 def test_every_run_is_complete_and_knows_what_it_started_from(tiny_reproduction):
