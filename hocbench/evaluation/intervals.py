@@ -14,7 +14,7 @@ clusters, Davison and Hinkley, Bootstrap Methods and their Application (1997), s
 intervals, Hall, On symmetric bootstrap confidence intervals, JRSS B 50 (1988).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -146,6 +146,9 @@ def studentized_interval(
         NaN with one cluster, and where too few resampled data sets have a spread. Both are the estimate where no
         cluster differs from the others.
     """
+    if single:
+        # What clusters explain of it is little there, and leaving it in covers better by simulation.
+        resampled = replace(resampled, seed_error=resampled.seed_sd / np.sqrt(resampled.seeds))
     limits = [
         _pivot_limits(resampled, metric, single=single, deviates=deviates)
         for metric, deviates in enumerate(_seed_deviates(resampled, generator))
