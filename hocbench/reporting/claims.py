@@ -76,9 +76,11 @@ def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, setting: dict[st
     caption = (
         f"{'**SYNTHETIC data: no verdict here is about real faces.** ' if synthetic else ''}Profile "
         f"{setting['profile']}, width {setting['width']}, ranks {', '.join(map(str, setting['rank']))}. A claim holds "
-        "if the whole 95 % interval of each comparison lies within a range that was written down beforehand, fails if "
-        "one lies wholly outside, and is inconclusive otherwise; *reproduced* needs real data and five training "
-        "seeds. Intervals are over test subjects (images), conditional on the seeds where there are fewer than five."
+        "if the whole 95 % interval of each comparison lies within the range of claims.yaml, fails if one lies wholly "
+        "outside, and is inconclusive otherwise; *reproduced* needs real data and five training seeds, or no data at "
+        "all. **The ranges were fixed after the embedded profile had been seen**, so they were written beforehand for "
+        "the profiles full and paper only. Intervals are over test subjects (images), conditional on the seeds where "
+        "there are fewer than five."
     )
     lines = [
         [

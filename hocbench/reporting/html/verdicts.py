@@ -56,9 +56,9 @@ def verdicts_section(found: Material) -> Html:
     header = element("tr", *(element("th", name, scope="col") for name in head))
     whole = element("table", element("thead", header), element("tbody", *rows), class_="verdicts")
     note = (
-        "Whether a claim holds is judged by tolerances that were written down before the runs. A claim about data is "
-        "reproduced only on real ones, and against published numbers of status P or S; on synthetic data it can at "
-        "most hold."
+        "Whether a claim holds is judged by the ranges of claims.yaml, which were fixed after the embedded profile had "
+        "been seen and before any run of the profiles full and paper. A claim about data is reproduced only on real "
+        "ones, and against published numbers of status P or S; on synthetic data it can at most hold."
     )
     behind = [_behind(claim, places[id(claim)], evidence) for claim in claims]
     return section(
