@@ -49,7 +49,7 @@ rule all:
     # Runs and evaluation too: a file in the middle that was deleted is only missed where somebody asks for it.
     input:
         rules.data.input, rules.evaluate.input, rules.evaluate.output,
-        rules.tables.input, rules.figures.input, rules.report.output,
+        rules.tables.input, rules.figures.output, rules.report.output,
 
 # MLflow watches: a store that cannot be reached costs a warning, never a run.
 onstart:

@@ -277,8 +277,12 @@ def counts(
 
 
 @app.command()
-def figure(name: str, evaluation: Path, stem: Path) -> None:
-    """Draw one figure as STEM.pdf and STEM.png, with its title, caption and alt text in STEM.json."""
-    from hocbench.reporting.figures import draw_figure
+def figures(
+    evaluation: Path,
+    out: Path,
+    names: Annotated[list[str] | None, typer.Argument(help="which; all if none is named")] = None,
+) -> None:
+    """Draw figures as PDF and PNG, each with its title, caption and alt text in a JSON file."""
+    from hocbench.reporting.figures import draw_figures
 
-    draw_figure(name, evaluation, stem)
+    draw_figures(evaluation, out, names)

@@ -42,7 +42,7 @@ class RuleRequests(Section):
     table: JobRequest = JobRequest()
     counts: JobRequest = JobRequest()
     claims: JobRequest = JobRequest()
-    figure: JobRequest = JobRequest()
+    figures: JobRequest = JobRequest()
     report: JobRequest = JobRequest()
     speed: JobRequest = JobRequest()
 

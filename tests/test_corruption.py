@@ -35,8 +35,8 @@ READERS = {
     **{f"run/{name}": ("child",) for name in ("weights.safetensors", "network.json", "manifest.json")},
     **{f"written/{name}": ("evaluate",) for name in RUN if name != "weights.safetensors"},
     **{f"evaluation/{name}.csv": ("tables",) for name in TABLES if name != "windows"},
-    "evaluation/files.json": ("tables", "figure"),
-    "evaluation/timelines.parquet": ("figure",),
+    "evaluation/files.json": ("tables", "figures"),
+    "evaluation/timelines.parquet": ("figures",),
 }
 ALL = (
     *(f"prepared/{name}" for name in (*PREPARED, "ledger.csv")),
@@ -110,7 +110,7 @@ class Artefacts:
                 *("tables", evaluation, self.folder / "tables", "--expected", "[]"),
                 *("--setting", json.dumps(setting | {"rank": [1]})),
             ),
-            "figure": ("figure", "timelines", evaluation, self.folder / "figure"),
+            "figures": ("figures", evaluation, self.folder / "figures", "timelines"),
             "audit": ("audit", *(self.folder / kind for kind in ("prepared", "run", "evaluation", "tables"))),
         }
         with chdir(self.folder):

@@ -59,7 +59,7 @@ def test_tables_load_no_torch(workplace):
 
 
 def test_figures_load_no_torch(workplace):
-    assert loaded(workplace, "figure", "sparsity", workplace / "evaluation", workplace / "figure") == {"pandas"}
+    assert loaded(workplace, "figures", workplace / "evaluation", workplace / "figures", "sparsity") == {"pandas"}
 
 
 def test_reports_load_no_torch(workplace):

@@ -9,6 +9,7 @@ import pandas as pd
 from hocbench.errors import EvaluationError
 from hocbench.evaluation.claims import STATUSES
 from hocbench.evaluation.files import read_table
+from hocbench.evaluation.runs import default_rank
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,8 @@ class Results:
         return str(own["label"].iloc[0]) if len(own) else ""
 
     def rank(self, dataset: str) -> str:
-        """Return the rank that claims are judged at: the one that matches dense layers, else the first of the sweep."""
-        ranks = sorted(set(self.costs.loc[self.costs["dataset"] == dataset, "rank"]) - {""})
-        return "same" if "same" in ranks else next(iter(ranks), "")
+        """Return the rank that claims are judged at."""
+        return default_rank(self.costs.loc[self.costs["dataset"] == dataset, "rank"])
 
 
 def read_results(evaluation: Path, tables: Path) -> Results:

@@ -1,6 +1,5 @@
 """Tables behind pictures: learned temporal factors, errors by quadrant, labels and outputs in the circumplex plane."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from hocbench.errors import RunError
 from hocbench.evaluation.cells import Method, scored_frames
 from hocbench.evaluation.files import sorted_table
 from hocbench.evaluation.records import choose_clips
-from hocbench.evaluation.runs import TARGETS, Run
+from hocbench.evaluation.runs import TARGETS, Run, default_rank
 from hocbench.seals import read_sealed
 
 METHOD_COLUMNS = ["dataset", "method", "kind", "stage", "rank", "lasso", "variant"]
@@ -109,8 +108,8 @@ def circumplex(runs: Sequence[Run], clips: int = 3) -> pd.DataFrame:
     Parameters
     ----------
     runs : sequence of Run
-        Finished runs; of each dataset the CP network of stage ``joint`` without LASSO, of the rank that most runs
-        have and the smallest seed, is taken, with all folds.
+        Finished runs; of each dataset the CP network of stage ``joint`` without LASSO, of the default rank and
+        the smallest seed, is taken, with all folds.
     clips : int
         Number of clips whose way through the plane is drawn: those whose labels vary most.
 
@@ -166,8 +165,8 @@ def _start(init: str | None, size: int, tap: int) -> float:
 def _drawn(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Find the runs to be drawn by dataset: one rank and seed, all folds."""
     found: dict[str, list[Run]] = {}
-    counts = Counter(run.axes.rank for run in runs)
-    for run in sorted(runs, key=lambda run: (-counts[run.axes.rank], run.axes.rank != "same", run.axes)):
+    rank = default_rank(run.axes.rank for run in runs)
+    for run in sorted(runs, key=lambda run: (run.axes.rank != rank, run.axes)):
         axes = run.axes
         if (axes.kind, axes.stage, axes.lasso, axes.variant) != ("cp", "joint", 0.0, ""):
             continue

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -220,3 +221,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{path} holds no JSON object. Delete the run directory and fit again.")
     return value
+
+
+def default_rank(ranks: Iterable[str]) -> str:
+    """Choose among the ranks of networks: "same", else what most have, of equals the smallest; "" if none has one."""
+    counts = Counter(rank for rank in ranks if rank)
+    return "same" if "same" in counts else min(counts, key=lambda rank: (-counts[rank], float(rank)), default="")

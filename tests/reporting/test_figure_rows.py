@@ -69,6 +69,25 @@ def test_variants_have_rows_and_headings_of_their_own(draw, evaluation, tmp_path
     assert_legible(figure)
 
 
+def test_a_forest_longer_than_a_page_shows_the_default_networks_and_says_so(evaluation, tmp_path):
+    ranks = [str(k / 100) for k in range(30, 90)]
+
+    def add(table):
+        rows = table[table["rank"] != ""]
+        return pd.concat([table, *(rows.assign(rank=rank) for rank in ranks)], ignore_index=True)
+
+    folder = copy_with(evaluation, tmp_path / "e", differences=add)
+    pairs = read_table(folder / "differences.csv").query("metric == 'ccc' and target == 'valence'")
+    left_out = int(pairs["rank"].isin(ranks).sum())
+    picture, usual = FIGURES["forest"](folder), FIGURES["forest"](evaluation)
+    assert (
+        f"{left_out} of {len(pairs)} pairs, of other ranks and variants, are in differences.csv only."
+        in picture.caption
+    )
+    assert row_labels(picture.figure.axes[0]) == row_labels(usual.figure.axes[0])
+    assert "pairs" not in usual.caption
+
+
 def test_quadrants_show_the_mean_over_seeds_in_each(draw, evaluation):
     figure = draw("quadrants", evaluation)
     table = read_table(evaluation / "quadrants.csv")

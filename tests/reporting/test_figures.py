@@ -7,7 +7,7 @@ import pytest
 from hocbench.errors import EvaluationError
 from hocbench.paths import FIGURE_FILES
 from hocbench.paths import FIGURES as NAMES
-from hocbench.reporting.figures import FIGURES, draw_figure
+from hocbench.reporting.figures import FIGURES, draw_figure, draw_figures
 from hocbench.reporting.style import use_style
 from hocbench.seals import read_sealed
 from tests.reporting.drawing import assert_legible, copy_with, title_of
@@ -73,6 +73,14 @@ def test_the_figures_are_those_of_the_workflow():
 def test_an_unknown_figure_is_an_error_that_names_the_known_ones(evaluation, tmp_path):
     with pytest.raises(EvaluationError, match="no figure 'sparsty'; choose from sparsity, lasso_path"):
         draw_figure("sparsty", evaluation, tmp_path / "x")
+
+
+def test_several_figures_are_drawn_under_their_names(evaluation, tmp_path):
+    draw_figures(evaluation, tmp_path / "some", ["forest", "clips"])
+    assert {path.stem for path in (tmp_path / "some").iterdir()} == {"forest", "clips"}
+    with pytest.raises(EvaluationError, match="no figure 'sparsty'"):
+        draw_figures(evaluation, tmp_path / "none", ["forest", "sparsty"])
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("name", NAMES)

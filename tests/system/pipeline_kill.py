@@ -29,7 +29,7 @@ JOBS = {
     "evaluate": ("hocbench", "evaluate"),
     "table": ("hocbench", "tables"),
     "counts": ("hocbench", "counts"),
-    "figure": ("hocbench", "figure"),
+    "figures": ("hocbench", "figures"),
     "report": ("hocbench", "report"),
 }
 # Times, what holds times, and hashes of it.

@@ -1,6 +1,5 @@
 """What the workflow refuses or plans before it runs a job."""
 
-from hocbench.paths import FIGURES
 from tests.conftest import planned_jobs, run_snakemake
 
 
@@ -29,7 +28,7 @@ def test_dry_run_plans_every_run_once(copied_tree):
     for rule in ("synthesize", "check", "index", "crop", "splits", "montage"):
         assert counts[rule] == 3, rule
     assert "fetch" not in counts
-    assert counts["figure"] == len(FIGURES)
+    assert counts["figures"] == 1
     assert counts["evaluate"] == counts["table"] == counts["counts"] == counts["report"] == 1
 
 
@@ -54,5 +53,5 @@ def test_a_split_list_that_is_missing_stops_before_the_first_job(copied_tree):
 
 
 def test_targets_of_a_user_exist(copied_tree):
-    for target, absent in (("data", "fit"), ("tables", "figure"), ("figures", "table")):
+    for target, absent in (("data", "fit"), ("tables", "figures"), ("figures", "table")):
         assert absent not in planned_jobs(copied_tree, "--forceall", target)

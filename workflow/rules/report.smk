@@ -66,24 +66,19 @@ rule claims:
     shell: "hocbench claims {EVALUATION} {RESULTS}/tables {RESULTS}/claims --setting {params.setting:q} > {log} 2>&1"
 
 
-rule figure:
+# In one job: each of them is drawn faster than its libraries are loaded.
+rule figures:
     input: rules.evaluate.output
-    output:
-        f"{RESULTS}/figures/{{name}}.png",
-        multiext(f"{RESULTS}/figures/{{name}}", ".pdf", ".json"),
+    output: expand(f"{RESULTS}/figures/{{name}}.{{kind}}", name=paths.FIGURES, kind=paths.FIGURE_FILES)
     params: code=code_hash("hocbench.reporting.figures")
-    resources: **job_resources(PARAMS, "figure")
-    log: f"{LOGS}/figures/{{name}}.log"
-    benchmark: f"{LOGS}/benchmark/figures/{{name}}.tsv"
-    shell: "hocbench figure {wildcards.name} {EVALUATION} {RESULTS}/figures/{wildcards.name} > {log} 2>&1"
+    resources: **job_resources(PARAMS, "figures")
+    log: f"{LOGS}/figures.log"
+    benchmark: f"{LOGS}/benchmark/figures.tsv"
+    shell: "hocbench figures {EVALUATION} {RESULTS}/figures > {log} 2>&1"
 
 
 rule tables:
     input: expand(f"{RESULTS}/tables/{{name}}", name=paths.table_files(paths.TABLES))
-
-
-rule figures:
-    input: expand(f"{RESULTS}/figures/{{name}}.{{kind}}", name=paths.FIGURES, kind=paths.FIGURE_FILES)
 
 
 # It is told all runs of the plan, so that none can be missing without being named.
@@ -92,7 +87,7 @@ rule report:
         rules.evaluate.input,
         rules.evaluate.output,
         rules.tables.input,
-        rules.figures.input,
+        rules.figures.output,
         rules.claims.output,
         rules.data.input,
     output: f"{RESULTS}/report.html"

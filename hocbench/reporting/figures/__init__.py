@@ -1,6 +1,6 @@
 """All figures by name, each drawn from the tables of an evaluation and written with its caption and alt text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from hocbench.errors import EvaluationError
@@ -51,8 +51,7 @@ def draw_figure(name: str, evaluation: Path, stem: Path) -> None:
     DamageError
         If a table is not as it was written.
     """
-    if name not in FIGURES:
-        raise EvaluationError(f"no figure {name!r}; choose from {', '.join(FIGURES)}")
+    check_names([name])
     use_style()
     picture = FIGURES[name](evaluation)
     save(picture.figure, stem)
@@ -62,4 +61,33 @@ def draw_figure(name: str, evaluation: Path, stem: Path) -> None:
     temporary.replace(stem.with_suffix(".json"))
 
 
-__all__ = ["FIGURES", "Picture", "draw_figure"]
+def draw_figures(evaluation: Path, out: Path, names: Sequence[str] | None = None) -> None:
+    """Draw several figures, each under its name.
+
+    Parameters
+    ----------
+    evaluation, out : Path
+        Folder written by `hocbench.evaluation.evaluate`, and where the figures go.
+    names : sequence of str, optional
+        Some of `FIGURES`; none or no sequence stands for all.
+
+    Raises
+    ------
+    EvaluationError
+        If there is no such figure, before any is drawn, or one of the tables is missing.
+    DamageError
+        If a table is not as it was written.
+    """
+    check_names(names or ())
+    for name in names or FIGURES:
+        draw_figure(name, evaluation, out / name)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse figures that there are not, `EvaluationError`."""
+    for name in names:
+        if name not in FIGURES:
+            raise EvaluationError(f"no figure {name!r}; choose from {', '.join(FIGURES)}")
+
+
+__all__ = ["FIGURES", "Picture", "draw_figure", "draw_figures"]

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from hocbench.evaluation import read_table
+from hocbench.evaluation.runs import default_rank as default_of
 from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import data_label
 
@@ -98,10 +99,9 @@ def panel_title(rows: pd.DataFrame, panels: int) -> str:
 
 
 def default_rank(evaluation: Path) -> str:
-    """Return the rank that most networks have, of equals "same", then the smallest; "" without factorized networks."""
+    """Return the rank at which figures compare methods; that of the claims, over all datasets."""
     table = load(evaluation, "intervals")[["dataset", "method", "rank", "lasso", "variant"]].drop_duplicates()
-    counts = table.loc[table["rank"] != "", "rank"].value_counts()
-    return min(counts.index, key=lambda rank: (-counts[rank], rank != "same", rank_order(rank)), default="")
+    return default_of(table["rank"])
 
 
 def rank_order(rank: str) -> float:

@@ -14,6 +14,7 @@ from hocbench.reporting.figures.parts import (
     WIDTH,
     Picture,
     datasets_of,
+    default_rank,
     family,
     interval_words,
     label_of,
@@ -30,6 +31,7 @@ from hocbench.reporting.style import COLOURS, MARKERS, TARGET_NAMES, data_label,
 
 FOREST, QUADRANTS = "Paired differences of CCC", "Error by quadrant of the labels"
 LEVEL = 0.05  # of significance
+LONGEST = 60  # rows that fit a page
 ORDER = ("V+ A+", "V- A+", "V- A-", "V+ A-")
 
 
@@ -39,6 +41,9 @@ def forest(evaluation: Path) -> Picture:
     table = table[table["metric"] == "ccc"]
     if "reference_variant" not in table:
         table = table.assign(reference_variant="")
+    whole = table
+    if len(table) > LONGEST * len(TARGETS):
+        table = table[(table["variant"] == "") & table["rank"].isin(["", default_rank(evaluation)])]
     names = datasets_of(table)
     if not names:
         return nothing("No pair of methods to compare", evaluation, FOREST)
@@ -69,7 +74,7 @@ def forest(evaluation: Path) -> Picture:
     caption = (
         "Paired differences of test CCC, method minus reference, on the same frames and seeds; right of zero the "
         f"method is better. Filled: p < {LEVEL:g} after Holm's correction within dataset and metric. "
-        f"{interval_words(table)}. {sample(evaluation, table)}"
+        f"{_left_out(whole, table)}{interval_words(table)}. {sample(evaluation, table)}"
     )
     return Picture(figure, FOREST, caption, _forest_words(table, names, significant), label_of(evaluation, names))
 
@@ -160,6 +165,15 @@ def _errors(axes: Axes, rows: pd.DataFrame, column: str, y: int) -> None:
         if len(values):
             axes.hlines(y, values.min(), values.max(), color=COLOURS[k], linewidth=1, zorder=2)
             axes.plot(values.mean(), y, MARKERS[k], color=COLOURS[k], markersize=4, zorder=3)
+
+
+def _left_out(whole: pd.DataFrame, shown: pd.DataFrame) -> str:
+    left_out = (len(whole) - len(shown)) // len(TARGETS)
+    if not left_out:
+        return ""
+    return (
+        f"{left_out} of {len(whole) // len(TARGETS)} pairs, of other ranks and variants, are in differences.csv only. "
+    )
 
 
 def _sign(quadrant: str) -> str:
