@@ -25,6 +25,14 @@ STAGES = ("static", "lasso", "frames", "temporal", "joint", "inflated", "scratch
 ONE_STEP = {"epochs": 1, "batch_size": 2}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def untracked():
+    """Leave MLflow to the tiny workflow; here it would only start up once per job."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOCBENCH_TRACKING", "off")
+        yield
+
+
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory):
     """A clone with the user's own copies in it, one seed and one fold; sizes and network are the profile's."""
