@@ -16,7 +16,7 @@ from hocbench.cli import main
 ROOT = Path(__file__).parents[1]
 SOURCES = ("Snakefile", "hocbench", "workflow", "profiles", "params", "params.yaml")
 TINY = "params/tiny.yaml"
-LONGEST = ("tiny workflow", "paper profile")
+LONGEST = ("tiny workflow", "paper profile", "tests/training", "tests/bench", "tests/export")
 TINY_WORKFLOW = (
     *("test_changes.py", "test_dry_run.py", "test_reproduction.py", "test_readme.py", "test_interruption.py"),
     *("test_cluster.py", "bench/test_run.py", "slurm/test_slurm.py", "workflow/test_verify.py"),

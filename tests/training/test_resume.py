@@ -16,6 +16,14 @@ from tests.training.test_stages import RUNS, SAME_BYTES, fitted, planned
 STAGES = ("static", "lasso", "temporal", "joint", "inflated", "scratch (2+1)-D", "untrained")
 
 
+@pytest.fixture(autouse=True)
+def foreground():
+    """Hear Ctrl-C: a shell starts what it puts into the background deaf to it, and that goes for these tests too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def killer(monkeypatch):
     """Make a process ask itself to stop at its n-th pulse; returns how often that happened, and where."""

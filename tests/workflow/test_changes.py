@@ -19,17 +19,8 @@ def test_one_more_lasso_value_runs_its_runs_tables_and_figures(finished_copy):
     values["sweep"]["lasso"].append(0.1)
     overlay.write_text(yaml.safe_dump(values))
     # One LASSO run on images, one temporal and one joint run on SEWA; AFEW-VA takes no part in the sweep.
-    expected = {
-        "fit": 3,
-        "evaluate": 1,
-        "table": 1,
-        "counts": 1,
-        "claims": 1,
-        "tables": 1,
-        "figures": 1,
-    }
-    expected |= {"report": 1, "all": 1}
-    assert planned_jobs(finished_copy) == expected
+    once = ("evaluate", "table", "counts", "claims", "figures", "report", "all")
+    assert planned_jobs(finished_copy) == {"fit": 3} | dict.fromkeys(once, 1)
 
 
 def test_another_colour_redraws_pictures_only(finished_copy):
