@@ -24,6 +24,7 @@ $(READY): pyproject.toml constraints.txt
 
 reproduce: $(READY)
 	$(BIN)/snakemake --cores $(CORES)
+	@echo "Done. Open results/embedded/report.html; \`make verify\` compares this run with the reference."
 
 # One page about what there is; part of `make reproduce`.
 report: $(READY)

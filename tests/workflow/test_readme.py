@@ -91,6 +91,8 @@ def test_command_works(newcomer, command):
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     if command in ("make reproduce", "snakemake --cores all", "snakemake --cores all tables"):
         assert "Nothing to be done" in done.stdout + done.stderr
+    if command == "make reproduce":
+        assert "Open results/tiny/report.html" in done.stdout
 
 
 def test_dvc_records_the_stage_and_shows_metrics_and_plots(newcomer):
