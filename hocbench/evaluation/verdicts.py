@@ -76,7 +76,10 @@ def judge(evidence: pd.DataFrame, label: str, *, combine: str, seeds_needed: int
         names = f": {'; '.join(dict.fromkeys(lacking))}" if lacking else ""
         return NOT_RUN, f"none of the {len(judged)} comparisons could be made{names}"
     reason = _reason(judged) + _beside(evidence)
-    verdict = _any_group(judged) if combine == "any" else _all_rows(judged)
+    verdict = _all_rows(judged)
+    if combine == "any":
+        verdict, enough = _any_weight(judged)
+        reason = f"{enough}; {reason}"
     if verdict == INCONCLUSIVE or label == NO_DATA:
         return verdict, reason
     if label != "real":
@@ -98,11 +101,14 @@ def _all_rows(judged: pd.DataFrame) -> str:
     return REPRODUCED if (judged["outcome"] == "inside").all() else INCONCLUSIVE
 
 
-def _any_group(judged: pd.DataFrame) -> str:
-    verdicts = {_all_rows(group) for _, group in judged.groupby("lasso", dropna=False)}
-    if REPRODUCED in verdicts:
-        return REPRODUCED
-    return INCONCLUSIVE if INCONCLUSIVE in verdicts else NOT_REPRODUCED
+def _any_weight(judged: pd.DataFrame) -> tuple[str, str]:
+    """Return the verdict where one LASSO weight is enough, and which is."""
+    verdicts = {weight: _all_rows(rows) for weight, rows in judged.groupby("lasso", dropna=False)}
+    enough = [f"{weight:g}" for weight, verdict in verdicts.items() if verdict == REPRODUCED]
+    if enough:
+        return REPRODUCED, f"one LASSO weight is enough, and every range is met by {', '.join(enough)}"
+    verdict = INCONCLUSIVE if INCONCLUSIVE in verdicts.values() else NOT_REPRODUCED
+    return verdict, "one LASSO weight would be enough, and none meets every range"
 
 
 def _rest_inside(judged: pd.DataFrame) -> bool:

@@ -74,10 +74,14 @@ def test_a_score_beyond_the_published_one_is_better_on_its_good_side_only(metric
 
 def test_of_any_one_weight_is_enough():
     rows = pd.concat([evidence("inside", "inside", lasso=0.02), evidence("inside", "outside below", lasso=0.05)])
-    assert judge(rows, "synthetic", combine="any", seeds_needed=5)[0] == "holds on synthetic data"
+    verdict, reason = judge(rows, "synthetic", combine="any", seeds_needed=5)
+    assert verdict == "holds on synthetic data"
+    assert reason.startswith("one LASSO weight is enough, and every range is met by 0.02; 3 of 4 comparisons inside")
     assert judge(rows, "synthetic", combine="all", seeds_needed=5)[0] == "does not hold on synthetic data"
     rows = pd.concat([evidence("on the edge", lasso=0.02), evidence("outside below", lasso=0.05)])
-    assert judge(rows, "synthetic", combine="any", seeds_needed=5)[0] == "inconclusive"
+    verdict, reason = judge(rows, "synthetic", combine="any", seeds_needed=5)
+    assert verdict == "inconclusive"
+    assert reason.startswith("one LASSO weight would be enough, and none meets every range; 0 of 2 comparisons")
 
 
 def test_the_reason_counts_and_names_what_decides_and_what_stands_beside():
