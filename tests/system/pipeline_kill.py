@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ JOBS = {
     "evaluate": ("hocbench", "evaluate"),
     "table": ("hocbench", "tables"),
     "counts": ("hocbench", "counts"),
+    "claims": ("hocbench", "claims"),
     "figures": ("hocbench", "figures"),
     "report": ("hocbench", "report"),
 }
@@ -50,10 +52,10 @@ def environment(folder: Path) -> dict[str, str]:
     return environment_of(folder) | {"HOCBENCH_TRACKING": "off", "OMP_NUM_THREADS": "1"}
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start the workflow in a session of its own; what it prints goes to a file."""
     with (folder / "snakemake.txt").open("a", encoding="utf-8") as output:
-        command = snakemake_command(configfile=OVERLAY)
+        command = snakemake_command(*arguments, configfile=OVERLAY)
         return subprocess.Popen(
             command, cwd=folder, env=environment(folder), stdout=output, stderr=output, text=True,
             start_new_session=True,
@@ -89,17 +91,20 @@ def _is_job(entry: Path, folder: Path, words: tuple[str, ...]) -> bool:
     )
 
 
-def kill_in(process: subprocess.Popen[str], folder: Path, rule: str, rng: random.Random, whole_group: bool) -> bool:
-    """Kill the workflow while a job of a rule works, at a random moment; tell whether that was possible."""
+def kill_in(
+    process: subprocess.Popen[str], folder: Path, rules: Iterable[str], rng: random.Random, whole_group: bool
+) -> str | None:
+    """Kill the workflow at a random moment of a job of some rules; return which rule, None if it ended first."""
     while process.poll() is None:
-        job = job_of(folder, JOBS[rule])
-        time.sleep(0.02 if job is None else rng.uniform(0, 1.5))
+        seen = ((rule, job_of(folder, JOBS[rule])) for rule in rules)
+        rule, job = next(((rule, job) for rule, job in seen if job is not None), (None, None))
+        time.sleep(0.02 if rule is None else rng.uniform(0, 1.5))
         # A quick job may have ended meanwhile; then it is the turn of the next one.
-        if job is not None and job == job_of(folder, JOBS[rule]):
+        if rule is not None and job == job_of(folder, JOBS[rule]):
             (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
             process.wait()
-            return True
-    return False
+            return rule
+    return None
 
 
 def half_written(folder: Path) -> list[str]:
