@@ -104,7 +104,7 @@ def _all_rows(judged: pd.DataFrame) -> str:
 def _any_weight(judged: pd.DataFrame) -> tuple[str, str]:
     """Return the verdict where one LASSO weight is enough, and which is."""
     verdicts = {weight: _all_rows(rows) for weight, rows in judged.groupby("lasso", dropna=False)}
-    enough = [f"{weight:g}" for weight, verdict in verdicts.items() if verdict == REPRODUCED]
+    enough = [format(weight, "g") for weight, verdict in verdicts.items() if verdict == REPRODUCED]
     if enough:
         return REPRODUCED, f"one LASSO weight is enough, and every range is met by {', '.join(enough)}"
     verdict = INCONCLUSIVE if INCONCLUSIVE in verdicts.values() else NOT_REPRODUCED
