@@ -138,10 +138,10 @@ class Converter:
         geometry = layer.geometry.insert(self.position, size, self.padding)
         dimensions = (*layer.dimensions[: self.position], dimension, *layer.dimensions[self.position :])
         sizes = dict(
-            zip(("out", "in", *dimensions), (*list(layer.sizes.values())[:2], *geometry.kernel_size), strict=True)
+            zip(("output", "input", *dimensions), (*list(layer.sizes.values())[:2], *geometry.kernel_size), strict=True)
         )
         tensors = {key: tensor.detach() for key, tensor in layer.tensors.items()}
-        taps = temporal_taps(size, self.init).to(tensors["out"])
+        taps = temporal_taps(size, self.init).to(tensors["output"])
         return layer.with_tensors(layer.scheme.add_mode(tensors, sizes, dimension, taps), geometry, dimensions)
 
     def _convolution(self, name: str, layer: Any) -> nn.Module:

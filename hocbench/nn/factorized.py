@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -52,13 +53,13 @@ class FactorizedConv(nn.Module):
         How it is computed: by `rule_path`; by the path that is fastest in each situation when first met; or as named.
         "recompute" keeps the input alone for the backward pass and computes the rest again, sample by sample.
     dimensions : tuple of str, optional
-        Names of the dimensions, by default the last of time, height, width.
+        Names of the dimensions, by default the last of time, height, width; valid Python names.
 
     Attributes
     ----------
     factors : ParameterDict
-        ``out``, ``in`` and one per dimension; CP: (size, R), Tucker: (size, rank of the mode), tensor-train:
-        (bond before, size, bond after).
+        ``output``, ``input`` and one per dimension; CP: (size, R), Tucker: (size, rank of the mode),
+        tensor-train: (bond before, size, bond after).
     weights : Parameter, shape (R,)
         λ, CP only.
     core : Parameter
@@ -99,8 +100,8 @@ class FactorizedConv(nn.Module):
         names = set(self.dimensions)
         if len(self.dimensions) != self.order or len(names) != self.order or not all(map(_is_free, names)):
             raise NetworkError(
-                f"dimensions {dimensions} of a convolution of order {self.order}: give a name for each, without dots, "
-                f"and none of {', '.join(_TAKEN)}"
+                f"dimensions {dimensions} of a convolution of order {self.order}: give each a different Python "
+                f"name, no keyword, no method of a dictionary and none of {', '.join(_TAKEN)}"
             )
         self.in_channels, self.out_channels = in_channels, out_channels
         self.factorization, self.scheme = factorization, find_factorization(factorization)
@@ -171,8 +172,8 @@ class FactorizedConv(nn.Module):
 
     @property
     def factor_names(self) -> tuple[str, ...]:
-        """Names of the modes of the kernel: out, in, dimensions."""
-        return ("out", "in", *self.dimensions)
+        """Names of the modes of the kernel: output and input channels, then the dimensions."""
+        return ("output", "input", *self.dimensions)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -203,7 +204,7 @@ class FactorizedConv(nn.Module):
         if self.inner_norm is not None:
             raise NetworkError("a layer with an inner activation has no dense kernel: it is no dense convolution")
         tensors = self.tensors
-        device = tensors["out"].device.type
+        device = tensors["output"].device.type
         # Half precision would lose digits of the kernel that the convolution can still use.
         with torch.autocast(device, enabled=False) if device != "meta" else nullcontext():
             return self.scheme.kernel(tensors, self.sizes)
@@ -349,11 +350,13 @@ class FactorizedConv(nn.Module):
 
 
 _LETTERS = {"time": "T", "height": "H", "width": "W"}
-_TAKEN = ("out", "in", "weights", "core")
+_TAKEN = ("output", "input", "weights", "core")
 
 
-def _is_free(name: str) -> bool:
-    return bool(name) and "." not in name and name not in _TAKEN
+def _is_free(name: object) -> bool:
+    """Tell whether a factor can have a name: exporters write it into Python code, and torch makes it an attribute."""
+    usable = isinstance(name, str) and name.isidentifier() and not iskeyword(name) and name not in _TAKEN
+    return usable and not hasattr(nn.ParameterDict(), str(name))
 
 
 def _is_last(x: Tensor) -> bool:

@@ -46,7 +46,7 @@ def normalize_factors(network: nn.Module) -> None:
     """
     for layer in factorized_layers(network).values():
         for name, factor in layer.factors.items():
-            if name == "in" and layer.inner_norm is not None:
+            if name == "input" and layer.inner_norm is not None:
                 continue  # BatchNorm takes the size of what comes before it away
             norm = factor.norm(dim=0)
             factor.div_(norm.clamp_min(torch.finfo(factor.dtype).tiny))

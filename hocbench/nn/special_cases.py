@@ -55,8 +55,8 @@ def bottleneck_to_tucker(
     height, width = core.shape[2:]
     tensors = {
         "core": core,
-        "out": expand.weight.detach().flatten(1),
-        "in": reduce.weight.detach().flatten(1).t(),
+        "output": expand.weight.detach().flatten(1),
+        "input": reduce.weight.detach().flatten(1).t(),
         "height": torch.eye(height).to(core),
         "width": torch.eye(width).to(core),
     }
@@ -97,8 +97,8 @@ def inverted_residual_to_cp(
     channels, values, heights, widths = _rank_one_terms(filters[:, 0])
     tensors = {
         "weights": values,
-        "out": project.weight.detach().flatten(1)[:, channels],
-        "in": expand.weight.detach().flatten(1).t()[:, channels],
+        "output": project.weight.detach().flatten(1)[:, channels],
+        "input": expand.weight.detach().flatten(1).t()[:, channels],
         "height": heights,
         "width": widths,
     }

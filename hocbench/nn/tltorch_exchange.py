@@ -28,7 +28,7 @@ def to_tltorch(layer: "FactorizedConv", implementation: str = "factorized") -> A
         tensor = tltorch.TuckerTensor(nn.Parameter(tensors["core"]), factors)
     else:
         sizes = layer.sizes
-        shape = (*list(sizes.values())[1:], sizes["out"])
+        shape = (*list(sizes.values())[1:], sizes["output"])
         tensor = tltorch.TTTensor([*factors[1:], factors[0]], shape=shape, rank=(1, *rank, 1))
     return tltorch.FactorizedConv.from_factorization(
         tensor,

@@ -67,7 +67,7 @@ def test_a_layer_in_which_all_are_zero_keeps_its_first_component(order):
     smaller = compact(network)
     assert smaller.layer2[0].conv2.rank == 1
     assert smaller.layer2[0].conv2.weights.item() == 0
-    assert torch.equal(smaller.layer2[0].conv2.factors["in"], network.layer2[0].conv2.factors["in"][:, :1])
+    assert torch.equal(smaller.layer2[0].conv2.factors["input"], network.layer2[0].conv2.factors["input"][:, :1])
     assert_same(smaller(x), network(x))
 
 
@@ -156,7 +156,7 @@ def test_a_layer_alone_or_in_any_module_is_compacted(order):
     options = {"stride": 2, "padding_mode": "replicate", "bias": True, "inner_activation": True}
     layer = aged(layer_of(4, 5, (3,) * order, rank=9, path="recompute", **options))
     layer.weights.data[[1, 4, 8]] = 0
-    layer.factors["out"].requires_grad_(False)
+    layer.factors["output"].requires_grad_(False)
     layer.inner_norm.bias.requires_grad_(False)
     x = images(2, 4, *[7] * order)
     for network in (layer, nn.ModuleDict({"a": nn.Sequential(nn.Identity(), layer)})):
@@ -165,7 +165,7 @@ def test_a_layer_alone_or_in_any_module_is_compacted(order):
         assert (small.rank, small.inner_norm.num_features, small.path) == (6, 6, "recompute")
         assert_same(small(x), layer(x), 1e-12)
         frozen = {name for name, parameter in small.named_parameters() if not parameter.requires_grad}
-        assert frozen == {"factors.out", "inner_norm.bias"}
+        assert frozen == {"factors.output", "inner_norm.bias"}
     assert layer.rank == layer.inner_norm.num_features == 9
 
 
@@ -175,4 +175,4 @@ def test_what_is_kept_of_the_inner_batchnorm_belongs_to_the_same_components():
     small, kept = compact(layer), [1, 2, 4]
     for name in ("weight", "bias", "running_mean", "running_var"):
         assert torch.equal(getattr(small.inner_norm, name), getattr(layer.inner_norm, name)[kept])
-    assert torch.equal(small.factors["in"], layer.factors["in"][:, kept])
+    assert torch.equal(small.factors["input"], layer.factors["input"][:, kept])

@@ -15,10 +15,10 @@ from tests.nn.oracles import RANKS, SCHEMES, assert_same, images, layer_of
 def published_chain(layer):
     """Build a CP layer from plain convolutions, one per factor, in the order in, time, height, width, out."""
     tensors = layer.tensors
-    parts = [plain(layer, tensors["in"].t())]
+    parts = [plain(layer, tensors["input"].t())]
     for axis, name in enumerate(layer.dimensions):
         parts.append(plain(layer, tensors[name].t().unsqueeze(1), [axis], groups=layer.rank))
-    parts.append(plain(layer, tensors["out"] * tensors["weights"]))
+    parts.append(plain(layer, tensors["output"] * tensors["weights"]))
     return nn.Sequential(*parts)
 
 
@@ -33,16 +33,16 @@ def tucker_chain(layer):
         for axis, factor in enumerate(dimensions, start=2):
             core = torch.tensordot(core, factor, ([axis], [1])).movedim(-1, axis)
         middle = [plain(layer, core, list(range(layer.order)))]
-    return nn.Sequential(plain(layer, layer.factors["in"].t()), *middle, plain(layer, layer.factors["out"]))
+    return nn.Sequential(plain(layer, layer.factors["input"].t()), *middle, plain(layer, layer.factors["output"]))
 
 
 def train_chain(layer):
     """Build a tensor-train layer: project, one convolution per dimension in turn, project."""
     factors = layer.factors
-    parts = [plain(layer, factors["in"].squeeze(0).t())]
+    parts = [plain(layer, factors["input"].squeeze(0).t())]
     for axis, name in enumerate(layer.dimensions):
         parts.append(plain(layer, factors[name].permute(2, 0, 1), [axis]))
-    return nn.Sequential(*parts, plain(layer, factors["out"].squeeze(-1).t()))
+    return nn.Sequential(*parts, plain(layer, factors["output"].squeeze(-1).t()))
 
 
 CHAINS = {"cp": published_chain, "tucker": tucker_chain, "tt": train_chain}

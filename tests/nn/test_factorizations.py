@@ -140,7 +140,7 @@ def test_a_multiple_that_is_no_positive_number_is_refused(rank, scheme):
         ({"rank": (4,)}, r"rank \(4,\) of a CP convolution: give one number, a multiple or 'same'"),
         (
             {"rank": (1, 2, 3), "factorization": "tucker"},
-            r"rank \(1, 2, 3\) of a Tucker convolution: give 4 numbers of at least 1, for out, in, height, width",
+            r"rank \(1, 2, 3\) of a Tucker convolution: give 4 numbers of at least 1, for output, input, height, width",
         ),
         ({"rank": (1, 2, 3, 0), "factorization": "tucker"}, r"rank \(1, 2, 3, 0\) of a Tucker convolution"),
         (
@@ -169,7 +169,7 @@ def test_a_new_mode_multiplies_the_kernel_by_its_taps(position, scheme):
     layer, taps = layer_of(4, 5, (3, 7), factorization=scheme, rank=RANKS[scheme][2]), images(5)
     names = ["height", "width"]
     names.insert(position, "time")
-    sizes = {name: {**layer.sizes, "time": 5}[name] for name in ("out", "in", *names)}
+    sizes = {name: {**layer.sizes, "time": 5}[name] for name in ("output", "input", *names)}
     tensors = layer.scheme.add_mode(layer.tensors, sizes, "time", taps)
     old = layer.dense_kernel().unsqueeze(2 + position)
     shape = [5 if axis == 2 + position else 1 for axis in range(5)]

@@ -168,12 +168,12 @@ def test_the_inner_activation_comes_between_the_first_projection_and_the_rest(or
     layer = layer_of(4, 5, (3,) * order, factorization=scheme, rank=RANKS[scheme][order], **options).train(training)
     norm, x = uneven(layer.inner_norm), images(3, 4, *SIZES[order]).requires_grad_()
     mean, var = norm.running_mean.clone(), norm.running_var.clone()
-    first = layer.factors["in"].squeeze(0)
+    first = layer.factors["input"].squeeze(0)
     z = torch.einsum("bi...,ir->br...", x, first)
     z = functional.batch_norm(z, mean, var, norm.weight, norm.bias, training)
     # What is left is the kernel from the channels in between to the output.
     between = torch.eye(first.shape[1], dtype=torch.float64)
-    rest = dense_tensor(scheme, layer.tensors | {"in": between.unsqueeze(0) if scheme == "tt" else between})
+    rest = dense_tensor(scheme, layer.tensors | {"input": between.unsqueeze(0) if scheme == "tt" else between})
     expected = convolve(torch.relu(z), rest, stride=2, padding_mode="replicate", bias=layer.bias)
     y, wanted, direction = layer(x), [x, *layer.parameters()], torch.randn_like(expected)
     assert_same(y, expected, 1e-12)
@@ -200,16 +200,16 @@ def test_the_parameters_are_named_by_mode():
     assert {name: tuple(parameter.shape) for name, parameter in layer.named_parameters()} == {
         "weights": (6,),
         "bias": (5,),
-        "factors.out": (5, 6),
-        "factors.in": (4, 6),
+        "factors.output": (5, 6),
+        "factors.input": (4, 6),
         "factors.time": (1, 6),
         "factors.height": (3, 6),
         "factors.width": (7, 6),
     }
     assert not layer.bias.any()
-    assert layer.factor_names == ("out", "in", "time", "height", "width")
-    assert FactorizedConv(4, 5, (3, 7), rank=6).factor_names == ("out", "in", "height", "width")
-    assert FactorizedConv(4, 5, (3,), rank=6).factor_names == ("out", "in", "width")
+    assert layer.factor_names == ("output", "input", "time", "height", "width")
+    assert FactorizedConv(4, 5, (3, 7), rank=6).factor_names == ("output", "input", "height", "width")
+    assert FactorizedConv(4, 5, (3,), rank=6).factor_names == ("output", "input", "width")
     assert FactorizedConv(4, 5, (3, 7), rank=6, bias=False).bias is None
     assert layer.extra_repr() == "4, 5, (1, 3, 7), cp, rank=6, stride=(1, 1, 1)"
 
@@ -217,31 +217,42 @@ def test_the_parameters_are_named_by_mode():
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_dimensions_may_have_other_names(scheme):
     layer = layer_of(4, 5, (3, 5), factorization=scheme, dimensions=("time", "width"), rank=3)
-    assert set(layer.factors) == {"out", "in", "time", "width"}
+    assert set(layer.factors) == {"output", "input", "time", "width"}
     assert_equals_the_dense_convolution(layer, images(2, 4, 6, 7))
     with pytest.raises(NetworkError, match=r"order 2 wants \(N, 4, T, W\), got \(1, 3, 6, 7\)"):
         layer(images(1, 3, 6, 7))
 
 
 @pytest.mark.parametrize(
-    "names", [("width",), ("width", "width"), ("out", "width"), ("height", "in"), ("weights", "width"), ("a.b", "c")]
+    "names",
+    [
+        ("width",),
+        ("width", "width"),
+        ("output", "width"),
+        ("height", "input"),
+        ("weights", "width"),
+        ("a.b", "c"),
+        ("in", "width"),
+        ("x-y", "width"),
+        ("items", "width"),
+    ],
 )
 def test_names_of_dimensions_that_clash_are_refused(names):
-    with pytest.raises(NetworkError, match=r"dimensions \(.*\) of a convolution of order 2: give a name for each"):
+    with pytest.raises(NetworkError, match=r"dimensions \(.*\) of a convolution of order 2: give each a different"):
         FactorizedConv(4, 4, (3, 3), dimensions=names)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_layer_rebuilt_from_other_tensors_copies_them_and_keeps_what_is_trained(scheme):
     layer = layer_of(4, 5, (3, 3), factorization=scheme, rank=RANKS[scheme][2], stride=2, path="recompute")
-    layer.factors["out"].requires_grad_(False)
+    layer.factors["output"].requires_grad_(False)
     layer.choices["somewhere"] = "factorized"
     again = layer.with_tensors(layer.tensors).eval()
     assert all(torch.equal(tensor, layer.tensors[name]) for name, tensor in again.tensors.items())
-    assert {name for name, tensor in again.tensors.items() if not tensor.requires_grad} == {"out"}
+    assert {name for name, tensor in again.tensors.items() if not tensor.requires_grad} == {"output"}
     assert (again.path, again.geometry, again.choices, layer.training) == ("recompute", layer.geometry, {}, True)
-    again.factors["in"].data.zero_()
-    assert layer.factors["in"].all()
+    again.factors["input"].data.zero_()
+    assert layer.factors["input"].all()
 
 
 def test_an_input_of_another_order_or_number_of_channels_is_refused():

@@ -74,17 +74,17 @@ def test_normalizing_keeps_the_function_of_the_network_once_batchnorm_is_re_esti
 @pytest.mark.parametrize("order", [2, 3])
 def test_with_an_inner_activation_what_comes_before_it_is_left_alone(order):
     network = uneven(resnet18(order, "cp", 4, stem="small", inner_activation=True))
-    before = {name: layer.factors["in"].detach().clone() for name, layer in factorized_layers(network).items()}
+    before = {name: layer.factors["input"].detach().clone() for name, layer in factorized_layers(network).items()}
     sizes = {
-        name: layer.weights * math.prod(factor.norm(dim=0) for mode, factor in layer.factors.items() if mode != "in")
+        name: layer.weights * math.prod(factor.norm(dim=0) for mode, factor in layer.factors.items() if mode != "input")
         for name, layer in factorized_layers(network).items()
     }
     normalize_factors(network)
     for name, layer in factorized_layers(network).items():
-        assert torch.equal(layer.factors["in"], before[name])
+        assert torch.equal(layer.factors["input"], before[name])
         assert_same(layer.weights, (sizes[name] / sizes[name].square().mean().sqrt()).detach(), 1e-13)
         for mode, factor in layer.factors.items():
-            if mode != "in":
+            if mode != "input":
                 assert_same(factor.norm(dim=0), torch.ones(layer.rank, dtype=torch.float64))
 
 
@@ -112,7 +112,7 @@ def test_normalizing_twice_changes_nothing_more(network):
 
 
 def test_a_component_with_an_empty_column_gets_lambda_zero(network):
-    network.stem.factors["in"].data[:, 1] = 0
+    network.stem.factors["input"].data[:, 1] = 0
     normalize_factors(network)
     assert count_zeros(network)["stem"] == (1, network.stem.rank)
     assert all(parameter.isfinite().all() for parameter in network.parameters())

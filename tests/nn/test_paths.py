@@ -154,7 +154,7 @@ def test_measuring_leaves_no_gradients_and_does_not_touch_the_input():
     assert all(parameter.grad is None for parameter in layer.parameters())
 
 
-@pytest.mark.parametrize("trained", [(), ("bias",), ("weights",), ("factors.in",)], ids=str)
+@pytest.mark.parametrize("trained", [(), ("bias",), ("weights",), ("factors.input",)], ids=str)
 @pytest.mark.parametrize("slope", [True, False])
 def test_measuring_works_whatever_is_trained(trained, slope):
     layer = layer_of(4, 5, (3, 3), path="measured", bias=True)

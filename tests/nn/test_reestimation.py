@@ -72,6 +72,6 @@ def test_batchnorm_inside_factorized_layers_is_re_estimated_too(order, path):
     layer = FactorizedConv(3, 4, (3,) * order, rank=5, inner_activation=True, path=path).double().eval()
     batches = images(2, 4, 3, *[5] * order)
     reestimate_batchnorm(layer, batches)
-    z = torch.einsum("nbi...,ir->nbr...", batches, layer.factors["in"]).transpose(1, 2).flatten(2).transpose(1, 2)
+    z = torch.einsum("nbi...,ir->nbr...", batches, layer.factors["input"]).transpose(1, 2).flatten(2).transpose(1, 2)
     assert layer.inner_norm.num_batches_tracked == 2
     assert_same(layer.inner_norm.running_mean, z.mean(1).mean(0).detach())

@@ -35,7 +35,7 @@ def convolutions(block, *, bias=False, **geometry):
 
 def owners(layer, first):
     """Tell, as a 0-1 matrix (components, channels), whose column of the first convolution each component has."""
-    return (layer.factors["in"].t().unsqueeze(1) == first.weight.flatten(1)).all(-1).double()
+    return (layer.factors["input"].t().unsqueeze(1) == first.weight.flatten(1)).all(-1).double()
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -57,11 +57,11 @@ def test_the_linear_block_is_one_factorized_convolution(block, geometry, path):
     slopes = dict(zip(tensors, slopes, strict=True))
     kernels = wanted[1].flatten(1), wanted[2], wanted[3].flatten(1)
     if block == "bottleneck":
-        ours = slopes["in"].t(), slopes["core"], slopes["out"]
+        ours = slopes["input"].t(), slopes["core"], slopes["output"]
     else:
         # By the chain rule, the gradients of a channel's components add up; that of λ lies along the component.
         owner = owners(layer, layers[0])
-        ours = owner.t() @ slopes["in"].t(), owner.t() @ slopes["weights"], slopes["out"] @ owner
+        ours = owner.t() @ slopes["input"].t(), owner.t() @ slopes["weights"], slopes["output"] @ owner
         along = torch.einsum("ckl,kr,lr,rc->c", kernels[1][:, 0], tensors["height"], tensors["width"], owner)
         kernels = kernels[0], along, kernels[2]
     for actual, right in zip(ours, kernels, strict=True):

@@ -27,7 +27,7 @@ def test_tensorly_torch_computes_the_same_with_the_same_weights(order, scheme, i
     wanted = [theirs.weight.factors[0 if scheme != "tt" else -1], theirs.bias]
     y = ours(x)
     direction = torch.randn_like(y)
-    slopes = gradients(y, [ours.factors["out"], ours.bias], direction)
+    slopes = gradients(y, [ours.factors["output"], ours.bias], direction)
     for actual, expected in zip(gradients(theirs(x), wanted, direction), slopes, strict=True):
         assert_same(actual, expected, 1e-10)
 
@@ -74,7 +74,7 @@ def test_a_layer_built_by_tensorly_torch_is_taken_over(order, name):
     expected = convolve(x, kernel_of(ours), stride=2, padding=1, bias=theirs.bias)
     assert_same(ours(x), expected, 1e-5)
     assert ours.factorization == name
-    assert FactorizedConv.from_tltorch(theirs.double()).factors["in"].dtype == torch.float64
+    assert FactorizedConv.from_tltorch(theirs.double()).factors["input"].dtype == torch.float64
 
 
 def test_what_tensorly_torch_does_not_know_is_refused():

@@ -53,14 +53,14 @@ def test_what_is_trained_and_the_mode_of_each_layer_are_carried_over():
     network = own_network(2)
     network[0].weight.requires_grad_(False)
     network[1].bias.requires_grad_(False)
-    network[6].factors["out"].requires_grad_(False)
+    network[6].factors["output"].requires_grad_(False)
     network[6].bias.requires_grad_(False)
     for index in (1, 3, 6):
         network[index].eval()
     result = transduct(network)
     assert [module.training for module in result.modules()] == [module.training for module in network.modules()]
     frozen = {name for name, parameter in result.named_parameters() if not parameter.requires_grad}
-    assert frozen == {"0.weight", "1.bias", "6.factors.out", "6.bias"}
+    assert frozen == {"0.weight", "1.bias", "6.factors.output", "6.bias"}
     assert result[6].factors["time"].requires_grad
 
 

@@ -87,14 +87,14 @@ def test_a_checkpoint_of_another_factorization_is_refused():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("entry", ["layer4.1.norm2.running_var", "layer2.0.conv1.factors.in", "head.bias"])
+@pytest.mark.parametrize("entry", ["layer4.1.norm2.running_var", "layer2.0.conv1.factors.input", "head.bias"])
 def test_weights_that_are_not_finite_are_refused_naming_the_layer(entry, value):
     network = resnet18(2, "cp", 4, stem="small")
     state = changed(network.state_dict())
     state[entry].view(-1)[1] = value
     layer, name = {
         "layer4.1.norm2.running_var": ("layer4.1.norm2", "running_var"),
-        "layer2.0.conv1.factors.in": ("layer2.0.conv1", "factors.in"),
+        "layer2.0.conv1.factors.input": ("layer2.0.conv1", "factors.input"),
         "head.bias": ("head", "bias"),
     }[entry]
     for strict in (True, False):
@@ -125,7 +125,7 @@ def test_an_image_checkpoint_is_refused_by_a_clip_network(kind):
 
 def test_without_strictness_unknown_entries_are_passed_over():
     layer = layer_of(4, 5, (3, 3), rank=3)
-    result = layer.load_state_dict({"factors.in": images(4, 3), "elsewhere": torch.ones(2)}, strict=False)
+    result = layer.load_state_dict({"factors.input": images(4, 3), "elsewhere": torch.ones(2)}, strict=False)
     assert result.unexpected_keys == ["elsewhere"]
     check_state(layer, {"elsewhere": torch.ones(2)}, strict=False)
 

@@ -13,7 +13,7 @@ from hocbench.nn.contraction import Kernels, Planes, convolve_kernels, pointwise
 from hocbench.nn.geometry import Geometry
 
 Rank = Literal["same"] | int | float | tuple[int, ...]
-# Modes of the kernel in the order out, in, then the dimensions convolved, with their sizes.
+# Modes of the kernel in the order output, input, then the dimensions convolved, with their sizes.
 Sizes = Mapping[str, int]
 Tensors = Mapping[str, Tensor]
 Activation = Callable[[Planes], Planes]

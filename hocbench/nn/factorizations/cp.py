@@ -55,7 +55,7 @@ class CP(Factorization):
 
     def initial(self, rank: int, sizes: Sizes) -> dict[str, Tensor]:
         """Draw columns on the unit sphere; λ² = 2·out / R then gives the variance."""
-        weights = torch.full((rank,), math.sqrt(2 * sizes["out"] / rank))
+        weights = torch.full((rank,), math.sqrt(2 * sizes["output"] / rank))
         return {"weights": weights, **{name: unit_columns(size, rank) for name, size in sizes.items()}}
 
     def kernel(self, tensors: Tensors, sizes: Sizes) -> Tensor:
@@ -69,15 +69,15 @@ class CP(Factorization):
         plane = tensors["weights"] * tensors[last].unsqueeze(0)
         plane = plane * tensors[height].unsqueeze(1) if height else plane
         kernels = [plane.permute(2, 0, 1), *(tensors[mode].t() for mode in lead)]
-        return tensors["in"].t(), [(kernel.unsqueeze(1), geometry) for kernel in kernels], tensors["out"]
+        return tensors["input"].t(), [(kernel.unsqueeze(1), geometry) for kernel in kernels], tensors["output"]
 
     def multiply_adds(self, rank: int, sizes: Sizes, before: Sequence[int], after: Sequence[int]) -> tuple[int, int]:
         """Count the published chain: one 1-D convolution per dimension in turn, each stride shrinks what follows."""
         modes = list(sizes)[2:]
-        chain = sizes["in"] * math.prod(before)
+        chain = sizes["input"] * math.prod(before)
         for d, mode in enumerate(modes):
             chain += sizes[mode] * math.prod(after[: d + 1]) * math.prod(before[d + 1 :])
-        chain += sizes["out"] * math.prod(after)
+        chain += sizes["output"] * math.prod(after)
         return rank * chain, rank * math.prod(sizes.values())
 
     def effort(self, rank: int, sizes: Sizes, before: Sequence[int], after: Sequence[int]) -> int:
@@ -86,7 +86,7 @@ class CP(Factorization):
         plane, lead = kernel[-2:], kernel[:-2]
         depthwise = math.prod(plane) * math.prod(before[:-2]) * math.prod(after[-2:])
         depthwise += math.prod(lead) * math.prod(after) if lead else 0
-        projections = _padded(sizes["in"]) * math.prod(before) + _padded(sizes["out"]) * math.prod(after)
+        projections = _padded(sizes["input"]) * math.prod(before) + _padded(sizes["output"]) * math.prod(after)
         return _padded(rank) * (projections + DEPTHWISE_EFFORT * depthwise)
 
     def add_mode(self, tensors: Tensors, sizes: Sizes, name: str, taps: Tensor) -> dict[str, Tensor]:

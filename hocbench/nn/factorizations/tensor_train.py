@@ -21,7 +21,7 @@ from hocbench.nn.geometry import Geometry
 
 
 class TensorTrain(Factorization):
-    """One tensor (r_before, size, r_after) per mode, in the order in, dimensions, out, as in tensorly-torch."""
+    """One tensor (r_before, size, r_after) per mode, in the order input, dimensions, output, as in tensorly-torch."""
 
     name = "tt"
     core_name = None
@@ -48,7 +48,7 @@ class TensorTrain(Factorization):
         return tuple(ranks)
 
     def shapes(self, rank: tuple[int, ...], sizes: Sizes) -> dict[str, tuple[int, ...]]:
-        """Return one three-way tensor per mode, listed as out, in, dimensions."""
+        """Return one three-way tensor per mode, listed as output, input, dimensions."""
         bonds = (1, *rank, 1)
         chain = {mode: (bonds[i], sizes[mode], bonds[i + 1]) for i, mode in enumerate(_chain(sizes))}
         return {mode: chain[mode] for mode in sizes}
@@ -65,13 +65,13 @@ class TensorTrain(Factorization):
         """Draw normal entries that keep the variance of what passes, and double it at the end."""
         drawn = {}
         for mode, (before, size, after) in self.shapes(rank, sizes).items():
-            variance = 2 / before if mode == "out" else 1 / (before * size)
+            variance = 2 / before if mode == "output" else 1 / (before * size)
             drawn[mode] = torch.randn(before, size, after) * math.sqrt(variance)
         return drawn
 
     def kernel(self, tensors: Tensors, sizes: Sizes) -> Tensor:
         """Multiply along the chain."""
-        kernel = tensors["in"]
+        kernel = tensors["input"]
         for mode in _chain(sizes)[1:]:
             kernel = torch.tensordot(kernel, tensors[mode], ([-1], [0]))
         return kernel.squeeze(0).squeeze(-1).movedim(-1, 0)
@@ -85,22 +85,22 @@ class TensorTrain(Factorization):
             if geometry.order < 3 or d > 0:
                 kernel = kernel.unsqueeze(-1 if geometry.order - d == 2 else -2)
             kernels.append((kernel, geometry.only(d)))
-        return tensors["in"].squeeze(0).t(), kernels, tensors["out"].squeeze(-1).t()
+        return tensors["input"].squeeze(0).t(), kernels, tensors["output"].squeeze(-1).t()
 
     def multiply_adds(
         self, rank: tuple[int, ...], sizes: Sizes, before: Sequence[int], after: Sequence[int]
     ) -> tuple[int, int]:
         """Count the chain as `parts` has it."""
         bonds = (1, *rank, 1)
-        chain = sizes["in"] * bonds[1] * math.prod(before)
-        rebuild, built = 0, sizes["in"]
+        chain = sizes["input"] * bonds[1] * math.prod(before)
+        rebuild, built = 0, sizes["input"]
         for d, mode in enumerate(list(sizes)[2:]):
             positions = math.prod(after[: d + 1]) * math.prod(before[d + 1 :])
             chain += bonds[d + 1] * sizes[mode] * bonds[d + 2] * positions
             rebuild += built * bonds[d + 1] * sizes[mode] * bonds[d + 2]
             built *= sizes[mode]
-        chain += sizes["out"] * bonds[-2] * math.prod(after)
-        return chain, rebuild + built * bonds[-2] * sizes["out"]
+        chain += sizes["output"] * bonds[-2] * math.prod(after)
+        return chain, rebuild + built * bonds[-2] * sizes["output"]
 
     def add_mode(self, tensors: Tensors, sizes: Sizes, name: str, taps: Tensor) -> dict[str, Tensor]:
         """Pass the bond on through the new mode, times the taps."""
@@ -126,7 +126,7 @@ class TensorTrain(Factorization):
 
 
 def _chain(sizes: Sizes | Tensors) -> list[str]:
-    """Order modes as in the chain: in, dimensions, out."""
+    """Order modes as in the chain: input, dimensions, output."""
     out, first, *dimensions = sizes
     return [first, *dimensions, out]
 

@@ -42,7 +42,7 @@ class Tucker(Factorization):
             return check_ranks(rank, list(sizes), "Tucker")
         matched = matched_sizes(sizes)
         if multiple is None:
-            channels = [min(int(rank), sizes["out"]), min(int(rank), sizes["in"])]
+            channels = [min(int(rank), sizes["output"]), min(int(rank), sizes["input"])]
         else:
             channels = _matched_channels(multiple, matched)
         return (*channels, *(size if mode in matched else 1 for mode, size in list(sizes.items())[2:]))
@@ -62,7 +62,7 @@ class Tucker(Factorization):
 
     def initial(self, rank: tuple[int, ...], sizes: Sizes) -> dict[str, Tensor]:
         """Draw columns on the unit sphere and a normal core whose variance makes up for all sizes and ranks."""
-        variance = 2 * sizes["out"] / math.prod(rank)
+        variance = 2 * sizes["output"] / math.prod(rank)
         factors = {mode: unit_columns(size, r) for (mode, size), r in zip(sizes.items(), rank, strict=True)}
         return {"core": torch.randn(rank) * math.sqrt(variance), **factors}
 
@@ -82,20 +82,20 @@ class Tucker(Factorization):
         else:
             whole = _contract(core, [tensors[mode] for mode in modes])
             kernels = [whole.unsqueeze(2) if geometry.order == 1 else whole]
-        return tensors["in"].t(), [(kernel, geometry) for kernel in kernels], tensors["out"]
+        return tensors["input"].t(), [(kernel, geometry) for kernel in kernels], tensors["output"]
 
     def multiply_adds(
         self, rank: tuple[int, ...], sizes: Sizes, before: Sequence[int], after: Sequence[int]
     ) -> tuple[int, int]:
         """Count the two projections and the convolution by the core, as `parts` has them."""
         kernel = list(sizes.values())[2:]
-        chain = sizes["in"] * rank[1] * math.prod(before) + sizes["out"] * rank[0] * math.prod(after)
+        chain = sizes["input"] * rank[1] * math.prod(before) + sizes["output"] * rank[0] * math.prod(after)
         if len(kernel) == 3 and rank[2] == 1:
             chain += rank[0] * rank[1] * math.prod(kernel[1:]) * before[0] * math.prod(after[1:])
             chain += rank[0] * kernel[0] * math.prod(after)
         else:
             chain += rank[0] * rank[1] * math.prod(kernel) * math.prod(after)
-        rebuild = rank[0] * math.prod(kernel) * sizes["in"] * (rank[1] + sizes["out"])
+        rebuild = rank[0] * math.prod(kernel) * sizes["input"] * (rank[1] + sizes["output"])
         return chain, rebuild
 
     def add_mode(self, tensors: Tensors, sizes: Sizes, name: str, taps: Tensor) -> dict[str, Tensor]:
@@ -130,4 +130,4 @@ def _matched_channels(multiple: float, sizes: Sizes) -> list[int]:
     dense, spatial = math.prod(sizes.values()), sum(squares[2:])
     linear, constant = squares[0] + squares[1], spatial - multiple * dense
     c = (-linear + math.sqrt(max(linear**2 - 4 * dense * constant, 0.0))) / (2 * dense)
-    return [max(1, round(min(c, 1.0) * sizes[mode])) for mode in ("out", "in")]
+    return [max(1, round(min(c, 1.0) * sizes[mode])) for mode in ("output", "input")]
