@@ -1,7 +1,8 @@
 """Rendered datasets on disk, in the layouts of the real ones and with their nasty rows.
 
-Frame numbers of the SEWA-like segments count from 0 in labels and landmark files. What was damaged on purpose is
-listed in ``SYNTHETIC.json``, which is written last and marks a folder as complete and as synthetic.
+SEWA-like segments have 50 labels a second, numbered from 0, whatever the rate of the video, and one landmark file per
+frame, named by its number from 1. What was damaged on purpose is listed in ``SYNTHETIC.json``, which is written last
+and marks a folder as complete and as synthetic.
 """
 
 import json
@@ -18,6 +19,7 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS, UNCERTAIN
+from hocbench.datasets.annotations import LABELS_PER_SECOND
 from hocbench.datasets.contract import SYNTHETIC_MARKER, SYNTHETIC_NOTICE, write_text
 from hocbench.datasets.sewa import SEGMENT
 from hocbench.errors import DatasetError, ParameterError
@@ -199,10 +201,10 @@ def _write_sewa(root: Path, parameters: dict[str, Any]) -> Defects:
         _notice(folder, "sewa")
         (folder / f"{segment}-Landmarks").mkdir()
         _write_video(folder / f"{segment}.avi", pictures.frames, fps)
-        lost = _write_landmarks(folder / f"{segment}-Landmarks", segment, pictures.landmarks, rng)
+        lost = _write_landmarks(folder / f"{segment}-Landmarks", pictures.landmarks, rng)
         if lost:
             defects.append({"segment": segment, "what": "landmarks failed", "frames": lost})
-        _write_annotations(folder, segment, pictures, rng)
+        _write_annotations(folder, segment, pictures, fps, rng)
         metadata = {"Session": session, "Subject": subject, "Category": mood, "Culture": culture, "Note": "SYNTHETIC"}
         write_text("".join(f"{key} = {value}\n" for key, value in metadata.items()), folder / "metadata.ini")
     return defects
@@ -222,8 +224,8 @@ def _write_video(path: Path, frames: Iterable[np.ndarray], fps: int) -> None:
         container.mux(stream.encode(None))
 
 
-def _write_landmarks(folder: Path, segment: str, landmarks: np.ndarray, rng: np.random.Generator) -> list[int]:
-    """Write one file a frame; in one clip of ten, tracking fails for up to three frames."""
+def _write_landmarks(folder: Path, landmarks: np.ndarray, rng: np.random.Generator) -> list[int]:
+    """Write one file a frame; in one clip of ten, tracking fails for up to three, which are returned, from 0."""
     lost: set[int] = set()
     if rng.random() < 0.1:
         start = int(rng.integers(0, len(landmarks)))
@@ -234,14 +236,19 @@ def _write_landmarks(folder: Path, segment: str, landmarks: np.ndarray, rng: np.
         if frame in lost:
             lines = [np.full_like(line, -1) for line in lines]
         text = "".join(" ".join(f"{value:.3f}" for value in line) + "\n" for line in lines)
-        write_text(text, folder / f"{segment}_{frame:06d}.txt")
+        write_text(text, folder / f"{frame + 1:06d}.txt")
     return sorted(lost)
 
 
-def _write_annotations(folder: Path, segment: str, pictures: Pictures, rng: np.random.Generator) -> None:
-    """Write what annotators gave who could hear, see, or both; the latter is the truth of the rendering."""
+def _write_annotations(folder: Path, segment: str, pictures: Pictures, fps: int, rng: np.random.Generator) -> None:
+    """Write what annotators gave who could hear, see, or both; the latter is the truth of the rendering.
+
+    Between two frames the truth is a straight line, after the last one it stays.
+    """
+    length = len(pictures.frames)
+    label_s = np.arange(round(length / fps * LABELS_PER_SECOND)) / LABELS_PER_SECOND
     for target in ("valence", "arousal"):
-        truth = getattr(pictures, target)
+        truth = np.interp(label_s, np.arange(length) / fps, getattr(pictures, target))
         for kind, sd in (("AV", 0.0), ("V", 0.05), ("A", 0.15)):
             values = np.clip(truth + sd * rng.normal(), -1, 1)
             table = pd.DataFrame({"frame_idx": np.arange(len(truth)), target: values})

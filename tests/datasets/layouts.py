@@ -58,6 +58,14 @@ def pack_segment(folder: Path) -> None:
         pack(folder / f"{name}-{target}.zip", list(folder.glob(f"{name}_{target}_*.csv")), folder)
 
 
+def label_per_frame(root: Path, labels: int = 2) -> Path:
+    """Keep one label a frame of all SEWA segments, of as many as the renderer gives each frame."""
+    for path in root.glob("*/*_Aligned.csv"):
+        table = pd.read_csv(path).iloc[::labels]
+        table.assign(frame_idx=range(len(table))).to_csv(path, index=False)
+    return root
+
+
 def make_real(root: Path) -> Path:
     """Take the markers of the renderer away, so that a folder passes for a user's own."""
     for path in [*root.rglob("SYNTHETIC.txt"), root / "SYNTHETIC.json"]:

@@ -192,7 +192,7 @@ def other_rate(path):
 def of_a_longer_clip(segment):
     for path in segment.glob("*_AV_Aligned.csv"):
         table = pd.read_csv(path)
-        parts = [table.assign(frame_idx=table["frame_idx"] + shift) for shift in (0, 8, 16)]
+        parts = [table.assign(frame_idx=table["frame_idx"] + shift) for shift in (0, 16, 32)]
         pd.concat(parts).to_csv(path, index=False)
 
 
@@ -269,7 +269,7 @@ CASES = [
         REFUSED,
         "outside [-1, 1], the scale of the other files",
     ),
-    Case("labels", "of another clip", S, chat(of_a_longer_clip), REFUSED, "has 8 frames, its labels go over 24"),
+    Case("labels", "of another clip", S, chat(of_a_longer_clip), REFUSED, "has 8 frames, its labels go over 48"),
     Case("labels", "an empty file", S, label_bytes(lambda content: b""), REFUSED, "is empty; copy it from the release"),
     Case("landmarks", "NaN", F, label(landmarks=[[float("nan"), 1.0]] * 68), ROW, "repaired, face from neighbour"),
     Case("landmarks", "too few", F, label(landmarks=[[1, 2]] * 5), ROW, "repaired, face from neighbour"),
@@ -290,11 +290,11 @@ CASES = [
         "lists",
         "frame ids twice",
         S,
-        labels(lambda t: t.assign(frame_idx=[0, 1, 1, 3, 4, 5, 6, 7])),
+        labels(lambda t: t.assign(frame_idx=[0, 1, 1, *range(3, 16)])),
         REFUSED,
         "row 3: frame 1 is listed twice",
     ),
-    Case("lists", "gaps in the frame ids", S, labels(lambda t: t.drop(index=[3])), ROW, "dropped, face from landmarks"),
+    Case("lists", "gaps in the frame ids", S, labels(lambda t: t.drop(index=[6])), ROW, "dropped, face from landmarks"),
     Case("lists", "rows in another order", S, labels(lambda t: t.iloc[::-1]), SAME),
     Case(
         "lists", "a picture twice", A, cell("subDirectory_filePath", "1000/training000000.jpg"), REFUSED, "listed twice"
@@ -333,7 +333,7 @@ CASES = [
         ROW,
         "repaired, face from neighbour; the video ends or is damaged before frame",
     ),
-    Case("videos", "another frame rate, a label per frame", S, video(other_rate), SAME),
+    Case("videos", "another frame rate", S, video(other_rate), REFUSED, "has 8 frames, its labels go over 16"),
     Case("archives", "packed as released", F, packed(), SAME),
     Case(
         "archives", "not an archive", F, packed(lambda path: path.write_bytes(b"x")), REFUSED, "cannot be read as a zip"

@@ -7,20 +7,22 @@ import pandas as pd
 import pytest
 
 from hocbench.datasets import read_index
-from hocbench.datasets.annotations import NUMBER
+from hocbench.datasets.annotations import TIME
 from hocbench.datasets.video import probe_video
 from hocbench.seeds import generator
 from hocbench.synthetic.face import sample_identities
 from hocbench.synthetic.scenes import render_clip
 from hocbench.synthetic.writers import SEWA_POINTS
 from tests.datasets.conftest import nearest
+from tests.datasets.layouts import label_per_frame
 
 COLUMNS = ["frame", "source_frame", "valence", "arousal", "status"]
 
 
 @pytest.fixture
 def root(copy_of):
-    return copy_of("sewa")
+    """A copy with one label per frame; those at 50 per second are in test_sewa_forms.py."""
+    return label_per_frame(copy_of("sewa"))
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_each_frame_of_each_segment_has_a_row(indices):
         "value_column": {"valence": 6, "arousal": 6},
         "first_label": {"frame 0 of the video": 6},
         "without_landmarks": 0,
-        "label_join": {NUMBER: 6},
+        "label_join": {TIME: 6},
         "label_scale": 1,
     }
 
@@ -92,7 +94,7 @@ def test_frame_numbers_may_start_anywhere(root, segment, indices, shift):
 
 def test_frame_numbers_of_landmark_files_may_start_anywhere(root, segment, indices):
     for path in sorted((segment / f"{segment.name}-Landmarks").glob("*.txt"), reverse=True):
-        path.rename(path.with_name(f"{int(path.stem[-6:]) + 9:06d}.txt"))
+        path.rename(path.with_name(f"{int(path.stem) + 9:06d}.txt"))
     found, expected = (rows_of(index, segment) for index in (read_index("sewa", root), indices["sewa"]))
     assert np.array_equal(np.stack(found["landmarks"]), np.stack(expected["landmarks"]))
 
@@ -157,14 +159,14 @@ def test_seeing_and_hearing_is_preferred_to_seeing(root, segment):
     ],
 )
 def test_landmark_files_without_49_points_count_as_failed(root, segment, content):
-    (segment / f"{segment.name}-Landmarks" / f"{segment.name}_000004.txt").write_bytes(content)
+    (segment / f"{segment.name}-Landmarks" / "000005.txt").write_bytes(content)
     frames = rows_of(read_index("sewa", root), segment)
     assert frames["status"].to_list() == ["ok"] * 4 + ["landmarks_failed"] + ["ok"] * 7
 
 
 def test_other_text_files_beside_the_landmarks_are_left_alone(root, segment, indices):
     (segment / f"{segment.name}-Landmarks" / "SYNTHETIC.txt").write_text("no landmarks\n" * 3)
-    (segment / f"{segment.name}-Landmarks" / f"{segment.name}_000004.txt").unlink()
+    (segment / f"{segment.name}-Landmarks" / "000005.txt").unlink()
     frames = rows_of(read_index("sewa", root), segment)
     assert frames["status"].to_list() == ["ok"] * 4 + ["landmarks_failed"] + ["ok"] * 7
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from hocbench.datasets import read_index
-from hocbench.datasets.annotations import NUMBER, TIME
+from hocbench.datasets.annotations import TIME
 from hocbench.datasets.video import probe_video
 from tests.datasets.conftest import refusal
 from tests.datasets.layouts import pack, pack_segment
@@ -84,7 +84,7 @@ def test_labels_at_50_per_second_are_joined_by_time(root, segment, shift):
     # Frame k is shown at k / 25 seconds, when label 2 k was given.
     np.testing.assert_allclose(found["valence"], np.arange(12) * 2 / 100)
     np.testing.assert_allclose(found["arousal"], np.arange(12) * 2 / 100)
-    assert index.notes["label_join"] == {TIME: 1, NUMBER: 5}
+    assert index.notes["label_join"] == {TIME: 6}
 
 
 def test_labels_that_begin_late_or_end_early_move_no_other(root):

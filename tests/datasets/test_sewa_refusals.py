@@ -3,11 +3,12 @@ import pytest
 
 from hocbench.synthetic.writers import _write_video
 from tests.datasets.conftest import refusal
+from tests.datasets.layouts import label_per_frame
 
 
 @pytest.fixture
 def root(copy_of):
-    return copy_of("sewa")
+    return label_per_frame(copy_of("sewa"))
 
 
 @pytest.fixture

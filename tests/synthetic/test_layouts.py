@@ -9,7 +9,10 @@ import pytest
 
 from hocbench.datasets.affectnet import COLUMNS
 from hocbench.datasets.sewa import SEGMENT
+from hocbench.seeds import generator
 from hocbench.synthetic import synthesize
+from hocbench.synthetic.face import sample_identities
+from hocbench.synthetic.scenes import render_clip
 from tests.synthetic.conftest import PARAMETERS, summary_of
 
 OUTER = "Manually_Annotated"
@@ -83,7 +86,7 @@ def test_sewa_segments_are_named_and_filled_as_published(rendered):
             for kind in ("A", "V", "AV"):
                 table = pd.read_csv(folder / f"{folder.name}_{target}_{kind}_Aligned.csv")
                 assert list(table.columns) == ["frame_idx", target.lower()]
-                assert table["frame_idx"].to_list() == list(range(8))
+                assert table["frame_idx"].to_list() == list(range(33))  # 8 frames of 12 per second, 50 labels
                 assert table[target.lower()].abs().max() <= 1
 
 
@@ -98,6 +101,26 @@ def test_sewa_videos_decode_to_all_their_frames(rendered):
         assert shapes == [(48, 64, 3)] * 8
 
 
+def test_sewa_landmark_files_are_named_by_number_alone_from_1(rendered):
+    for folder in rendered["sewa"].glob("*/*-Landmarks"):
+        assert sorted(path.name for path in folder.iterdir()) == [f"{number:06d}.txt" for number in range(1, 9)]
+
+
+def test_a_label_of_sewa_is_the_truth_at_its_time(rendered):
+    """Of 12 frames a second; between two of them the truth goes straight, after the last one it stays."""
+    for folder in rendered["sewa"].glob("*_P*"):
+        rng = generator(4, dataset="sewa", subject=int(folder.name.split("_")[3][1:]))
+        truth = render_clip(rng, sample_identities(rng, 1), 8, 48, 64, 12, True)
+        for target in ("valence", "arousal"):
+            labels = pd.read_csv(folder / f"{folder.name}_{target.capitalize()}_AV_Aligned.csv")[target].to_numpy()
+            values = getattr(truth, target)
+            # Half a second after the first frame, the sixth after it is shown.
+            np.testing.assert_allclose(labels[[0, 25]], values[[0, 6]], atol=1e-6)
+            # Label 2, at 40 ms, is 0.48 of the way to the frame at 83 ms.
+            np.testing.assert_allclose(labels[2], 0.52 * values[0] + 0.48 * values[1], atol=1e-6)
+            np.testing.assert_allclose(labels[30:], values[7], atol=1e-6)
+
+
 def test_sewa_landmarks_fail_in_exactly_the_listed_frames(rendered):
     root = rendered["sewa"]
     failed = {}
@@ -105,7 +128,7 @@ def test_sewa_landmarks_fail_in_exactly_the_listed_frames(rendered):
         lines = [np.array(line.split(), float) for line in path.read_text().splitlines()]
         assert [len(line) for line in lines] == [3, 20, 98]
         if all((line == -1).all() for line in lines):
-            failed.setdefault(path.parents[1].name, []).append(int(path.stem[-6:]))
+            failed.setdefault(path.parents[1].name, []).append(int(path.stem) - 1)
     assert failed
     assert failed == {defect["segment"]: defect["frames"] for defect in defects_of(root, "landmarks failed")}
 
