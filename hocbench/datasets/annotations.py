@@ -1,4 +1,4 @@
-"""Labels of a video: found, checked and joined to its frames by number or by time, never by order."""
+"""Annotation files of a video: found and checked, not joined to its frames yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,10 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets.contract import read_csv, to_numbers
-from hocbench.datasets.video import Video
 from hocbench.errors import DatasetError
 
 LABELS_PER_SECOND = 50.0
-# A rate measured over a whole clip differs from the true one by a label at either end.
-RATE_TOLERANCE, END_TOLERANCE_LABELS = 0.02, 2
-# Labels over less of a clip than this are at another rate than its frames, or of another clip.
-LEAST_SHARE = 0.9
 SCALES = (1, 10, 100, 1000)
-NUMBER, TIME = "by frame number", "by time, 50 labels per second"
 
 
 @dataclass(frozen=True)
@@ -42,85 +36,6 @@ class Annotation:
     def numbers(self) -> list[int]:
         """Numbers of all labels."""
         return [int(number) for number in self.values.index]
-
-
-@dataclass(frozen=True)
-class Join:
-    """How labels belong to the frames of a video.
-
-    Attributes
-    ----------
-    kind : str
-        `NUMBER` or `TIME`.
-    origin : int
-        Number of the video's first frame.
-    wanted : ndarray of int, (frames,)
-        Number of the label of each frame.
-    first_labelled : int
-        First frame that has a label, counted from 0.
-    """
-
-    kind: str
-    origin: int
-    wanted: np.ndarray
-    first_labelled: int
-
-    def pick(self, annotation: Annotation) -> np.ndarray:
-        """Return the label of each frame, NaN where it has none."""
-        return annotation.values.reindex(self.wanted).to_numpy(dtype=np.float64)
-
-    @staticmethod
-    def find_origin(numbers: Sequence[int], length: int, start: int) -> int:
-        """Tell the number of a video's first frame.
-
-        Numbers for all frames speak for themselves. Where some are missing, numbers count from 0, from 1 or from the
-        start in the name of the segment, whichever fits; else from the first one.
-        """
-        low, high = min(numbers), max(numbers)
-        candidates = (low,) if high - low + 1 == length else (0, 1, start)
-        return next((origin for origin in candidates if origin <= low and high - origin < length), low)
-
-
-def join_labels(numbers: Sequence[int], video: Video, path: Path, start: int) -> Join:
-    """Find out whether there is a label for each frame or one for each fiftieth of a second.
-
-    Parameters
-    ----------
-    numbers : sequence of int
-        Of all labels of the video.
-    video : Video
-        Whose frames they are for.
-    path : Path
-        Of the video, for messages.
-    start : int
-        First frame in the name of the segment.
-
-    Raises
-    ------
-    DatasetError
-        If the labels go over more or less than the video by either count.
-    """
-    low, high = min(numbers), max(numbers)
-    span = high - low + 1
-    if LEAST_SHARE * video.frames <= span <= video.frames:
-        origin = Join.find_origin(numbers, video.frames, start)
-        return Join(NUMBER, origin, origin + np.arange(video.frames), low - origin)
-    times = video.times()
-    seconds = times[-1] + 1 / video.rate
-    expected = seconds * LABELS_PER_SECOND
-    tolerance = max(END_TOLERANCE_LABELS, RATE_TOLERANCE * expected)
-    if abs(span - expected) > tolerance:
-        raise DatasetError(
-            f"sewa: {path} has {video.frames} frames, its labels go over {span}; "
-            "the video is cut short or the labels belong to another clip: copy both again"
-        )
-    # Not more labels are missing at the beginning than are missing at all.
-    missing = max(0, round(expected) - span)
-    origin = next((each for each in (0, 1, start) if 0 <= low - each <= missing), low)
-    # Frame and label that are shown at the same time; the last frame may end just behind the last label.
-    nearest = origin + np.rint(times * LABELS_PER_SECOND).astype(np.int64)
-    nearest = np.where((nearest > high) & (nearest <= high + END_TOLERANCE_LABELS), high, nearest)
-    return Join(TIME, 0, nearest, int(np.argmax(nearest >= low)))
 
 
 def find_scale(annotations: Sequence[Annotation]) -> int:

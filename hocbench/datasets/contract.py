@@ -1,7 +1,7 @@
 """What every dataset adapter promises: one row per frame, in the same columns, whatever the layout on disk."""
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -187,6 +187,17 @@ def read_each(name: str, items: Iterable[Item], read: Callable[[Item], None]) ->
             read(item)
         except DatasetError as error:
             faults.append(str(error))
+    refuse_all(name, faults)
+
+
+def refuse_all(name: str, faults: Sequence[str]) -> None:
+    """Report faults together; none is fine.
+
+    Raises
+    ------
+    DatasetError
+        If there are faults: the only one, or the first `MOST_FAULTS` of several.
+    """
     if len(faults) == 1:
         raise DatasetError(faults[0])
     if faults:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.annotations import Annotation, Join, find_scale, join_labels, read_annotation
-from hocbench.datasets.contract import read_each
+from hocbench.datasets.annotations import Annotation, find_scale, read_annotation
+from hocbench.datasets.contract import read_each, refuse_all
+from hocbench.datasets.label_rate import Join, Track, join_all
+from hocbench.datasets.numbering import FROM_1, Span, decide_numbering
 from hocbench.datasets.sources import list_files, read_bytes
 from hocbench.datasets.video import Video, probe_video
 from hocbench.errors import DatasetError
@@ -17,18 +19,20 @@ from hocbench.errors import DatasetError
 SEGMENT = re.compile(r"^S(AH|AL|VH|VL|SL|SD)_C(\d+)_S(\d+)_P(\d+)_VC1_(\d+)_(\d+)$")
 HEARD_OR_SEEN = ("AV", "V", "A")  # what annotators could use, best first
 POINTS = 49
+SURPLUS_LANDMARKS = 2  # files behind the last frame; tools differ in whether they count the end of a video
 
 
 @dataclass
 class _Segment:
-    """What is read of a segment before the scale of the labels is known."""
+    """What is read of a segment before the whole copy says how labels and landmark files count, and their scale."""
 
     name: str
     source: str
     video: Video
     valence: Annotation
     arousal: Annotation
-    join: Join
+    start: int
+    landmark_folder: Path
     landmarks: dict[int, np.ndarray]
 
 
@@ -63,7 +67,11 @@ class Sewa:
         annotations = [each for segment in reading.segments for each in (segment.valence, segment.arousal)]
         scale = find_scale(annotations)
         reading.notes["label_scale"] = scale
-        parts = [_frames(segment, scale) for segment in reading.segments]
+        joins = _join_labels(reading)
+        origins = _number_landmarks(reading)
+        parts = [
+            _frames(segment, scale, joins[segment.name], origins.get(segment.name, 0)) for segment in reading.segments
+        ]
         return (pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()), reading.notes
 
 
@@ -90,16 +98,45 @@ def _read_segment(reading: _Reading, name: str, place: str) -> None:
     video = probe_video(root, source)
     valence, arousal = (_annotation(reading, folder, name, target, files) for target in ("Valence", "Arousal"))
     first, last = (int(number) for number in name.split("_")[-2:])
-    join = join_labels(valence.numbers + arousal.numbers, video, root / source, first)
-    reading.count("first_label", f"frame {join.first_labelled} of the video")
-    reading.count("label_join", join.kind)
     if last - first + 1 != video.frames:
         reading.count("length", f"{video.frames - (last - first + 1):+d} frames against the name")
     texts = [each for each in sources if each.endswith(".txt") and "Landmarks" in each.removeprefix(place)]
     if not texts:
         reading.notes["without_landmarks"] += 1
-    landmarks = _read_landmarks(root, texts, video.frames, first)
-    reading.segments.append(_Segment(name, source, video, valence, arousal, join, landmarks))
+    lies = root / texts[0] if texts else folder
+    landmarks = _read_landmarks(root, texts)
+    reading.segments.append(_Segment(name, source, video, valence, arousal, first, lies.parent, landmarks))
+
+
+def _join_labels(reading: _Reading) -> dict[str, tuple[Join, Join]]:
+    """Find the labels of all frames; returns how those of valence and of arousal are joined, by segment."""
+    segments = reading.segments
+    tracks = [
+        Track(annotation, segment.video, segment.start)
+        for segment in segments
+        for annotation in (segment.valence, segment.arousal)
+    ]
+    joins, decided = join_all("sewa", tracks)
+    reading.notes |= decided
+    pairs = dict(zip([segment.name for segment in segments], zip(joins[::2], joins[1::2], strict=True), strict=True))
+    for valence, arousal in pairs.values():
+        reading.count("first_label", f"frame {min(valence.first_labelled, arousal.first_labelled)} of the video")
+    return pairs
+
+
+def _number_landmarks(reading: _Reading) -> dict[str, int]:
+    """Find the number of the landmark file of each segment's first frame."""
+    spans = {
+        each.name: Span(each.landmark_folder, min(each.landmarks), max(each.landmarks), each.video.frames, each.start)
+        for each in reading.segments
+        if each.landmarks
+    }
+    if not spans:
+        return {}
+    numbering = decide_numbering(list(spans.values()), FROM_1, SURPLUS_LANDMARKS)
+    refuse_all("sewa", [f"sewa: {numbering.describe(span, 'landmark files')}" for span in numbering.against])
+    reading.notes["landmark_numbering"] = numbering.statement
+    return {name: span.origin(numbering.kind) for name, span in spans.items()}
 
 
 def _annotation(reading: _Reading, folder: Path, name: str, target: str, files: dict[str, str]) -> Annotation:
@@ -119,16 +156,16 @@ def _annotation(reading: _Reading, folder: Path, name: str, target: str, files: 
     return annotation
 
 
-def _frames(segment: _Segment, scale: int) -> pd.DataFrame:
+def _frames(segment: _Segment, scale: int, joins: tuple[Join, Join], origin: int) -> pd.DataFrame:
     """Make the rows of a segment: one per frame of the video, labelled or not, so that none moves another."""
     match = SEGMENT.match(segment.name)
     session, subject = (match.group(3), match.group(4)) if match else ("", "")
     length = segment.video.frames
     labels = {
-        target: segment.join.pick(annotation) / scale
-        for target, annotation in (("valence", segment.valence), ("arousal", segment.arousal))
+        "valence": joins[0].pick(segment.valence) / scale,
+        "arousal": joins[1].pick(segment.arousal) / scale,
     }
-    points = [segment.landmarks.get(frame, np.empty(0, np.float32)) for frame in range(length)]
+    points = [segment.landmarks.get(origin + frame, np.empty(0, np.float32)) for frame in range(length)]
     status = np.where([len(point) == 0 for point in points], "landmarks_failed", "ok")
     status = np.where(np.isnan(labels["valence"]) | np.isnan(labels["arousal"]), "label_missing", status)
     return pd.DataFrame(
@@ -136,7 +173,7 @@ def _frames(segment: _Segment, scale: int) -> pd.DataFrame:
             "subject": f"P{subject}",
             "session": f"S{session}",
             "clip": segment.name,
-            "frame": segment.join.origin + np.arange(length),
+            "frame": joins[0].origin + np.arange(length),
             "source": segment.source,
             "source_frame": np.arange(length),
             "landmarks": points,
@@ -146,8 +183,8 @@ def _frames(segment: _Segment, scale: int) -> pd.DataFrame:
     )
 
 
-def _read_landmarks(root: Path, sources: list[str], length: int, start: int) -> dict[int, np.ndarray]:
-    """Read the third line of each file, 49 points, by frame of the video; what holds -1 or no numbers has failed."""
+def _read_landmarks(root: Path, sources: list[str]) -> dict[int, np.ndarray]:
+    """Read the third line of each file, 49 points, by its number; what holds -1 or no numbers has failed."""
     found = {}
     for source in sources:
         number = re.search(r"(\d+)\D*$", PurePosixPath(source).stem)
@@ -157,8 +194,7 @@ def _read_landmarks(root: Path, sources: list[str], length: int, start: int) -> 
             except OSError as error:
                 raise DatasetError(f"sewa: {error}; copy it again") from None
             found[int(number.group(1))] = _points(lines[2] if len(lines) > 2 else "")
-    origin = Join.find_origin(list(found), length, start) if found else 0
-    return {number - origin: points for number, points in found.items()}
+    return found
 
 
 def _points(line: str) -> np.ndarray:

@@ -66,6 +66,19 @@ def label_per_frame(root: Path, labels: int = 2) -> Path:
     return root
 
 
+def change_labels(root: Path, change, pattern: str = "*") -> None:
+    """Change all annotation files of those SEWA segments whose names match; the function gets table and segment."""
+    for folder in root.glob(pattern):
+        for path in folder.glob("*_Aligned.csv"):
+            change(pd.read_csv(path), folder.name).to_csv(path, index=False)
+
+
+def shift_landmarks(root: Path, shift: int) -> None:
+    """Number all landmark files of SEWA higher."""
+    for path in sorted(root.glob("*/*-Landmarks/*.txt"), reverse=True):
+        path.rename(path.with_name(f"{int(path.stem) + shift:06d}.txt"))
+
+
 def make_real(root: Path) -> Path:
     """Take the markers of the renderer away, so that a folder passes for a user's own."""
     for path in [*root.rglob("SYNTHETIC.txt"), root / "SYNTHETIC.json"]:

@@ -269,7 +269,7 @@ CASES = [
         REFUSED,
         "outside [-1, 1], the scale of the other files",
     ),
-    Case("labels", "of another clip", S, chat(of_a_longer_clip), REFUSED, "has 8 frames, its labels go over 48"),
+    Case("labels", "of another clip", S, chat(of_a_longer_clip), REFUSED, "go over 48, 150 per second"),
     Case("labels", "an empty file", S, label_bytes(lambda content: b""), REFUSED, "is empty; copy it from the release"),
     Case("landmarks", "NaN", F, label(landmarks=[[float("nan"), 1.0]] * 68), ROW, "repaired, face from neighbour"),
     Case("landmarks", "too few", F, label(landmarks=[[1, 2]] * 5), ROW, "repaired, face from neighbour"),
@@ -333,7 +333,7 @@ CASES = [
         ROW,
         "repaired, face from neighbour; the video ends or is damaged before frame",
     ),
-    Case("videos", "another frame rate", S, video(other_rate), REFUSED, "has 8 frames, its labels go over 16"),
+    Case("videos", "another frame rate", S, video(other_rate), REFUSED, "go over 16, 24 per second"),
     Case("archives", "packed as released", F, packed(), SAME),
     Case(
         "archives", "not an archive", F, packed(lambda path: path.write_bytes(b"x")), REFUSED, "cannot be read as a zip"

@@ -7,14 +7,13 @@ import pandas as pd
 import pytest
 
 from hocbench.datasets import read_index
-from hocbench.datasets.annotations import TIME
 from hocbench.datasets.video import probe_video
 from hocbench.seeds import generator
 from hocbench.synthetic.face import sample_identities
 from hocbench.synthetic.scenes import render_clip
 from hocbench.synthetic.writers import SEWA_POINTS
 from tests.datasets.conftest import nearest
-from tests.datasets.layouts import label_per_frame
+from tests.datasets.layouts import change_labels, label_per_frame, shift_landmarks
 
 COLUMNS = ["frame", "source_frame", "valence", "arousal", "status"]
 
@@ -54,7 +53,9 @@ def test_each_frame_of_each_segment_has_a_row(indices):
         "value_column": {"valence": 6, "arousal": 6},
         "first_label": {"frame 0 of the video": 6},
         "without_landmarks": 0,
-        "label_join": {TIME: 6},
+        "label_rate": "by time, 50 labels per second",
+        "label_numbering": "from 0, as 12 of 12 say",
+        "landmark_numbering": "from 1, as 6 of 6 say",
         "label_scale": 1,
     }
 
@@ -86,23 +87,26 @@ def test_labels_landmarks_and_pictures_are_what_was_rendered(indices, rendered, 
 
 @pytest.mark.parametrize("shift", [1, 742])
 def test_frame_numbers_may_start_anywhere(root, segment, indices, shift):
-    change_both(segment, lambda table: table.assign(frame_idx=table["frame_idx"] + shift))
+    change_labels(root, lambda table, _: table.assign(frame_idx=table["frame_idx"] + shift))
     found, expected = (rows_of(index, segment) for index in (read_index("sewa", root), indices["sewa"]))
     pd.testing.assert_frame_equal(found[COLUMNS], expected.assign(frame=expected["frame"] + shift)[COLUMNS])
     assert np.array_equal(np.stack(found["landmarks"]), np.stack(expected["landmarks"]))
 
 
 def test_frame_numbers_of_landmark_files_may_start_anywhere(root, segment, indices):
-    for path in sorted((segment / f"{segment.name}-Landmarks").glob("*.txt"), reverse=True):
-        path.rename(path.with_name(f"{int(path.stem) + 9:06d}.txt"))
+    shift_landmarks(root, 9)
     found, expected = (rows_of(index, segment) for index in (read_index("sewa", root), indices["sewa"]))
     assert np.array_equal(np.stack(found["landmarks"]), np.stack(expected["landmarks"]))
 
 
 @pytest.mark.parametrize("numbering", ["from 0", "from 1", "from the name"])
 def test_a_missing_label_moves_no_other(root, segment, indices, numbering):
-    start = {"from 0": 0, "from 1": 1, "from the name": int(segment.name.split("_")[-2])}[numbering]
-    change_both(segment, lambda table: table.assign(frame_idx=table["frame_idx"] + start).drop(index=[0, 5]))
+    def start_of(name):
+        return {"from 0": 0, "from 1": 1, "from the name": int(name.split("_")[-2])}[numbering]
+
+    change_labels(root, lambda table, name: table.assign(frame_idx=table["frame_idx"] + start_of(name)))
+    change_both(segment, lambda table: table.drop(index=[0, 5]))
+    start = start_of(segment.name)
     index = read_index("sewa", root)
     found, expected = rows_of(index, segment), rows_of(indices["sewa"], segment)
     assert found.loc[[0, 5], "status"].to_list() == ["label_missing"] * 2

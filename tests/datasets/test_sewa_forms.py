@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 
 from hocbench.datasets import read_index
-from hocbench.datasets.annotations import TIME
 from hocbench.datasets.video import probe_video
 from tests.datasets.conftest import refusal
-from tests.datasets.layouts import pack, pack_segment
+from tests.datasets.layouts import change_labels, pack, pack_segment
 
 
 @pytest.fixture
@@ -78,13 +77,14 @@ def at_50_per_second(table):
 
 @pytest.mark.parametrize("shift", [0, 1, 742])
 def test_labels_at_50_per_second_are_joined_by_time(root, segment, shift):
-    rewrite(segment, lambda table: at_50_per_second(table).assign(frame_idx=np.arange(24) + shift))
+    rewrite(segment, at_50_per_second)
+    change_labels(root, lambda table, _: table.assign(frame_idx=table["frame_idx"] + shift))
     index = read_index("sewa", root)
     found = rows_of(index, segment.name)
     # Frame k is shown at k / 25 seconds, when label 2 k was given.
     np.testing.assert_allclose(found["valence"], np.arange(12) * 2 / 100)
     np.testing.assert_allclose(found["arousal"], np.arange(12) * 2 / 100)
-    assert index.notes["label_join"] == {TIME: 6}
+    assert index.notes["label_rate"] == "by time, 50 labels per second"
 
 
 def test_labels_that_begin_late_or_end_early_move_no_other(root):
@@ -139,14 +139,18 @@ def test_a_video_of_varying_rate_takes_each_label_at_the_time_of_its_frame(root,
     np.testing.assert_allclose(found["valence"], expected)
 
 
-@pytest.mark.parametrize(("rows", "word"), [(20, "20"), (40, "40"), (6, "6")])
-def test_labels_over_another_length_are_refused_with_both(root, segment, rows, word):
+@pytest.mark.parametrize(("rows", "rate"), [(20, "41.7"), (40, "83.3"), (6, "12.5")])
+def test_labels_over_another_length_are_refused_with_both_rates(root, segment, rows, rate):
     rewrite(segment, lambda table: at_50_per_second(table).reindex(range(rows)).ffill().assign(frame_idx=range(rows)))
     video = segment / f"{segment.name}.avi"
-    assert refusal("sewa", root) == (
-        f"sewa: {video} has 12 frames, its labels go over {word}; "
-        "the video is cut short or the labels belong to another clip: copy both again"
-    )
+    first, *lines = refusal("sewa", root).splitlines()
+    assert first == "sewa: 2 parts cannot be read:"
+    assert lines == [
+        f"  sewa: {video} has 12 frames, the labels of {path.name} go over {rows}, {rate} per second; by the other "
+        "files there would be 24 at 50 per second: the video is cut short, or the labels are at another rate or of "
+        "another clip; compare both files with the release"
+        for path in annotations(segment)
+    ]
 
 
 @pytest.mark.parametrize("scale", [10, 100, 1000])

@@ -48,10 +48,12 @@ def test_an_unreadable_video_is_named(root, video, content):
 
 def test_a_video_shorter_than_its_labels_is_refused_with_both_lengths(root, video):
     _write_video(video, [np.full((64, 80, 3), 90, np.uint8)] * 11, 25)
-    assert refusal("sewa", root) == (
-        f"sewa: {video} has 11 frames, its labels go over 12; "
-        "the video is cut short or the labels belong to another clip: copy both again"
-    )
+    first, *lines = refusal("sewa", root).splitlines()
+    assert first == "sewa: 2 parts cannot be read:"
+    assert [line.partition("_AV_")[0] for line in lines] == [
+        f"  sewa: {video} has 11 frames, the labels of {video.stem}_{target}" for target in ("Valence", "Arousal")
+    ]
+    assert " go over 12, 27.3 per second; by the other files there would be 11, one per frame: " in lines[0]
 
 
 @pytest.mark.parametrize("target", ["Valence", "Arousal"])

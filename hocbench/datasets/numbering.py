@@ -1,0 +1,111 @@
+"""Where files count from, decided once for a whole copy: a single file that lacks its last one cannot tell."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+FROM_0, FROM_1, FROM_NAME, FROM_FIRST = "from 0", "from 1", "from the start in the segment's name", "from their first"
+KINDS = (FROM_0, FROM_1, FROM_NAME, FROM_FIRST)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The numbers in one file, or of the files in one folder.
+
+    Attributes
+    ----------
+    path : Path
+        Where, for messages.
+    low, high : int
+        First and last number.
+    length : int
+        How many there are if none is missing.
+    start : int
+        First frame in the name of the segment.
+    """
+
+    path: Path
+    low: int
+    high: int
+    length: int
+    start: int
+
+    @property
+    def found(self) -> int:
+        """How many numbers there are from the first to the last."""
+        return self.high - self.low + 1
+
+    def origin(self, kind: str) -> int:
+        """Return the first number of a file that counts in this way."""
+        return {FROM_0: 0, FROM_1: 1, FROM_NAME: self.start}.get(kind, self.low)
+
+    def allows(self, kind: str, slack: int = 0) -> bool:
+        """Tell whether all numbers lie where a file that counts so has them, up to ``slack`` behind the end."""
+        if kind == FROM_FIRST:
+            return self.length <= self.found <= self.length + slack
+        origin = self.origin(kind)
+        return origin <= self.low and self.high - origin < self.length + slack
+
+    @property
+    def says(self) -> str:
+        """The only way of counting that these numbers allow; empty if there are several, or none."""
+        origins = {self.origin(kind): kind for kind in reversed(KINDS) if self.allows(kind)}
+        return next(iter(origins.values())) if len(origins) == 1 else ""
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """How the files of a copy count.
+
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`.
+    statement : str
+        The same, and how many files say so.
+    against : tuple of Span
+        Those that contradict.
+    """
+
+    kind: str
+    statement: str
+    against: tuple[Span, ...]
+
+    def describe(self, span: Span, what: str) -> str:
+        """Say how the numbers of a file contradict the others, for a message that begins with its path."""
+        return (
+            f"{span.path} numbers its {what} {span.low} to {span.high} where {span.length} are expected, against the "
+            f"other files, which count {self.kind}; check which of its {what} belong to which frames and number them "
+            "like the others"
+        )
+
+
+def decide_numbering(spans: Sequence[Span], convention: str, slack: int = 0) -> Numbering:
+    """Find out how a copy counts.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+        Of all files.
+    convention : str
+        What is taken if no file tells: where the first or the last number may be missing, two ways are possible.
+    slack : int
+        How many numbers more than expected a file may have at its end.
+    """
+    votes = Counter(span.says for span in spans if span.says)
+    kind = max(KINDS, key=lambda each: (votes[each], each == convention)) if votes else convention
+    if votes:
+        silent = len(spans) - votes.total()
+        statement = f"{kind}, as {votes[kind]} of {len(spans)} say" + (f"; {silent} cannot tell" * bool(silent))
+    else:
+        statement = f"{kind} by convention, as none of {len(spans)} can tell"
+    against = [span for span in spans if not _agrees(span, kind, slack)]
+    return Numbering(kind, statement, tuple(against))
+
+
+def _agrees(span: Span, kind: str, slack: int) -> bool:
+    if span.allows(kind):
+        return True
+    # Numbers that fit another way exactly are not a few too many of this one.
+    return not span.says and span.allows(kind, slack)
