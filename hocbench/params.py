@@ -52,6 +52,7 @@ def parse_params(values: Mapping[str, Any]) -> Params:
         lines = [_describe(detail) for detail in error.errors()]
         raise ParameterError("params.yaml (or an overlay) is not valid:\n" + "\n".join(lines)) from None
     _check_relations(params)
+    _check_lasso(params)
     _check_experiments(params)
     return params
 
@@ -91,6 +92,20 @@ def _check_relations(params: Params) -> None:
                 f"datasets.{name}.root: {dataset.root!r} is rendered, so datasets.{name}.synthetic must give its size; "
                 "or set the root to the folder of a real copy"
             )
+
+
+def _check_lasso(params: Params) -> None:
+    """Refuse weights that no gradient can resist; see `hocbench.nn.lasso.ProximalStep`."""
+    stage = params.training.stages.lasso
+    limit = stage.gradient_limit
+    above = [weight for weight in params.sweep.lasso if weight > limit]
+    if stage.method == "proximal" and above:
+        raise ParameterError(
+            f"sweep.lasso: {', '.join(f'{weight:g}' for weight in above)} is above "
+            f"training.stages.lasso.gradient_limit: {limit:g}, so that each step shrinks every λ by more than any "
+            f"gradient can move it and components vanish whatever the loss says; give weights of at most {limit:g}, or "
+            "raise the limit"
+        )
 
 
 def _check_experiments(params: Params) -> None:

@@ -206,12 +206,15 @@ class LassoStage(Stage):
     method: Literal["proximal", "subgradient"] = Field(
         default="proximal", description="soft threshold after each step, or the published L1 term in the loss"
     )
-    threshold: Positive = Field(
+    threshold: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.05,
-        description="subgradient: at the end, smaller λ become 0; in units of their layer's root mean square",
+        description="subgradient: at the end, smaller λ become 0; in units of their layer's root mean square, of which "
+        "the largest λ never is below 1",
     )
     rate_factor: Positive = Field(default=250.0, description="proximal: learning rate of λ in units of the main one")
-    gradient_limit: Positive = Field(default=0.1, description="proximal: gradients of λ are clamped to this")
+    gradient_limit: Positive = Field(
+        default=0.1, description="proximal: gradients of λ are clamped to this; no weight of the sweep may be above it"
+    )
     warm_start: bool = Field(
         default=False,
         description="start from the network of the next smaller weight of the sweep, not from the plain one",

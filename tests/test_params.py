@@ -24,9 +24,29 @@ def test_shipped_profiles_are_valid(overlay):
     assert load_params(paths).profile == (overlay or "embedded")
 
 
+def test_the_published_penalty_takes_weights_above_the_limit_of_the_other_one():
+    lasso = {"method": "subgradient", "gradient_limit": 0.01}
+    parsed = parse_params(changed({"sweep": {"lasso": [0, 3]}, "training": {"stages": {"lasso": lasso}}}))
+    assert parsed.sweep.lasso == [0, 3]
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
+        (
+            {"sweep": {"lasso": [0, 0.1, 0.2, 3]}},
+            "sweep.lasso: 0.2, 3 is above training.stages.lasso.gradient_limit: 0.1, so that each step shrinks every λ "
+            "by more than any gradient can move it and components vanish whatever the loss says; give weights of at "
+            "most 0.1, or raise the limit",
+        ),
+        (
+            {"training": {"stages": {"lasso": {"gradient_limit": 0.03}}}},
+            "sweep.lasso: 0.05 is above training.stages.lasso.gradient_limit: 0.03, so that",
+        ),
+        (
+            {"training": {"stages": {"lasso": {"threshold": 1}}}},
+            "training.stages.lasso.threshold: 1 is not valid; input should be less than 1",
+        ),
         ({"sweep": {"lasso": [-1]}}, "sweep.lasso.0: -1 is not valid; input should be greater than or equal to 0"),
         ({"sweep": {"rnak": [1]}}, "sweep.rnak: unknown key (value [1]); did you mean sweep.rank?"),
         ({"sweep": {"rank": ["x"]}}, "sweep.rank.0: 'x' is not valid; input should be 'same'"),

@@ -124,9 +124,10 @@ def predicted_items(run: Run, sizes: Sizes) -> float:
     axes, options = run.axes, run.spec["training"]
     validation, test = (evaluation_items(sizes.parts[part], axes.order, options) for part in ("validation", "test"))
     total = (axes.epochs + 2) * validation + test
-    # As `hocbench.training.stages`: once where the scale of activations changed, and once behind the temporal stage.
+    # As `hocbench.training`: once where the scale of activations changed, after the temporal stage, and after each
+    # epoch of LASSO.
     passes = int(axes.stage in ("lasso", "temporal") or axes.kind == "inflated")
-    passes += int(axes.stage == "temporal" and axes.epochs > 0)
+    passes += int(axes.stage == "temporal" and axes.epochs > 0) + (axes.epochs if axes.stage == "lasso" else 0)
     batches = min(options["reestimation_batches"], steps_per_epoch(sizes.parts["train"], axes.order, options))
     return total + passes * batches * options["batch_size"]
 

@@ -19,6 +19,7 @@ from hocbench.estimate.cost import Seconds
 from hocbench.faces import CropStore
 from hocbench.memory import keep_freed_memory
 from hocbench.nn import ResNet
+from hocbench.seeds import batch_axes
 from hocbench.tracking.store import is_off
 from hocbench.training.beginning import begin
 from hocbench.training.data import EVALUATION_IMAGES, Samples
@@ -111,7 +112,7 @@ def measure_step(spec: dict[str, Any]) -> Seconds:
             for name, parameter in network.named_parameters():
                 parameter.requires_grad = name.endswith("factors.time")
         lasso = float(axes["lasso"]) if axes["stage"] == "lasso" else 0.0
-        setting = Setting(spec["run"], options, axes["order"], spec["root_seed"], axes["seed"], lasso)
+        setting = Setting(spec["run"], options, axes["order"], spec["root_seed"], batch_axes(axes), lasso)
         return _watch_steps(Training(network, samples, samples, setting, accelerator))
 
 

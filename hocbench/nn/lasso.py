@@ -79,11 +79,24 @@ class ProximalStep:
         Gradients of λ are clamped to this absolute value.
     rate_factor : float
         Learning rate of λ in units of the main one.
+
+    Raises
+    ------
+    NetworkError
+        If the penalty is above the limit. A step of size r moves a λ by at most r · limit and shrinks it by
+        r · penalty, so that every λ would come nearer to zero in every step, and none would ever leave it, whatever
+        the loss says. The size of the step and the rescaling, one number per layer, change nothing in that.
     """
 
     moves_weights = True
 
     def __init__(self, network: nn.Module, penalty: float, gradient_limit: float, rate_factor: float = 1.0) -> None:
+        if penalty > gradient_limit:
+            raise NetworkError(
+                f"LASSO weight {penalty:g} with gradients of λ clamped to {gradient_limit:g}: each step shrinks every "
+                "λ by more than any gradient can move it, so that components vanish whatever the loss says; give at "
+                f"most {gradient_limit:g}, or a higher limit"
+            )
         self.weights = [layer.weights for layer in factorized_layers(network).values()]
         self.penalty = penalty
         self.gradient_limit = gradient_limit
@@ -115,12 +128,23 @@ class SubgradientPenalty:
     penalty : float
         LASSO weight γ, ≥ 0.
     threshold : float
-        At the end, λ of at most this size become zero; in units of the root mean square of their layer.
+        At the end, λ of at most this size become zero; in units of the root mean square of their layer, below 1.
+
+    Raises
+    ------
+    NetworkError
+        If the threshold could empty a layer: the largest λ is never smaller than the root mean square. The penalty
+        itself has no such limit, since the gradient that it is added to is not clamped.
     """
 
     moves_weights = False
 
     def __init__(self, network: nn.Module, penalty: float, threshold: float) -> None:
+        if not 0 <= threshold < 1:
+            raise NetworkError(
+                f"threshold {threshold:g} in root mean squares of the λ of a layer: from 1 on it can empty a whole "
+                "layer; give less than 1"
+            )
         self.weights = [layer.weights for layer in factorized_layers(network).values()]
         self.penalty = penalty
         self.threshold = threshold

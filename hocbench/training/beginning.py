@@ -11,7 +11,7 @@ from hocbench.errors import RunError
 from hocbench.nn import ResNet, compact, resnet18, transduct
 from hocbench.nn.lasso import normalize_factors
 from hocbench.seeds import derive_seed
-from hocbench.training.data import Samples, training_batches
+from hocbench.training.data import Samples
 from hocbench.training.predict import mean_ccc, predict, score
 from hocbench.training.rundir import Layers, load_network
 
@@ -88,14 +88,8 @@ def _fresh(spec: dict[str, Any]) -> ResNet:
         options |= {"temporal_kernel": spec["temporal"]["kernel_size"]}
         if options["kind"] == "cp":
             options |= {"temporal_padding": spec["temporal"]["padding"]}
+    # Without kind, rank or variant: networks of one shape start from the same weights, so that they can be compared.
+    where = {name: axes[name] for name in ("dataset", "fold", "seed", "order")}
     with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(spec["root_seed"], use="weights", seed=axes["seed"], order=axes["order"]))
+        torch.manual_seed(derive_seed(spec["root_seed"], use="weights", **where))
         return resnet18(order=axes["order"], **options)
-
-
-def estimation_batches(samples: Samples, spec: dict[str, Any], accelerator: Accelerator) -> list[torch.Tensor]:
-    """Draw the training images or clips that BatchNorm statistics are estimated from: whole ones, in every process."""
-    options, axes = spec["training"] | {"accumulation": 1}, spec["axes"]
-    batches = training_batches(samples, axes["order"], options, spec["root_seed"], axes["seed"], -1, augment=False)
-    chosen = zip(range(options["reestimation_batches"]), batches, strict=False)
-    return [inputs.to(accelerator.device) for _, (inputs, _) in chosen]

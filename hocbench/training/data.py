@@ -1,6 +1,6 @@
 """Batches of crops: single images, or windows of a clip."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -171,7 +171,7 @@ def training_batches(
     order: int,
     options: dict[str, Any],
     root_seed: int,
-    seed: int,
+    axes: Mapping[str, str | int | float],
     epoch: int,
     *,
     augment: bool = True,
@@ -191,8 +191,10 @@ def training_batches(
         ``training`` part of a run's slice: batch_size is N of all processes and parts together, accumulation the
         parts of a batch, clip_length T, frame_step the frames from one of a window to the next; mirror and
         augmentation change the pixels.
-    root_seed, seed, epoch : int
-        Axes of the random numbers.
+    root_seed, epoch : int
+        Of the random numbers: order, windows and augmentation.
+    axes : mapping
+        The other axes of the random numbers; see `hocbench.seeds.batch_axes`.
     augment : bool
         Off for batches that are not learned from.
     workers : int
@@ -207,7 +209,7 @@ def training_batches(
     RunError
         If there are fewer samples than shares.
     """
-    rng = generator(root_seed, use="batches", seed=seed, epoch=epoch)
+    rng = generator(root_seed, use="batches", epoch=epoch, **axes)
     if order == 2:
         items = samples.rows
     else:
@@ -217,7 +219,7 @@ def training_batches(
     data = _Crops(samples, items, changes)
     places = _places(len(items), options, first_step, share)
     # Left to itself, a loader draws the seed of its workers from torch's global generator, once per start.
-    own = torch.Generator().manual_seed(derive_seed(root_seed, use="loader", seed=seed, epoch=epoch))
+    own = torch.Generator().manual_seed(derive_seed(root_seed, use="loader", epoch=epoch, **axes))
     return DataLoader(
         data,
         batch_sampler=places,

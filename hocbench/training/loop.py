@@ -3,9 +3,10 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from hocbench.errors import RunError
-from hocbench.nn.resnet import ResNet
+from hocbench.nn import ResNet, reestimate_batchnorm
+from hocbench.nn.lasso import count_zeros
 from hocbench.training.data import Samples, steps_per_epoch, training_batches
 from hocbench.training.devices import autocast, gather, share_buffers
 from hocbench.training.losses import affect_loss
@@ -46,8 +48,10 @@ class Setting:
         The ``training`` part of a run's slice.
     order : int
         2 for images, 3 for clips.
-    root_seed, seed : int
-        Axes of the random numbers.
+    root_seed : int
+        Root seed of the profile.
+    axes : mapping
+        What batches are drawn from; see `hocbench.seeds.batch_axes`.
     lasso : float
         LASSO weight; 0 is no penalty.
     static_level : float or None
@@ -62,7 +66,7 @@ class Setting:
     options: dict[str, Any]
     order: int
     root_seed: int
-    seed: int
+    axes: Mapping[str, str | int | float]
     lasso: float = 0.0
     static_level: float | None = None
     log: Callable[[dict[str, Any]], None] = lambda row: None
@@ -169,6 +173,15 @@ class Training:
         self.network.load_state_dict(self.best_state)
         return outcome
 
+    def reestimate(self) -> None:
+        """Give BatchNorm its statistics anew, from whole batches that are not augmented: the same in every process."""
+        setting, device = self.setting, self.accelerator.device
+        options = setting.options | {"accumulation": 1}
+        drawn_from = (setting.root_seed, setting.axes, -1)
+        batches = training_batches(self.training, setting.order, options, *drawn_from, augment=False)
+        chosen = islice(batches, options["reestimation_batches"])
+        reestimate_batchnorm(self.network, (inputs.to(device) for inputs, _ in chosen))
+
     def state(self) -> State:
         """Capture all that the rest of the training depends on."""
         self._account()
@@ -206,14 +219,27 @@ class Training:
             outcome.losses.append(self._step(micro_batches))
             outcome.step += 1
             self.pulse()
-        if self.penalty is not None and outcome.epoch == setting.options["epochs"]:
-            self.penalty.finish()
+        if self.penalty is not None:
+            if outcome.epoch == setting.options["epochs"]:
+                self.penalty.finish()
+                self._report_empty_layers()
+            # A threshold, after the last step or in each one, takes components away that the statistics still count.
+            self.reestimate()
         return math.fsum(outcome.losses) / len(outcome.losses)
+
+    def _report_empty_layers(self) -> None:
+        empty = [name for name, (zeros, rank) in count_zeros(self.network).items() if zeros == rank]
+        if empty:
+            LOGGER.warning(
+                "LASSO weight %g left no component in %s: their output no longer depends on the picture; "
+                "a smaller weight keeps some",
+                *(self.setting.lasso, ", ".join(empty)),
+            )
 
     def _steps(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
         """Yield the parts of each step's batch, and count the time that it takes to get them."""
         outcome, setting = self.outcome, self.setting
-        where = (setting.root_seed, setting.seed, outcome.epoch)
+        where = (setting.root_seed, setting.axes, outcome.epoch)
         share = (self.accelerator.process_index, self.accelerator.num_processes)
         loader = training_batches(
             *(self.training, setting.order, setting.options, *where),

@@ -22,6 +22,7 @@ from hocbench.faces import CropStore
 from hocbench.manifest import file_hash
 from hocbench.memory import keep_freed_memory
 from hocbench.nn import FactorizedConv
+from hocbench.seeds import batch_axes
 from hocbench.training.data import first_clips, select
 from hocbench.training.determinism import deterministic_mode
 from hocbench.training.devices import make_accelerator
@@ -144,7 +145,7 @@ def _training(run: Path, spec: dict[str, Any], store: CropStore, steps: int) -> 
     # One process stands for all, with its share of each batch. The rate follows a longer cycle, which costs the same.
     options |= {"epochs": steps + 1, "batch_size": options["batch_size"] // spec["processes"], "stop_at_static": False}
     lasso = float(axes["lasso"]) if axes["stage"] == "lasso" else 0.0
-    setting = Setting(spec["run"], options, axes["order"], spec["root_seed"], axes["seed"], lasso)
+    setting = Setting(spec["run"], options, axes["order"], spec["root_seed"], batch_axes(axes), lasso)
     accelerator = make_accelerator(1)
     training = Training(network.to(accelerator.device), train, validation, setting, accelerator)
     training.outcome.epoch = 1

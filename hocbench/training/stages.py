@@ -11,9 +11,10 @@ from accelerate import Accelerator
 from hocbench.datasets.splits import make_splits
 from hocbench.faces import CropStore
 from hocbench.memory import keep_freed_memory
-from hocbench.nn import ResNet, reestimate_batchnorm
+from hocbench.nn import ResNet
+from hocbench.seeds import batch_axes
 from hocbench.training import records
-from hocbench.training.beginning import begin, estimation_batches, rescales
+from hocbench.training.beginning import begin, rescales
 from hocbench.training.checkpoint import Checkpoints
 from hocbench.training.data import Samples, first_clips, select
 from hocbench.training.determinism import deterministic_mode
@@ -22,7 +23,6 @@ from hocbench.training.loop import Setting, Training
 from hocbench.training.predict import mean_label, predict, prediction_table
 from hocbench.training.rundir import Layers, describe_layers, write_run
 from hocbench.training.saving import Saver, Saving, held
-from hocbench.training.state import State
 from hocbench.training.stopping import StopRequest
 from hocbench.training.tracking import Tracker
 
@@ -103,29 +103,25 @@ def _train(run: _Run, parent: Path | None, out: Path, workers: int, saver: Saver
             "tracking": tracker.key,
             "nondeterministic": sorted(run.operations),
         }
-        network, level, layers = _start(run, parent, saved, saver)
+        network, level, layers = _start(run, parent, saver)
         setting = _setting(run.spec, level, tracker, workers)
         if workers:
             tracker.settle()
         training = Training(network, run.parts["train"], run.parts["validation"], setting, run.accelerator)
         if saved is not None:
-            training.restore(saved)
+            training.restore(saved)  # with its statistics
+        elif rescales(run.spec["axes"]):
+            training.reestimate()
+        saver.early()
         saver.watch(training)
         training.run()
         _finish(run, training, layers, out, spent, tracker)
 
 
-def _start(
-    run: _Run, parent: Path | None, saved: State | None, saver: Saver
-) -> tuple[ResNet, float | None, Layers | None]:
-    spec, train = run.spec, run.parts["train"]
-    network, level, layers = begin(spec, parent, run.parts["validation"], run.accelerator, saver.early)
+def _start(run: _Run, parent: Path | None, saver: Saver) -> tuple[ResNet, float | None, Layers | None]:
+    network, level, layers = begin(run.spec, parent, run.parts["validation"], run.accelerator, saver.early)
     network.to(run.accelerator.device)
-    network.recompute = spec["training"]["recompute"]
-    # A saved network has these statistics in it.
-    if saved is None and rescales(spec["axes"]):
-        reestimate_batchnorm(network, estimation_batches(train, spec, run.accelerator))
-    saver.early()
+    network.recompute = run.spec["training"]["recompute"]
     return network, level, layers
 
 
@@ -135,7 +131,7 @@ def _finish(
     """Predict with the best network and write the run directory."""
     spec, accelerator, network = run.spec, run.accelerator, training.network
     if spec["axes"]["stage"] == "temporal" and spec["axes"]["epochs"]:
-        reestimate_batchnorm(network, estimation_batches(run.parts["train"], spec, accelerator))
+        training.reestimate()
     training.pulse()
     predictions = _predictions(run, training)
     cost = records.cost(training, spec, run.store.size, spent)
@@ -162,5 +158,5 @@ def _setting(spec: dict[str, Any], level: float | None, tracker: Tracker, worker
     axes = spec["axes"]
     # The axis tells later stages apart too, but only the lasso stage is penalised.
     penalty = float(axes["lasso"]) if axes["stage"] == "lasso" else 0.0
-    where = (axes["order"], spec["root_seed"], axes["seed"])
+    where = (axes["order"], spec["root_seed"], batch_axes(axes))
     return Setting(spec["run"], spec["training"], *where, penalty, level, tracker.log_epoch, workers)

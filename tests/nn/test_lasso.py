@@ -137,6 +137,33 @@ def test_gradients_are_clamped_on_both_sides():
     assert stepped(start, steep, limit=2.0) != pytest.approx(stepped(start, steep, limit=3.0))
 
 
+@pytest.mark.parametrize(("rate", "factor"), [(0.01, 1.0), (0.004, 250.0), (30.0, 1.0)])
+def test_up_to_the_limit_a_gradient_can_hold_a_component_and_bring_one_back(rate, factor):
+    held, lost, other = stepped([0.8, 0.0, 1.5], [-0.3, -0.3, 0.0], rate, penalty=0.29, limit=0.3, factor=factor)
+    grown, _, shrunk = 0.8 + 0.01 * rate * factor, 0, max(1.5 - 0.29 * rate * factor, 0)
+    assert [held, lost, other] == pytest.approx(at_unit_mean_square([grown, 0.01 * rate * factor, shrunk]), rel=1e-9)
+    assert stepped([0.8, 1.2], [-0.3, -0.3], rate, penalty=0.3, limit=0.3, factor=factor) == pytest.approx(
+        at_unit_mean_square([0.8, 1.2])
+    )
+
+
+@pytest.mark.parametrize(("penalty", "limit"), [(0.31, 0.3), (1.0, 0.1), (5, 1)])
+def test_a_penalty_that_no_gradient_can_resist_is_refused_with_its_numbers(network, penalty, limit):
+    text = rf"LASSO weight {penalty:g} with gradients of λ clamped to {limit:g}: .* give at most {limit:g}, or a higher"
+    with pytest.raises(NetworkError, match=text):
+        ProximalStep(network, penalty, limit)
+
+
+def test_a_threshold_below_one_always_leaves_a_component_and_higher_ones_are_refused(network):
+    for layer in factorized_layers(network).values():
+        layer.weights.data.fill_(0.7)
+    SubgradientPenalty(network, 1e3, 0.999).finish()
+    assert {zeros for zeros, _ in count_zeros(network).values()} == {0}
+    for threshold in (1, 2.5, -0.1):
+        with pytest.raises(NetworkError, match=rf"threshold {threshold:g} in root mean squares .* give less than 1"):
+            SubgradientPenalty(network, 0.1, threshold)
+
+
 def test_small_lambdas_become_exactly_zero_from_either_side():
     first, above, below, last = stepped([1.5, 0.04, -0.04, -1.0], [0.0] * 4, rate=0.1, penalty=0.5)
     assert above == below == 0

@@ -43,7 +43,7 @@ OVERLAY = {
         "clip_length": 4,
         "stages": {
             "static": {"epochs": 5, "learning_rate": 0.015},
-            "lasso": {"epochs": 2, "learning_rate": 0.001},
+            "lasso": {"epochs": 2, "learning_rate": 0.001, "gradient_limit": 1.0},
             "frames": {"epochs": 1},
             "temporal": {"epochs": 3, "learning_rate": 0.03},
             "joint": {"epochs": 1},

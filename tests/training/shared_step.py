@@ -33,7 +33,7 @@ def main(folder, out, order, options):
     network.__class__ = Frozen
     accelerator = make_accelerator(int(os.environ.get("WORLD_SIZE", 1)))
     samples = whole(write_store(folder / f"rank{rank}", [10] * 12))
-    setting = Setting("static-1234", options, order, 7, 0, options["lasso"])
+    setting = Setting("static-1234", options, order, 7, {}, options["lasso"])
     training = Training(network, samples, samples, setting, accelerator)
     training.run()
     frames = predict(network, samples, order, options["clip_length"], accelerator.device)

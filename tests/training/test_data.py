@@ -1,4 +1,5 @@
-from itertools import pairwise
+import json
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from torch import nn
 
 from hocbench.errors import RunError
 from hocbench.nn import resnet18
+from hocbench.seeds import batch_axes
 from hocbench.training import data
 from hocbench.training.data import (
     Samples,
@@ -20,10 +22,12 @@ from hocbench.training.data import (
     training_windows,
 )
 from hocbench.training.predict import mean_label, predict, prediction_table
-from tests.training.conftest import UNUSABLE, whole, write_store
+from tests.training.conftest import UNUSABLE, make_runs, whole, write_store
 from tests.training.test_augment import NONE
 
 CPU = torch.device("cpu")
+AXES = {"stage": "joint", "dataset": "sewa", "fold": 0, "seed": 0}
+OTHER = {"stage": "temporal", "dataset": "afew_va", "fold": 1, "seed": 1}
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 
 
@@ -54,10 +58,10 @@ def read(batches):
     return [(x.numpy(), y.numpy()) for x, y in batches]
 
 
-def batches(store, order=3, batch_size=4, mirror=True, root_seed=7, seed=0, epoch=1, **changes):
+def batches(store, order=3, batch_size=4, mirror=True, root_seed=7, axes=AXES, epoch=1, **changes):
     options = {"batch_size": batch_size, "clip_length": 4, "frame_step": 1, "mirror": mirror, "augmentation": NONE}
     options |= {"accumulation": 1}
-    return read(training_batches(whole(store), order, options | changes, root_seed, seed, epoch))
+    return read(training_batches(whole(store), order, options | changes, root_seed, axes, epoch))
 
 
 def pixels(store, rows):
@@ -160,9 +164,36 @@ def test_batches_depend_on_the_seeds_and_the_epoch_only(store, order):
     np.random.seed(5)
     again = batches(store, order)
     assert all((a == b).all() and (p == q).all() for (a, p), (b, q) in zip(first, again, strict=True))
-    for change in ({"epoch": 2}, {"seed": 1}, {"root_seed": 8}):
+    others = [{"axes": AXES | {name: value}} for name, value in OTHER.items()]
+    for change in ({"epoch": 2}, {"root_seed": 8}, *others):
         other = batches(store, order, **change)
         assert any((p != q).any() for (_, p), (_, q) in zip(first, other, strict=True)), change
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_no_run_sees_the_batches_of_one_that_it_starts_from(tmp_path, warm_start):
+    stages = {"stages": {"lasso": {"warm_start": warm_start}}}
+    changes = {"sweep": {"lasso": [0, 0.5, 1.0]}, "training": stages, "datasets": {"afew_va": {"folds": [0, 1]}}}
+    chains = 0
+    for run in make_runs(tmp_path, changes):
+        seen, link = [], run
+        while link is not None:
+            seen += [batch_axes(link.axes.spelled())] if link.axes.epochs else []
+            link = link.parent
+        chains += len(seen) > 2
+        assert all(a != b for a, b in combinations(seen, 2)), run.id
+    assert chains > 3
+
+
+def test_networks_that_are_compared_see_the_same_batches_and_folds_others(tmp_path):
+    runs = make_runs(tmp_path, {"datasets": {"afew_va": {"folds": [0, 1], "rivals": ["inflated"]}}})
+    joint = [run.axes for run in runs if run.axes.stage == "joint" and run.axes.epochs]
+    drawn = {}
+    for axes in joint:
+        drawn.setdefault(json.dumps(batch_axes(axes.spelled())), []).append((axes.dataset, axes.fold))
+    assert all(len(set(places)) == 1 for places in drawn.values())
+    assert {places[0] for places in drawn.values()} == {("sewa", 0), ("afew_va", 0), ("afew_va", 1)}
+    assert {(axes.kind, axes.lasso) for axes in joint if axes.dataset == "sewa"} >= {("cp", 1), ("inflated", 0)}
 
 
 @pytest.mark.parametrize("order", [2, 3])
@@ -271,7 +302,7 @@ def test_windows_at_a_step_still_cover_every_frame(lengths, length, step):
 def test_batches_do_not_depend_on_the_number_of_workers(store, order):
     options = {"batch_size": 8, "clip_length": 4, "frame_step": 1, "mirror": True, "accumulation": 1}
     options["augmentation"] = NONE | {"rotation_degrees": 10.0, "contrast": 0.2}
-    alone, others = (read(training_batches(whole(store), order, options, 7, 0, 1, workers=n)) for n in (0, 2))
+    alone, others = (read(training_batches(whole(store), order, options, 7, {}, 1, workers=n)) for n in (0, 2))
     assert len(alone) > 1
     assert all((a == b).all() and (p == q).all() for (a, p), (b, q) in zip(alone, others, strict=True))
 

@@ -79,7 +79,9 @@ def test_shares_of_all_processes_are_the_batch(options, parts, order):  # noqa: 
     def read(accumulation, share):
         return [
             x
-            for x, _ in training_batches(parts[0], order, wanted | {"accumulation": accumulation}, 7, 0, 1, share=share)
+            for x, _ in training_batches(
+                parts[0], order, wanted | {"accumulation": accumulation}, 7, {}, 1, share=share
+            )
         ]
 
     whole_batches = read(1, (0, 1))
@@ -92,7 +94,7 @@ def test_shares_of_all_processes_are_the_batch(options, parts, order):  # noqa: 
 
 def test_too_few_samples_for_all_shares_are_refused(options, parts):  # noqa: F811
     with pytest.raises(RunError, match=r"80 training samples are too few for 100 processes and 1 parts of a batch"):
-        training_batches(parts[0], 2, options | {"batch_size": 100}, 7, 0, 1, share=(0, 100))
+        training_batches(parts[0], 2, options | {"batch_size": 100}, 7, {}, 1, share=(0, 100))
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_by_the_parameters(tmp_path):

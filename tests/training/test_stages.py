@@ -1,6 +1,7 @@
 import json
 import shutil
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,10 @@ from hocbench.errors import RunError
 from hocbench.faces import CropStore
 from hocbench.manifest import file_hash
 from hocbench.nn import FactorizedConv, compact, transduct
+from hocbench.seeds import batch_axes
 from hocbench.training import fit
-from hocbench.training.data import select
+from hocbench.training.beginning import begin
+from hocbench.training.data import select, training_batches
 from hocbench.training.predict import mean_ccc, mean_label, predict, score
 from hocbench.training.rundir import load_network
 from tests.training.conftest import LASSO, UNUSABLE, make_runs
@@ -204,6 +207,47 @@ def test_zeros_of_the_lasso_stage_stay_removed(laboratory):
     assert read(path, "cost.json")["parameters"] < read(fitted(laboratory, "joint"), "cost.json")["parameters"]
 
 
+@pytest.mark.parametrize("method", ["proximal", "subgradient"])
+def test_batchnorm_knows_the_network_that_a_threshold_left(laboratory, tmp_path, method):
+    changes = {"training": {"stages": {"lasso": {"method": method, "threshold": 0.99, "learning_rate": 0.004}}}}
+    (run,) = [run for run in make_runs(tmp_path, changes) if run.axes.stage == "lasso"]
+    path = tmp_path / "run"
+    fit(run.spec, laboratory.crops["affectnet"], laboratory("static", "affectnet"), path)
+    assert sum(zeros for _, zeros in sparsity(path).values()) > 0
+    network, parts = load_network(path)[0], parts_of(laboratory, run)
+    inputs = {}
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.register_forward_pre_hook(
+                lambda _, x, name=name: inputs.setdefault(name, []).append(x[0].detach().double())
+            )
+    options = run.spec["training"]
+    where = (2, options, run.spec["root_seed"], batch_axes(run.spec["axes"]), -1)
+    stored = {name: value.clone() for name, value in network.state_dict().items()}
+    network.train()
+    for images, _ in islice(training_batches(parts["train"], *where, augment=False), options["reestimation_batches"]):
+        network(images)
+    for name, batches in inputs.items():
+        mean = torch.stack([x.mean((0, 2, 3)) for x in batches]).mean(0)
+        variance = torch.stack([x.var((0, 2, 3)) for x in batches]).mean(0)
+        torch.testing.assert_close(stored[f"{name}.running_mean"].double(), mean, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(stored[f"{name}.running_var"].double(), variance, rtol=1e-3, atol=1e-6)
+    last = pd.read_csv(path / "history.csv").iloc[-1]
+    assert last["kept"] == 1
+    scores = score(predict(load_network(path)[0], parts["validation"], 2, 4, torch.device("cpu")), parts["validation"])
+    assert {name: last[name] for name in scores} == pytest.approx(scores, abs=1e-6)
+
+
+def test_a_layer_without_any_component_left_is_named(laboratory, tmp_path, caplog):
+    stages = {"lasso": {"epochs": 1, "learning_rate": 0.05, "rate_factor": 1e4}}
+    (run,) = [run for run in make_runs(tmp_path, {"training": {"stages": stages}}) if run.axes.stage == "lasso"]
+    fit(run.spec, laboratory.crops["affectnet"], laboratory("static", "affectnet"), tmp_path / "run")
+    empty = [name for name, (rank, zeros) in sparsity(tmp_path / "run").items() if zeros == rank]
+    assert empty
+    (message,) = [record.getMessage() for record in caplog.records if "left no component" in record.getMessage()]
+    assert f"LASSO weight 1 left no component in {', '.join(empty)}: " in message
+
+
 def test_an_inflated_network_starts_from_the_dense_one_averaged_over_time(laboratory, tmp_path):
     plan = make_runs(tmp_path, {"training": {"stages": {"inflated": {"epochs": 0}}}})
     (run,) = [run for run in plan if run.axes.kind == "inflated" and run.axes.dataset == "sewa"]
@@ -222,6 +266,19 @@ def test_a_second_run_writes_the_same_bytes(laboratory, name, tmp_path):
     again = laboratory.fit(planned(laboratory, name), tmp_path / "again")
     for file in SAME_BYTES:
         assert (again / file).read_bytes() == (first / file).read_bytes(), file
+
+
+def test_first_weights_differ_by_dataset_fold_and_seed_and_are_shared_by_methods(laboratory):
+    spec = planned(laboratory, "scratch").spec
+
+    def first(**changes):
+        return begin(spec | {"axes": spec["axes"] | changes}, None, None, None)[0].head.weight
+
+    reference = first()
+    assert torch.equal(first(), reference)
+    assert torch.equal(first(variant="epochs-x4", kind="dense", rank=2.0, lasso=0.5), reference)
+    for change in ({"dataset": "afew_va"}, {"fold": 1}, {"seed": 1}):
+        assert not torch.equal(first(**change), reference), change
 
 
 @pytest.mark.parametrize("name", ["lasso", "frames", "temporal", "untrained", "joint", "inflated", "static on video"])
@@ -277,22 +334,22 @@ def test_a_failing_rerun_leaves_the_finished_run_alone(laboratory, copied_run, t
 @pytest.mark.parametrize("method", ["proximal", "subgradient"])
 def test_networks_with_inner_activations_go_along_a_warm_path_of_either_penalty_to_video(laboratory, tmp_path, method):
     short = {name: {"epochs": 1} for name in ("static", "lasso", "temporal")}
-    short["lasso"] |= {"method": method, "threshold": 0.9, "warm_start": True}
+    short["lasso"] |= {"method": method, "threshold": 0.99, "warm_start": True, "learning_rate": 0.004}
     changes = {
         "network": {"inner_activation": True},
-        "sweep": {"lasso": [2, 4]},
+        "sweep": {"lasso": [0.5, 1]},
         "training": {"stages": short},
     }
     plan = make_runs(tmp_path, changes)
-    (run,) = [run for run in plan if (run.axes.stage, run.axes.lasso) == ("temporal", 4)]
+    (run,) = [run for run in plan if (run.axes.stage, run.axes.lasso) == ("temporal", 1)]
     line = [run]
     while line[0].parent:
         line.insert(0, line[0].parent)
     assert [(run.axes.stage, run.axes.lasso) for run in line] == [
         ("static", 0),
-        ("lasso", 2),
-        ("lasso", 4),
-        ("temporal", 4),
+        ("lasso", 0.5),
+        ("lasso", 1),
+        ("temporal", 1),
     ]
     parent = None
     for run in line:
