@@ -35,12 +35,15 @@ def describe_inventory(inventory: dict[str, Any]) -> str:
 
 
 def _notes(notes: dict[str, Any]) -> list[str]:
-    return [
-        f"  {key.replace('_', ' ')}: "
-        + (", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else str(value))
-        for key, value in notes.items()
-        if key != "expressions"
-    ]
+    return [f"  {key.replace('_', ' ')}: {_note(value)}" for key, value in notes.items() if key != "expressions"]
+
+
+def _note(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    shown = [f"{name} {count}" for name, count in value.items()]
+    rest = [f"and {len(shown) - SHOWN_FILES:,} more"] if len(shown) > SHOWN_FILES else []
+    return ", ".join(shown[:SHOWN_FILES] + rest)
 
 
 def _splits(inventory: dict[str, Any]) -> list[str]:

@@ -99,12 +99,8 @@ def join_all(name: str, tracks: Sequence[Track]) -> tuple[list[Join], dict[str, 
     """
     rate = _decide_rate(name, tracks)
     spans = [track.span(rate) for track in tracks]
-    faults = [
-        _contradiction(name, track, span, rate)
-        for track, span in zip(tracks, spans, strict=True)
-        if not _least(span.length) <= span.found <= span.length + _slack(span.length, rate)
-    ]
-    refuse_all(name, faults)
+    faults = [_fault(name, track, span, rate) for track, span in zip(tracks, spans, strict=True)]
+    refuse_all(name, [fault for fault in faults if fault])
     if rate:
         # Tools end at the last frame or behind it: what all files have more is no fault of one.
         more = int(np.clip(np.median([span.found - span.length for span in spans]), 0, END_TOLERANCE_LABELS))
@@ -161,6 +157,20 @@ def _decide_rate(name: str, tracks: Sequence[Track]) -> float:
         f"{track.video.rate:.4g} frames per second. The files do not agree on another regular rate, or are too few to "
         "tell; take the annotations as released, or resample them to one of the two"
     )
+
+
+def _fault(name: str, track: Track, span: Span, rate: float) -> str:
+    """Say what is wrong with the number of labels of a file; empty if it can be right."""
+    video = track.video
+    if span.found == video.pictures and span.length - span.found > END_TOLERANCE_LABELS:
+        return (
+            f"{name}: {video.root / video.source} shows {video.pictures} pictures in {video.frames} frames, and "
+            f"{span.path.name} has {span.found} labels: they were counted by picture, so nobody knows when each was "
+            "given; number them by frame, or leave the segment out"
+        )
+    if _least(span.length) <= span.found <= span.length + _slack(span.length, rate):
+        return ""
+    return _contradiction(name, track, span, rate)
 
 
 def _contradiction(name: str, track: Track, span: Span, rate: float) -> str:

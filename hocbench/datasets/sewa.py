@@ -96,6 +96,8 @@ def _read_segment(reading: _Reading, name: str, place: str) -> None:
         raise DatasetError(f"sewa: {folder / name}.avi is missing; copy the segment again")
     source = files[f"{name}.avi"]
     video = probe_video(root, source)
+    for heading, text in video.remarks().items():
+        reading.notes.setdefault(heading, {})[name] = text
     valence, arousal = (_annotation(reading, folder, name, target, files) for target in ("Valence", "Arousal"))
     first, last = (int(number) for number in name.split("_")[-2:])
     if last - first + 1 != video.frames:

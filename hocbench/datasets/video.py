@@ -7,6 +7,7 @@ import av
 import numpy as np
 
 from hocbench.datasets.sources import open_media
+from hocbench.datasets.timeline import read_timeline
 from hocbench.errors import DatasetError
 
 
@@ -19,62 +20,78 @@ class Video:
     root, source : Path, str
         Where it lies.
     frames : int
-        How many frames it has.
+        How many frames it has on the grid of its nominal rate; frame k is what a player shows at k / rate.
     rate : float
-        Frames per second, on average.
+        Frames of the grid per second.
+    pictures : int
+        How many pictures the file holds.
+    repeated : int
+        Frames at which nothing new is stored, so that the picture before is shown again.
+    unshown : int
+        Pictures that another one replaces before any frame shows them.
+    lost : int
+        Pictures that the index of the file lists and that are not where it says.
+    stamped : bool
+        Whether the file says when its pictures are shown; if not, they are taken to follow each other evenly.
+    varies : bool
+        Whether the times of its pictures lie on no grid; each frame then shows the picture nearest to it.
     """
 
     root: Path
     source: str
     frames: int
     rate: float
+    pictures: int
+    repeated: int = 0
+    unshown: int = 0
+    lost: int = 0
+    stamped: bool = True
+    varies: bool = False
 
     def times(self) -> np.ndarray:
-        """Read when each frame is shown, seconds from the first, ascending; the rate may vary.
+        """Return when each frame is shown, seconds from the first."""
+        return np.arange(self.frames) / self.rate
 
-        Raises
-        ------
-        DatasetError
-            If the file can no longer be read.
-        """
-        try:
-            with av.open(open_media(self.root, self.source), "r") as container:
-                stream = container.streams.video[0]
-                stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None and packet.size]
-                times = np.sort(np.array(stamps, dtype=np.float64)) * float(stream.time_base or 0)
-        except (av.FFmpegError, IndexError, OSError) as error:
-            raise _unreadable(self.root / self.source, error) from None
-        # Some files hold no times, or not one per frame; then all frames last equally long.
-        if len(times) != self.frames or (np.diff(times) <= 0).any():
-            return np.arange(self.frames) / self.rate
-        return times - times[0]
+    def remarks(self) -> dict[str, str]:
+        """Say what is unusual about when its pictures are shown: a heading for notes → what there is of it."""
+        found = {
+            "repeated_pictures": f"{self.repeated} of {self.frames} frames" if self.repeated else "",
+            "pictures_never_shown": f"{self.unshown} of {self.pictures} pictures" if self.unshown else "",
+            "pictures_lost": f"{self.lost} of {self.pictures} pictures" if self.lost else "",
+            "no_time_stamps": "" if self.stamped else f"taken to be even, {self.rate:g} per second",
+            "varying_frame_rate": f"shown on a grid of {self.rate:g} per second" if self.varies else "",
+        }
+        return {heading: text for heading, text in found.items() if text}
 
 
 def probe_video(root: Path, source: str) -> Video:
-    """Read the number of frames, by the header where that states them and by decoding otherwise, and the rate.
+    """Read how many frames a video has, and what is known of their times; a cut one has as many as its header states.
 
     Raises
     ------
     DatasetError
-        If the file is not a readable video, or holds no frame.
+        If the file is not a readable video, holds no picture, or states the times of some of them only.
     """
     path = root / source
     try:
-        with av.open(open_media(root, source), "r") as container:
-            stream = container.streams.video[0]
-            frames = stream.frames or len(list(container.decode(stream)))
-            rate = float(stream.average_rate or 0)
+        timeline = read_timeline(open_media(root, source), Path(_name(path)))
     except IndexError:
         raise DatasetError(f"{_name(path)} cannot be read as a video (it holds no pictures); copy it again") from None
     except (av.FFmpegError, OSError) as error:
-        raise _unreadable(path, error) from None
-    if frames == 0 or rate <= 0:
-        raise DatasetError(f"{_name(path)} cannot be read as a video (it has no frame); copy it again")
-    return Video(root, source, frames, rate)
-
-
-def _unreadable(path: Path, error: Exception) -> DatasetError:
-    return DatasetError(f"{_name(path)} cannot be read as a video ({error}); copy it again")
+        raise DatasetError(f"{_name(path)} cannot be read as a video ({error}); copy it again") from None
+    taken = timeline.taken
+    return Video(
+        root,
+        source,
+        timeline.frames,
+        float(timeline.rate),
+        pictures=timeline.pictures,
+        repeated=timeline.end - min(taken) - len(taken),
+        unshown=timeline.pictures - len(taken),
+        lost=len(timeline.lost),
+        stamped=timeline.stamped,
+        varies=timeline.varies,
+    )
 
 
 def _name(path: Path) -> str:

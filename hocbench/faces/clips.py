@@ -1,5 +1,6 @@
 """The crops of one clip, each with its status, where its face came from, and what went wrong."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets.pictures import is_video
+from hocbench.datasets.playback import Shown, play
 from hocbench.datasets.sources import open_media, read_bytes
+from hocbench.errors import DatasetError
 from hocbench.faces.align import cut, from_box, from_landmarks
 from hocbench.faces.detect import detect_face
 from hocbench.faces.pixels import PictureError, read_picture
@@ -161,31 +164,27 @@ def _pictures(clip: pd.DataFrame, root: Path) -> Iterator[np.ndarray | str]:
 
 
 def _video_frames(root: Path, source: str, wanted: list[int]) -> Iterator[np.ndarray | str]:
-    # As decoded, which takes half the memory of RGB.
-    found: dict[int, av.VideoFrame] = {}
-    damaged: list[int] = []
-    needed, decoded, stated = set(wanted), 0, 0
-    try:
-        with av.open(open_media(root, source), "r") as container:
-            stream = container.streams.video[0]
-            stream.thread_count = 1
-            stated = stream.frames
-            for number, frame in enumerate(container.decode(stream)):
-                decoded = number + 1
-                if frame.is_corrupt:
-                    damaged.append(number)
-                elif number in needed:
-                    found[number] = frame
-    except (av.FFmpegError, IndexError, OSError):
-        # What was decoded before the damage is good; the rest is reported frame by frame.
-        pass
-    # Where a frame got lost, the later ones are not those that they are counted as.
-    end = damaged[0] if damaged and decoded < stated else decoded
+    """Decode the wanted frames of a video; only those are held that are decoded and still to be yielded."""
+    left = Counter(wanted)
+    found: dict[int, Shown] = {}
+    frames = _played(root, source)
     for number in wanted:
-        if number < end and number in found:
-            yield found.pop(number).to_ndarray(format="rgb24")
-        else:
-            yield f"the video ends or is damaged before frame {number}"
+        while number not in found:
+            place, shown = next(frames, (number, f"the video ends or is damaged before frame {number}"))
+            if left[place]:
+                found[place] = shown
+        left[number] -= 1
+        shown = found[number] if left[number] else found.pop(number)
+        # As decoded, a picture takes half the memory of RGB.
+        yield shown if isinstance(shown, str) else shown.to_ndarray(format="rgb24")
+
+
+def _played(root: Path, source: str) -> Iterator[tuple[int, Shown]]:
+    try:
+        yield from enumerate(play(open_media(root, source), root / source))
+    except (av.FFmpegError, DatasetError, IndexError, OSError):
+        # The index could still read it; now every frame that is asked for is reported.
+        return
 
 
 def encode(pixels: np.ndarray, quality: int) -> bytes:

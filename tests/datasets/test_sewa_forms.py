@@ -129,14 +129,30 @@ def write_varying(path, times_ms):
 
 
 def test_a_video_of_varying_rate_takes_each_label_at_the_time_of_its_frame(root, segment):
+    """Frames are those of the grid, whichever picture each shows; see test_video.py for which that is."""
     times_ms = np.array([0, 40, 80, 120, 200, 240, 280, 320, 360, 380, 400, 440])
     write_varying(segment / f"{segment.name}.avi", times_ms.tolist())
     video = probe_video(root, f"{segment.name}/{segment.name}.avi")
-    np.testing.assert_allclose(video.times(), times_ms / 1000, atol=1e-6)
+    assert video.times().tolist() == [number / 25 for number in range(12)]
     rewrite(segment, at_50_per_second)
-    found = rows_of(read_index("sewa", root), segment.name)
-    expected = np.minimum(np.rint(times_ms / 20), 23) / 100
-    np.testing.assert_allclose(found["valence"], expected)
+    index = read_index("sewa", root)
+    found = rows_of(index, segment.name)
+    np.testing.assert_allclose(found["valence"], 2 * np.arange(12) / 100)
+    assert found["source_frame"].tolist() == list(range(12))
+    assert index.notes["varying_frame_rate"] == {segment.name: "shown on a grid of 25 per second"}
+    assert index.notes["repeated_pictures"] == {segment.name: "1 of 12 frames"}
+    assert index.notes["pictures_never_shown"] == {segment.name: "1 of 12 pictures"}
+
+
+def test_labels_counted_by_picture_are_refused_where_frames_repeat_pictures(root, segment):
+    video = segment / f"{segment.name}.avi"
+    write_varying(video, [0, 40, 80, 240, 280, 320, 360, 400, 440])
+    rewrite(segment, lambda table: at_50_per_second(table).iloc[:9])
+    message = (
+        f"sewa: {video} shows 9 pictures in 12 frames, and {annotations(segment)[0].name} has 9 labels: they were "
+        "counted by picture, so nobody knows when each was given; number them by frame, or leave the segment out"
+    )
+    assert message in refusal("sewa", root)
 
 
 @pytest.mark.parametrize(("rows", "rate"), [(20, "41.7"), (40, "83.3"), (6, "12.5")])
