@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -21,6 +21,7 @@ from hocbench.training.data import Samples, steps_per_epoch, training_batches
 from hocbench.training.devices import autocast, gather, share_buffers
 from hocbench.training.losses import affect_loss
 from hocbench.training.optimization import make_optimizers
+from hocbench.training.outcome import Outcome, noted_paths
 from hocbench.training.predict import mean_ccc, predict, score
 from hocbench.training.state import (
     State,
@@ -71,44 +72,6 @@ class Setting:
     static_level: float | None = None
     log: Callable[[dict[str, Any]], None] = lambda row: None
     workers: int = 0
-
-
-@dataclass
-class Outcome:
-    """What training has reached beside the network.
-
-    Attributes
-    ----------
-    history : list of dict
-        A row per epoch.
-    epoch, step : int
-        The epoch that is worked on, 0 for the validation before the first, and the steps done in it.
-    losses : list of float
-        Of these steps.
-    rate : float
-        Last learning rate.
-    samples : int
-        Images or clips learned from, so far.
-    recovered_epoch : int or None
-        First epoch that reached the score of the 2-D network.
-    best : float
-        Best score on validation.
-    wall_s, steps_s, waiting_s : float
-        Seconds of training and validation, those of them in steps, and those of these in which a step waited for its
-        batch.
-    """
-
-    history: list[dict[str, Any]] = field(default_factory=list)
-    epoch: int = 0
-    step: int = 0
-    losses: list[float] = field(default_factory=list)
-    rate: float = 0.0
-    samples: int = 0
-    recovered_epoch: int | None = None
-    best: float = -math.inf
-    wall_s: float = 0.0
-    steps_s: float = 0.0
-    waiting_s: float = 0.0
 
 
 def nothing() -> None:
@@ -164,11 +127,12 @@ class Training:
             If the loss or a prediction is not finite.
         """
         outcome = self.outcome
-        while not self._is_over():
-            loss: float = self._epoch() if outcome.epoch else math.nan
-            self._validate(loss)
-            outcome.epoch, outcome.step, outcome.losses = outcome.epoch + 1, 0, []
-            self.pulse()
+        with noted_paths(self.network, outcome.paths):
+            while not self._is_over():
+                loss: float = self._epoch() if outcome.epoch else math.nan
+                self._validate(loss)
+                outcome.epoch, outcome.step, outcome.losses = outcome.epoch + 1, 0, []
+                self.pulse()
         self._account()
         self.network.load_state_dict(self.best_state)
         return outcome
@@ -264,7 +228,8 @@ class Training:
             last = number == len(micro_batches) - 1
             with nullcontext() if last else accelerator.no_sync(self.model):
                 total += self._backward(images, labels)
-            outcome.samples += len(images) * accelerator.num_processes
+            outcome.part = len(images) * accelerator.num_processes
+            outcome.samples += outcome.part
         outcome.rate = float(self.schedule.get_last_lr()[0])
         if self.penalty is not None:
             self.penalty.step(outcome.rate)

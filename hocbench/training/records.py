@@ -10,7 +10,6 @@ import torch
 from hocbench.codehash import code_hash
 from hocbench.manifest import environment, file_hash
 from hocbench.nn import ResNet, multiply_adds, parameter_count
-from hocbench.nn.cost import layer_paths
 from hocbench.training.data import Samples
 from hocbench.training.devices import add_up
 from hocbench.training.loop import Training
@@ -97,7 +96,7 @@ def cost(training: Training, spec: dict[str, Any], size: int, spent: Spent) -> d
         "peak_gpu_memory_mib": used["gpu_memory_mib"],
         "samples": outcome.samples,
         "samples_per_s": outcome.samples / outcome.steps_s if outcome.steps_s else 0.0,
-        "epochs": spec["axes"]["epochs"],
+        "epochs": outcome.history[-1]["epoch"],
     }
 
 
@@ -123,8 +122,6 @@ def manifest(
         What became of it.
     """
     accelerator = training.accelerator
-    size, parts_of_batch = spec["training"]["batch_size"], spec["training"]["accumulation"]
-    part, processes = size // parts_of_batch, accelerator.num_processes
     return {
         "run": spec["run"],
         "spec": spec,
@@ -136,13 +133,9 @@ def manifest(
         "environment": environment(),
         "device": str(accelerator.device),
         "threads": torch.get_num_threads(),
-        "processes": processes,
-        "batch": {
-            "size": size,
-            "part": part,
-            "batchnorm": f"statistics over {part // processes} samples of one process",
-            "loss": f"one statistic over {part} samples of all processes",
-        },
+        "processes": accelerator.num_processes,
+        "batch": _batch(training),
+        "paths": {name: ", ".join(taken) for name, taken in training.outcome.paths.items()},
         "attempts": spent.attempts,
         "processors": spent.processors,
         "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -151,10 +144,17 @@ def manifest(
     }
 
 
-def paths(network: ResNet, spec: dict[str, Any], size: int) -> dict[str, Any]:
-    """Tell how every factorized layer is computed in training."""
-    found: dict[str, Any] = layer_paths(network, shape(network, spec, size, spec["training"]["batch_size"]))
-    return found
+def _batch(training: Training) -> dict[str, Any] | None:
+    """Tell what batches the steps took; None if there were no steps."""
+    part, processes = training.outcome.part, training.accelerator.num_processes
+    if not part:
+        return None
+    return {
+        "size": part * training.parts,
+        "part": part,
+        "batchnorm": f"statistics over {part // processes} samples of one process",
+        "loss": f"one statistic over {part} samples of all processes",
+    }
 
 
 def shape(network: ResNet, spec: dict[str, Any], size: int, batch: int) -> tuple[int, ...]:

@@ -140,7 +140,6 @@ def _finish(
     network.to("cpu")
     about = records.manifest(run.known, spec, run.store.label, run.parts, training, spent)
     about["nondeterministic"] = sorted(run.operations)
-    about["paths"] = records.paths(network, spec, run.store.size)
     tables = {"history": pd.DataFrame(training.outcome.history), "predictions": predictions}
     write_run(out, network, describe_layers(network, layers), tables, cost, about)
     tracker.finish(out, predictions)

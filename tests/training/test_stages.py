@@ -17,7 +17,7 @@ from hocbench.faces import CropStore
 from hocbench.manifest import file_hash
 from hocbench.nn import FactorizedConv, compact, transduct
 from hocbench.seeds import batch_axes
-from hocbench.training import fit
+from hocbench.training import fit, stages
 from hocbench.training.beginning import begin
 from hocbench.training.data import select, training_batches
 from hocbench.training.predict import mean_ccc, mean_label, predict, score
@@ -91,7 +91,7 @@ def test_every_stage_leaves_a_whole_run_directory(laboratory, name):
         value.requires_grad = run.axes.stage != "temporal" or parameter.endswith("factors.time")
     clip = (4,) if run.axes.order == 3 else ()
     x = torch.rand(run.spec["training"]["batch_size"], 3, *clip, 16, 16)
-    assert manifest["paths"] == taken_paths(network, x)
+    assert manifest["paths"] == (taken_paths(network, x) if run.axes.epochs else {})
 
 
 def taken_paths(network, x):
@@ -104,6 +104,47 @@ def taken_paths(network, x):
             )
     network(x)
     return taken
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("static", {"accumulation": 8, "batch_size": 64}),
+        ("static", {"batch_size": 4096}),
+        ("static", {"batch_size": 60, "accumulation": 20, "recompute": True}),
+        ("temporal", {"batch_size": 4, "accumulation": 2, "epochs": 5, "stop_at_static": True}),
+    ],
+)
+def test_the_manifest_records_the_steps_that_were_taken(laboratory, tmp_path, monkeypatch, name, changes):
+    run, seen, networks = planned(laboratory, name), {}, []
+    parent = laboratory.fit(run.parent) if run.parent else None
+    compute, write = FactorizedConv._compute, stages.write_run
+
+    def watched(layer, x, path):
+        if layer.training and torch.is_grad_enabled():
+            seen.setdefault(layer, set()).add((path, len(x)))
+        return compute(layer, x, path)
+
+    monkeypatch.setattr(FactorizedConv, "_compute", watched)
+    monkeypatch.setattr(
+        stages, "write_run", lambda out, network, *rest: networks.append(network) or write(out, network, *rest)
+    )
+    if name == "temporal":
+        # Reached at once, so that the training ends before its time.
+        monkeypatch.setattr("hocbench.training.loop.mean_ccc", lambda scores: 1.0)
+    spec = run.spec | {"training": run.spec["training"] | {"epochs": 1} | changes}
+    fit(spec, laboratory.crops[run.axes.dataset], parent, tmp_path / "out")
+    manifest, cost = read(tmp_path / "out", "manifest.json"), read(tmp_path / "out", "cost.json")
+    names = {layer: name for name, layer in networks[0].named_modules()}
+    taken = {names[layer]: {path for path, _ in ways} for layer, ways in seen.items()}
+    assert manifest["paths"] == {name: ", ".join(sorted(ways)) for name, ways in taken.items()}
+    sizes = {size for ways in seen.values() for _, size in ways}
+    assert manifest["batch"] is None if not sizes else {manifest["batch"]["part"]} == sizes
+    assert bool(sizes) == (cost["epochs"] > 0)
+    if sizes:
+        assert manifest["batch"]["size"] == manifest["batch"]["part"] * changes.get("accumulation", 1)
+        assert f"over {manifest['batch']['part']} samples of one process" in manifest["batch"]["batchnorm"]
+    assert cost["epochs"] == pd.read_csv(tmp_path / "out/history.csv")["epoch"].max() == (name == "static")
 
 
 @pytest.mark.parametrize("name", RUNS)
