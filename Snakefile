@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -13,13 +14,13 @@ shell.prefix(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH;
 from hocbench import paths
 from hocbench.codehash import code_hash
 from hocbench.errors import HocbenchError
-from hocbench.params import is_rendered, parse_params
+from hocbench.params import is_rendered, merge_files, parse_params
 from hocbench.plan import canonical_json, expected_rows, make_plan, split_protocol
 
-configfile: "params.yaml"
-
 try:
-    PARAMS = parse_params(config)
+    # Snakemake's own `config` takes a key that stands twice, and holds text for the numbers of --config.
+    VALUES = merge_files([Path("params.yaml"), *workflow.config_settings.configfiles], workflow.config_settings.config)
+    PARAMS = parse_params(VALUES)
     # What is rendered or fetched need not be there yet.
     own = [dataset.root for dataset in PARAMS.datasets.present().values() if not is_rendered(dataset.root) and not dataset.fetch]
     missing = [root for root in own if not os.path.isdir(root)]
@@ -58,4 +59,4 @@ onstart:
     os.environ["HOCBENCH_MLFLOW_WEIGHTS"] = str(int(PARAMS.tracking.weights))
 
 onsuccess:
-    subprocess.run([sys.executable, "-m", "hocbench", "mlflow", "finish", PROFILE, "--parameters", canonical_json(config)])
+    subprocess.run([sys.executable, "-m", "hocbench", "mlflow", "finish", PROFILE, "--parameters", canonical_json(VALUES)])

@@ -5,24 +5,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from hocbench.errors import ParameterError
 from hocbench.sections import KINDS, AffectNet, FileSplit, Params, SubjectSplit
+from hocbench.yaml_text import read_yaml, typed
 
 
 def load_params(paths: Sequence[Path]) -> Params:
     """Read ``params.yaml`` and overlays, the later ones on top, and check them (see `parse_params`)."""
+    return parse_params(merge_files(paths))
+
+
+def merge_files(paths: Sequence[Path], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Merge ``params.yaml``, overlays, the later ones on top, and what Snakemake was given as ``--config``.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+    given : mapping, optional
+        What Snakemake has made of ``--config``; its words mean what they mean in a file.
+
+    Raises
+    ------
+    ParameterError
+        If a file cannot be read (see `hocbench.yaml_text.read_yaml`).
+    """
     merged: dict[str, Any] = {}
-    for path in paths:
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise ParameterError(f"{path} cannot be read as parameters: {error}; give a YAML file") from None
-        merged = _merge(merged, values or {})
-    return parse_params(merged)
+    for values in (*map(read_yaml, paths), typed(dict(given or {}))):
+        merged = _merge(merged, values)
+    return merged
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +157,8 @@ def _describe(detail: ErrorDetails) -> str:
     if detail["type"] == "union_tag_invalid":
         context = detail["ctx"]
         return f"  {key}.kind: {context['tag']!r} is not valid; input should be {context['expected_tags']}"
-    return f"  {key}: {detail['input']!r} is not valid; {detail['msg'][0].lower()}{detail['msg'][1:]}"
+    hint = "; write it in quotes, in a file: --config loses them" if detail["type"] == "string_type" else ""
+    return f"  {key}: {detail['input']!r} is not valid; {detail['msg'][0].lower()}{detail['msg'][1:]}{hint}"
 
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from hocbench.yaml_text import typed
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -17,7 +19,12 @@ def _odd(value: int) -> int:
 
 
 Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
-Rank = Literal["same"] | Annotated[int, Field(ge=1, strict=True)] | Positive
+# A whole number counts components and a decimal one multiplies, so 16 and 16.0 are different ranks. In quotes they mean
+# the same as without, for --config of Snakemake loses quotes.
+Rank = Annotated[
+    Literal["same"] | Annotated[int, Field(ge=1, strict=True)] | Annotated[float, Field(gt=0, strict=True)],
+    BeforeValidator(typed),
+]
 
 
 class Section(BaseModel):

@@ -280,7 +280,11 @@ class Training(Section):
 class Sweep(Section):
     """What is varied."""
 
-    rank: list[Rank] = Field(min_length=1, description="'same', a number of components, or a multiple of 'same'")
+    rank: list[Rank] = Field(
+        min_length=1,
+        description="'same' (the parameters of the dense layer), a number of components (16), or a multiple of "
+        "'same' (16.0: 16 times)",
+    )
     lasso: list[Annotated[float, Field(ge=0)]] = Field(
         min_length=1, description="LASSO weights; 0 is the plain network"
     )

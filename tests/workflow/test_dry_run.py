@@ -13,7 +13,7 @@ def test_unknown_key_stops_before_the_first_job(copied_tree):
 def test_a_value_out_of_range_stops_before_the_first_job(copied_tree):
     done = run_snakemake(copied_tree, "-n", "--config", "sweep={lasso: [-1]}")
     assert done.returncode != 0
-    assert "sweep.lasso.0: '-1' is not valid; input should be greater than or equal to 0" in done.stdout + done.stderr
+    assert "sweep.lasso.0: -1 is not valid; input should be greater than or equal to 0" in done.stdout + done.stderr
 
 
 def test_missing_real_dataset_is_named(copied_tree):
