@@ -19,7 +19,7 @@ from hocbench.cli_data import data_app
 from hocbench.cli_evidence import claims, coverage
 from hocbench.cli_manifest import manifest_app
 from hocbench.cli_mlflow import mlflow_app
-from hocbench.cli_output import print_table
+from hocbench.cli_output import lasting_output, print_table
 from hocbench.cli_report import report
 from hocbench.cli_verify import record, verify
 from hocbench.errors import HocbenchError, ParameterError, StoppedEarly
@@ -40,6 +40,11 @@ ParamsOption = Annotated[list[Path] | None, typer.Option("--params", help="param
 
 def main() -> None:
     """Run the command line; exit with 2 and one message for a user's mistake."""
+    with lasting_output():
+        _main()
+
+
+def _main() -> None:
     # Of several processes of a run, the first one tells.
     level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)

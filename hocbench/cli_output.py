@@ -1,10 +1,74 @@
-"""How commands print tables."""
+"""How commands print: what a terminal cannot show, and that nobody reads any more, costs no work."""
 
+import contextlib
+import io
+import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+class _Output:
+    """A stream of the process that never raises; ``lost`` says why what was written is not where it belongs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost = ""
+
+    def write(self, text: str) -> int:
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except OSError as error:
+            # A reader that has seen enough, such as `head`, misses nothing.
+            if not isinstance(error, BrokenPipeError):
+                self.lost = str(error.strerror)
+            self._discard()
+
+    def _discard(self) -> None:
+        """Let what follows, and what is still held here, go nowhere: the end of the process would fail of it."""
+        with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def lasting_output() -> Iterator[None]:
+    """Let the work of a command go on whatever becomes of its output, and exit with 2 if some of it is lost.
+
+    A character that the terminal's encoding does not have is replaced; streams may be closed, at once or later.
+    """
+    before = sys.stdout, sys.stderr
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As it stands, standard error never fails.
+        sys.stdout.reconfigure(errors="replace")
+    # A stream that was closed before the start (`>&-`) is None.
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        out, told = _Output(sys.stdout or nowhere), _Output(sys.stderr or nowhere)
+        sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, told)
+        try:
+            yield
+        finally:
+            out.flush()
+            if out.lost:
+                told.write(f"hocbench: error: standard output cannot be written ({out.lost}); send it elsewhere\n")
+            told.flush()
+            sys.stdout, sys.stderr = before
+    if out.lost:
+        sys.exit(2)
 
 
 def print_table(table: "Table") -> None:
