@@ -55,6 +55,16 @@ def _main() -> None:
     except HocbenchError as error:
         sys.stderr.write(f"hocbench: error: {error}\n")
         sys.exit(2)
+    except OSError as error:
+        # A folder that may not be written, a file in the way, a full disk; anything else is a fault of this program.
+        if error.strerror is None:
+            raise
+        where = error.filename2 or error.filename
+        named = f"{where}: " if where else ""
+        sys.stderr.write(
+            f"hocbench: error: {named}{error.strerror}; check the path, its permissions and the free space\n"
+        )
+        sys.exit(2)
     except StoppedEarly as stopped:
         sys.stderr.write(f"hocbench: {stopped}\n")
         sys.exit(StoppedEarly.exit_code)

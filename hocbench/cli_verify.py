@@ -32,12 +32,13 @@ def verify(
     finished, are damaged, or are of other parameters.
     """
     from hocbench.reporting.markdown import write_page
+    from hocbench.staging import staged
     from hocbench.verify import verify as compare
     from hocbench.verify.report import cell_table, markdown
 
     found = compare(results, reference)
-    out.mkdir(parents=True, exist_ok=True)
-    write_page(out / "verify", markdown(found), cell_table(found))
+    with staged(out, "verify") as folder:
+        write_page(folder / "verify", markdown(found), cell_table(found))
     _print(found)
     sys.stdout.write(f"{out / 'verify.md'} has this, {out / 'verify.csv'} every cell\n")
     if found.faults:

@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hocbench.params import nested_models
+from hocbench.section import nested_models
 from hocbench.sections import Params
 
 

@@ -1,15 +1,14 @@
 """Reading and checking ``params.yaml`` and its overlays."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from hocbench.errors import ParameterError
-from hocbench.sections import KINDS, AffectNet, FileSplit, Params, SubjectSplit
+from hocbench.section import describe_faults
+from hocbench.sections import AffectNet, FileSplit, Params, SubjectSplit
 from hocbench.yaml_text import read_yaml, typed
 
 
@@ -63,7 +62,7 @@ def parse_params(values: Mapping[str, Any]) -> Params:
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
-        lines = [_describe(detail) for detail in error.errors()]
+        lines = describe_faults(error, Params)
         raise ParameterError("params.yaml (or an overlay) is not valid:\n" + "\n".join(lines)) from None
     _check_relations(params)
     _check_lasso(params)
@@ -140,41 +139,3 @@ def _check_experiments(params: Params) -> None:
 def is_rendered(root: str) -> bool:
     """Tell whether a dataset folder is one that the suite renders itself."""
     return root.startswith("data/synthetic/")
-
-
-def _describe(detail: ErrorDetails) -> str:
-    # pydantic puts the names of union members into the location; keys of the file are kept, tags are not.
-    names = [str(part) for part in detail["loc"]]
-    parts = [name for name in names if not name.startswith(("constrained-", "literal[")) and name not in KINDS]
-    key = ".".join(parts)
-    if detail["type"] == "extra_forbidden":
-        valid = _keys_at(detail["loc"][:-1])
-        near = difflib.get_close_matches(str(detail["loc"][-1]), valid, n=1, cutoff=0.0)
-        hint = f"did you mean {'.'.join([*parts[:-1], near[0]])}?" if near else "remove it"
-        return f"  {key}: unknown key (value {detail['input']!r}); {hint}"
-    if detail["type"] in ("missing", "union_tag_not_found"):
-        return f"  {key}: missing; add it" if detail["type"] == "missing" else f"  {key}.kind: missing; add it"
-    if detail["type"] == "union_tag_invalid":
-        context = detail["ctx"]
-        return f"  {key}.kind: {context['tag']!r} is not valid; input should be {context['expected_tags']}"
-    hint = "; write it in quotes, in a file: --config loses them" if detail["type"] == "string_type" else ""
-    return f"  {key}: {detail['input']!r} is not valid; {detail['msg'][0].lower()}{detail['msg'][1:]}{hint}"
-
-
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """List the keys that are valid at a place."""
-    models: list[Any] = [Params]
-    for part in location:
-        if isinstance(part, int):
-            continue  # a place in a list
-        if len(models) > 1:
-            models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
-            continue
-        models = nested_models(models[0].model_fields[part].annotation)
-    return list(models[0].model_fields)
-
-
-def nested_models(annotation: Any) -> list[type[BaseModel]]:
-    """List the models that a type is made of: itself, members of a union, items of a list."""
-    candidates = [annotation, *get_args(annotation)]
-    return [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from hocbench.cluster_sections import Cluster
+from hocbench.crop_section import CropOptions
 from hocbench.section import Count, Odd, Positive, Rank, Section, Seed, Share
 
 
@@ -39,18 +40,6 @@ class AfewVaSynthetic(Section):
     frames_min: Annotated[int, Field(ge=4)] = Field(description="frames of the shortest clip")
     frames_max: Annotated[int, Field(ge=4)] = Field(description="frames of the longest clip")
     size: Annotated[int, Field(ge=48)] = Field(description="pixels per side")
-
-
-class Crop(Section):
-    """How faces are cut out."""
-
-    size: Annotated[int, Field(ge=16)] = Field(description="pixels per side of a crop")
-    margin: Positive = Field(default=1.25, description="side of the crop in face sizes")
-    method: Literal["auto", "landmarks", "box", "detector"] = Field(
-        default="auto", description="where the face is taken from"
-    )
-    detector: Literal["haar", "lbp"] = Field(default="haar", description="looks where there is no landmark and no box")
-    store: Literal["raw", "jpeg"] = Field(default="raw", description="pixels, or a tenth of the disk with some loss")
 
 
 class Download(Section):
@@ -106,7 +95,6 @@ class SubjectSplit(_Split):
     seed: Seed = Field(default=0, description="split seed")
 
 
-KINDS = ("official", "sessions", "subjects", "file")
 SPLIT_KEYS = {key for model in (FileSplit, OfficialSplit, SessionSplit, SubjectSplit) for key in model.model_fields}
 
 
@@ -121,7 +109,7 @@ class AffectNet(_Dataset):
     synthetic: AffectNetSynthetic | None = Field(
         default=None, description="used when the root lies below data/synthetic/"
     )
-    crop: Crop
+    crop: CropOptions
     split: Annotated[OfficialSplit | FileSplit, Field(discriminator="kind")]
     seeds: list[Seed] = Field(min_length=1, description="training seeds")
 
@@ -130,7 +118,7 @@ Rival = Literal["static_dense", "frames", "untrained", "inflated", "scratch_dens
 
 
 class _Video(_Dataset):
-    crop: Crop
+    crop: CropOptions
     folds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="folds to run")
     seeds: list[Seed] = Field(min_length=1, description="training seeds, each among the static ones")
     lasso: bool = Field(description="whether the LASSO sweep goes on to this dataset")

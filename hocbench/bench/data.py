@@ -14,6 +14,7 @@ from hocbench.errors import BenchmarkError
 from hocbench.evaluation.files import write_csv
 from hocbench.manifest import environment
 from hocbench.reporting.markdown import markdown_table
+from hocbench.staging import staged
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,9 @@ def run_data_benchmark(out: Path, scale: str = "full") -> list[Line]:
     for group in groups:
         with tempfile.TemporaryDirectory(prefix="hocbench-", dir=out) as folder:
             lines += group(Path(folder), SCALES[scale])
-        write_csv(_table(lines), out / "data.csv")
-    write_text(_page(lines, scale), out / "data.md")
+    with staged(out, "bench") as part:
+        write_csv(_table(lines), part / "data.csv")
+        write_text(_page(lines, scale), part / "data.md")
     return lines
 
 

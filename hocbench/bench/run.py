@@ -27,6 +27,7 @@ from hocbench.errors import BenchmarkError
 from hocbench.evaluation.files import write_csv
 from hocbench.memory import keep_freed_memory
 from hocbench.reporting.style import save
+from hocbench.staging import staged
 
 GROUPS: tuple[Callable[[Bench], list[Measurement]], ...] = (
     measure_networks,
@@ -35,6 +36,7 @@ GROUPS: tuple[Callable[[Bench], list[Measurement]], ...] = (
     measure_inference,
     measure_memory,
 )
+UNFINISHED = "speed-unfinished.csv"  # what is measured so far
 log = logging.getLogger(__name__)
 
 
@@ -78,7 +80,8 @@ def run_benchmark(out: Path, options: Options | None = None) -> list[Outcome]:
     Raises
     ------
     BenchmarkError
-        If an option cannot be met, or two ways to compute the same do not agree; speed.csv then has the groups before.
+        If an option cannot be met, or two ways to compute the same do not agree; what was measured before is in
+        `UNFINISHED`, and the files of an earlier benchmark stay.
     """
     options = options or Options()
     settings = resolve_settings(out, options)
@@ -92,11 +95,14 @@ def run_benchmark(out: Path, options: Options | None = None) -> list[Outcome]:
             for rows in _measure(Bench(scale, setting, options.rounds)):
                 measurements += rows
                 # Should a later group fail, what was measured is there.
-                write_csv(to_table(measurements), out / "speed.csv")
+                write_csv(to_table(measurements), out / UNFINISHED)
     outcomes = evaluate_bars(read_bars(), measurements if scale.name == "paper" else [], settings)
-    write_csv(outcome_table(outcomes), out / "bars.csv")
-    save(draw_speed(measurements, settings), out / "speed")
-    write_text(describe_speed(scale, options.rounds, settings, measurements, outcomes), out / "speed.md")
+    with staged(out, "bench") as folder:
+        write_csv(to_table(measurements), folder / "speed.csv")
+        write_csv(outcome_table(outcomes), folder / "bars.csv")
+        save(draw_speed(measurements, settings), folder / "speed")
+        write_text(describe_speed(scale, options.rounds, settings, measurements, outcomes), folder / "speed.md")
+    (out / UNFINISHED).unlink(missing_ok=True)
     return outcomes
 
 

@@ -9,6 +9,7 @@ from hocbench.counting.special_cases import special_case_page, special_case_tabl
 from hocbench.evaluation import read_table
 from hocbench.reporting.layout import is_main
 from hocbench.reporting.markdown import write_page
+from hocbench.staging import staged
 
 # Of random inputs, which have nothing to do with the seeds of a profile.
 SPECIAL_CASE_SEED = 0
@@ -28,10 +29,10 @@ def write_counts(evaluation: Path, out: Path, setting: dict[str, Any]) -> None:
     """
     sparsity = read_table(evaluation / "sparsity.csv")
     parameters = parameter_table(sparsity[is_main(sparsity, setting["rank"])])
-    out.mkdir(parents=True, exist_ok=True)
     latex = parameter_latex(parameters, setting)
-    write_page(out / "parameters", parameter_page(parameters, setting), parameters, latex)
     conventions = convention_table()
-    write_page(out / "conventions", convention_page(conventions, dense_table()), conventions)
     special_cases = special_case_table(SPECIAL_CASE_SEED)
-    write_page(out / "special_cases", special_case_page(special_cases), special_cases)
+    with staged(out, "counts") as folder:
+        write_page(folder / "parameters", parameter_page(parameters, setting), parameters, latex)
+        write_page(folder / "conventions", convention_page(conventions, dense_table()), conventions)
+        write_page(folder / "special_cases", special_case_page(special_cases), special_cases)

@@ -8,6 +8,7 @@ from hocbench.datasets.contract import Adapter, DatasetIndex, read_with, write_p
 from hocbench.datasets.sewa import Sewa
 from hocbench.errors import DatasetError
 from hocbench.seals import hashes_of, sealed
+from hocbench.staging import staged
 
 ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in (AffectNet(), Sewa(), AfewVa())}
 
@@ -36,8 +37,8 @@ def read_index(name: str, root: Path) -> DatasetIndex:
 
 def write_index(index: DatasetIndex, out: Path) -> None:
     """Write ``index.parquet`` and then ``index.json`` into a folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    write_parquet(index.frames, out / "index.parquet")
     statuses = {str(key): int(count) for key, count in sorted(index.frames["status"].value_counts().items())}
     summary = {"label": index.label, "frames": len(index.frames), "statuses": statuses, "notes": index.notes}
-    write_text(sealed(summary | {"files": hashes_of(out, ["index.parquet"])}), out / "index.json")
+    with staged(out, "index") as folder:
+        write_parquet(index.frames, folder / "index.parquet")
+        write_text(sealed(summary | {"files": hashes_of(folder, ["index.parquet"])}), folder / "index.json")

@@ -12,6 +12,7 @@ from hocbench.datasets.contract import DatasetIndex, write_text
 from hocbench.datasets.inventory import describe_inventory
 from hocbench.datasets.pictures import Pictures, inspect_pictures
 from hocbench.errors import DatasetError
+from hocbench.staging import staged
 
 MOST_DAMAGED = 0.05  # share of files, missing or unreadable, that a usable copy may have
 EDGES = np.linspace(-1, 1, 11)
@@ -70,9 +71,9 @@ def refused(name: str, error: DatasetError) -> Inventory:
 
 def write_inventory(inventory: Inventory, out: Path) -> None:
     """Write ``check.txt`` and then ``check.json`` into a folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(describe_inventory(inventory), out / "check.txt")
-    write_text(json.dumps(inventory, indent=1, sort_keys=True) + "\n", out / "check.json")
+    with staged(out, "check") as folder:
+        write_text(describe_inventory(inventory), folder / "check.txt")
+        write_text(json.dumps(inventory, indent=1, sort_keys=True) + "\n", folder / "check.json")
 
 
 def _problems(frames: pd.DataFrame, pictures: Pictures) -> list[str]:

@@ -13,6 +13,7 @@ from hocbench.datasets.split_lists import LEFT_OUT, read_list
 from hocbench.errors import SplitError
 from hocbench.seals import hashes_of, sealed
 from hocbench.seeds import generator
+from hocbench.staging import staged
 
 PARTS = ("train", "validation", "test")
 INDEX_COLUMNS = ["clip", "subject", "session", "split", "frame", "valence", "arousal"]
@@ -96,11 +97,11 @@ def write_splits(index: pd.DataFrame, splits: pd.DataFrame, protocol: dict[str, 
         }
         for fold, rows in table.groupby("fold")
     }
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(text, out / "splits.csv")
-    files = hashes_of(out, ["splits.csv"])
-    about = {"protocol": protocol, "parts": parts, "sha256": files["splits.csv"], "files": files}
-    write_text(sealed(about), out / "splits.json")
+    with staged(out, "splits") as folder:
+        write_text(text, folder / "splits.csv")
+        files = hashes_of(folder, ["splits.csv"])
+        about = {"protocol": protocol, "parts": parts, "sha256": files["splits.csv"], "files": files}
+        write_text(sealed(about), folder / "splits.json")
 
 
 def _describe_clips(index: pd.DataFrame) -> pd.DataFrame:

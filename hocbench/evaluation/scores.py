@@ -18,6 +18,7 @@ from hocbench.evaluation.smoothing import check_windows
 from hocbench.evaluation.statistics import METRICS, PER_CLIP, POOLED, Floats, bootstrap_weights, scores_from_sums
 from hocbench.evaluation.trends import trend_table
 from hocbench.seeds import generator
+from hocbench.staging import staged
 
 logger = logging.getLogger(__name__)
 
@@ -73,15 +74,15 @@ def evaluate(run_dirs: Sequence[Path], out: Path, replicates: int, seed: int, wi
         "factors": pictures.factors(runs),
         "quadrants": pictures.quadrants(collected.errors, labels),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        files.write_csv(table, out / f"{name}.csv")
-    files.write_parquet(records.timelines(collected.timelines), out / "timelines.parquet")
-    files.write_parquet(pictures.circumplex(runs), out / "circumplex.parquet")
-    files.write_json(flat_metrics(intervals), out / "metrics.json")
-    files.write_seal(
-        [*(f"{name}.csv" for name in tables), "timelines.parquet", "circumplex.parquet", "metrics.json"], out
-    )
+    with staged(out, "evaluate") as folder:
+        for name, table in tables.items():
+            files.write_csv(table, folder / f"{name}.csv")
+        files.write_parquet(records.timelines(collected.timelines), folder / "timelines.parquet")
+        files.write_parquet(pictures.circumplex(runs), folder / "circumplex.parquet")
+        files.write_json(flat_metrics(intervals), folder / "metrics.json")
+        files.write_seal(
+            [*(f"{name}.csv" for name in tables), "timelines.parquet", "circumplex.parquet", "metrics.json"], folder
+        )
     logger.info("Scored %d runs of %d methods into %s", len(runs), len(collected.tables), out)
 
 

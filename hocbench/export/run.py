@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from hocbench.nn import ResNet, compact, parameter_count
 from hocbench.nn.folding import check_paths, choose_paths, fold
 from hocbench.paths import prepared
 from hocbench.seeds import derive_seed
+from hocbench.staging import staged
 from hocbench.training.predict import TARGETS
 from hocbench.training.rundir import load_network
 
@@ -204,12 +204,9 @@ def _differences(run: Path, name: str, form: Form, inputs: Batches, expected: Ba
 def _kept_if_complete(out: Path) -> Iterator[Path]:
     """Give a folder for the files; they go to ``out`` if nothing fails, the report last."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-            yield Path(folder)
-            out.mkdir(exist_ok=True)
+        with staged(out, "export") as folder:
+            yield folder
+            # It has no hashes of the other files, so it must not stand beside a mixture of them.
             (out / REPORT).unlink(missing_ok=True)
-            for name in (PROGRAM, GRAPH, PATHS, REPORT):
-                (Path(folder) / name).replace(out / name)
     except OSError as error:
         raise ExportError(f"{out} cannot be written ({error}); give another folder by --out") from None

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from hocbench.crop_section import CropOptions
 from hocbench.datasets.pictures import is_video
 from hocbench.datasets.playback import Shown, play
 from hocbench.datasets.sources import open_media, read_bytes
@@ -20,31 +21,6 @@ from hocbench.faces.pixels import PictureError, read_picture
 
 # A crop of fewer pixels shows no face, and one of so many sides of the picture shows mostly nothing.
 SMALLEST_FACE_PIXELS, LARGEST_SIDE = 4, 8
-
-
-@dataclass(frozen=True)
-class CropOptions:
-    """How faces are cut out.
-
-    Attributes
-    ----------
-    size : int
-        Pixels per side.
-    margin : float
-        Side of the crop in face sizes.
-    method : {"auto", "landmarks", "box", "detector"}
-        Where the face is taken from; "auto" takes the first of them that a frame has.
-    detector : {"haar", "lbp"}
-        Which one looks where there is neither.
-    store : {"raw", "jpeg"}
-        Pixels as they are, or a tenth of the disk with the losses of JPEG.
-    """
-
-    size: int
-    margin: float
-    method: str = "auto"
-    detector: str = "haar"
-    store: str = "raw"
 
 
 @dataclass

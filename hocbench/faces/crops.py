@@ -1,11 +1,11 @@
 """Making the crop store: in worker processes, resumable, the same bytes whatever the number of workers."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any
@@ -14,21 +14,22 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from hocbench.crop_section import CropOptions
 from hocbench.datasets.contract import NO_LABEL, load_index, write_parquet, write_text
 from hocbench.errors import FaceError
-from hocbench.faces.clips import Crop, CropOptions, crop_clip, encode
-from hocbench.faces.detect import DETECTORS
-from hocbench.faces.store import STORES
+from hocbench.faces.clips import Crop, crop_clip, encode
 from hocbench.manifest import file_hash
 from hocbench.memory import keep_freed_memory
 from hocbench.progress import progress
-from hocbench.seals import hashes_of, sealed
+from hocbench.seals import FILES, hashes_of, read_sealed, sealed
+from hocbench.section import Count, check_values
+from hocbench.staging import move_into
 
 STORE_COLUMNS = ["dataset", "subject", "session", "clip", "frame", "valence", "arousal", "split"]
-METHODS = ("auto", "landmarks", "box", "detector")
 BATCH_FRAMES = 256  # at least so many, whole clips: what a kill loses of one worker
 JPEG_QUALITY = 95
 PARTS = ".crops.part"  # survives a kill; not among the outputs that Snakemake deletes
+STORE = "store"  # below it, the new store
 
 Row = dict[str, Any]
 
@@ -54,7 +55,8 @@ def make_crops(
     root : Path
         Dataset folder that the index was read from.
     out : Path
-        Folder that receives ``crops.npy``, ``frames.parquet``, ``ledger.csv`` and, last, ``crops.json``.
+        Folder that receives ``crops.npy``, ``frames.parquet``, ``ledger.csv`` and, last, ``crops.json``. A store that
+        is there already is replaced when the new one is whole, not before.
     size, margin, method, detector, store
         See `CropOptions`.
     workers : int
@@ -62,44 +64,65 @@ def make_crops(
 
     Raises
     ------
+    ParameterError
+        If an option is unknown or out of range.
     FaceError
-        If an option is unknown, a worker dies, or no face is found in the whole dataset.
+        If the dataset lacks what the method needs, a worker dies, or no face is found in the whole dataset.
     DatasetError, DamageError
         If the index is missing or damaged.
     """
-    options = CropOptions(size, margin, method, detector, store)
-    _check(options, workers)
+    given = {"size": size, "margin": margin, "method": method, "detector": detector, "store": store}
+    options: CropOptions = check_values(CropOptions, given, "the options of a crop")
+    check_values(Count, workers, "workers")
     index, label = load_index(prepared)
-    out.mkdir(parents=True, exist_ok=True)
-    # The summary marks a store as complete, so an older one goes before anything of it is replaced.
-    (out / "crops.json").unlink(missing_ok=True)
+    _check_sources(index, options)
     parts = _open_parts(out / PARTS, prepared, root, options, len(index))
-    _crop_all(index, root, options, parts, workers)
-    frames, ledger = _join(index, parts, options)
-    if (frames["face"] == "none").all():
-        shutil.rmtree(parts)
-        raise FaceError(f"no face found in any of the {len(index)} frames below {root}; is it the right folder?")
-    write_parquet(frames, out / "frames.parquet")
-    write_text(ledger.to_csv(index=False, lineterminator="\n"), out / "ledger.csv")
-    pixels = _finish_pixels(parts, options)
-    summary = {"dataset": str(index["dataset"].iloc[0]), "label": label, **asdict(options)}
-    files = hashes_of(out, ["frames.parquet", "ledger.csv"]) | {"crops.npy": file_hash(pixels)}
-    summary |= {"files": files} | _counts(frames, ledger)
-    # What takes long is done: a kill from here on costs next to nothing.
-    pixels.replace(out / "crops.npy")
-    write_text(sealed(summary), out / "crops.json")
+    new = parts / STORE
+    if not _is_whole(new, out):
+        _crop_all(index, root, options, parts, workers)
+        frames, ledger = _join(index, parts, options)
+        if (frames["face"] == "none").all():
+            shutil.rmtree(parts)
+            raise FaceError(f"no face found in any of the {len(index)} frames below {root}; is it the right folder?")
+        about = {"dataset": str(index["dataset"].iloc[0]), "label": label} | options.model_dump()
+        _finish(new, frames, ledger, about)
+    # Until here an older store stays as it was. Its summary goes first: readers do not hash large stores, and would
+    # take a mixture of both for whole.
+    (out / "crops.json").unlink(missing_ok=True)
+    move_into(new, out)
     shutil.rmtree(parts)
 
 
-def _check(options: CropOptions, workers: int) -> None:
-    if options.method not in METHODS:
-        raise FaceError(f"no way {options.method!r} to find faces; choose from {', '.join(METHODS)}")
-    if options.detector not in DETECTORS:
-        raise FaceError(f"no detector {options.detector!r}; choose from {', '.join(DETECTORS)}")
-    if options.store not in STORES:
-        raise FaceError(f"no store {options.store!r}; choose from {', '.join(STORES)}")
-    if workers < 1:
-        raise FaceError(f"{workers} workers cannot work; give at least 1")
+def _finish(store: Path, frames: pd.DataFrame, ledger: pd.DataFrame, summary: Row) -> None:
+    """Write what belongs to the pixels of a new store, last the summary, which says that it is whole."""
+    write_parquet(frames, store / "frames.parquet")
+    write_text(ledger.to_csv(index=False, lineterminator="\n"), store / "ledger.csv")
+    if summary["store"] == "jpeg":
+        _string_together(store)
+    files = hashes_of(store, ["frames.parquet", "ledger.csv", "crops.npy"])
+    write_text(sealed(summary | {"files": files} | _counts(frames, ledger)), store / "crops.json")
+
+
+def _is_whole(store: Path, out: Path) -> bool:
+    """Tell a finished new store, of which a kill may have left some files moved to their places already."""
+    if not (store / "crops.json").is_file():
+        return False
+    files = read_sealed(store / "crops.json")[FILES]
+    moved = [name for name in files if not (store / name).is_file()]
+    return all((out / name).is_file() and file_hash(out / name) == files[name] for name in moved)
+
+
+def _check_sources(index: pd.DataFrame, options: CropOptions) -> None:
+    """Refuse a method that no frame of the dataset has what it needs for, before hours of work."""
+    shares = {"landmarks": (index["landmarks"].map(len) > 0).mean(), "box": index["box_x"].notna().mean()}
+    if shares.get(options.method, 1) > 0:
+        return
+    name, what = index["dataset"].iloc[0], {"landmarks": "landmarks", "box": "face boxes"}
+    others = [f"{method} (in {share:.1%} of its frames)" for method, share in shares.items() if share]
+    raise FaceError(
+        f"crop method {options.method!r}: no frame of {name} has {what[options.method]}; choose "
+        f"{', '.join([*others, 'detector'])} or auto"
+    )
 
 
 def _open_parts(parts: Path, prepared: Path, root: Path, options: CropOptions, count: int) -> Path:
@@ -107,27 +130,32 @@ def _open_parts(parts: Path, prepared: Path, root: Path, options: CropOptions, c
     index = prepared / "index.parquet"
     # Indexed again, the same index may be of files that were mended meanwhile.
     key = {"index": file_hash(index), "indexed_ns": index.stat().st_mtime_ns, "root": str(root.resolve())}
-    text = json.dumps(key | asdict(options), indent=1) + "\n"
+    text = json.dumps(key | options.model_dump(), indent=1) + "\n"
     same = (parts / "key.json").is_file() and (parts / "key.json").read_text(encoding="utf-8") == text
-    if not same or (options.store == "raw" and not (parts / "crops.npy").is_file()):
-        shutil.rmtree(parts, ignore_errors=True)
-        parts.mkdir(parents=True)
+    pixels = parts / STORE / "crops.npy"
+    if not same or not (pixels.is_file() or options.store == "jpeg" or _is_whole(parts / STORE, parts.parent)):
+        shape = (count, options.size, options.size, 3)
         if options.store == "raw":
-            shape = (count, options.size, options.size, 3)
-            _check_room(parts, int(np.prod(shape)))
-            with (parts / "crops.npy").open("wb") as file:
+            _check_room(parts, math.prod(shape))
+        shutil.rmtree(parts, ignore_errors=True)
+        (parts / STORE).mkdir(parents=True)
+        if options.store == "raw":
+            with pixels.open("wb") as file:
                 _write_header(file, shape)
-                file.truncate(file.tell() + int(np.prod(shape)))
+                file.truncate(file.tell() + math.prod(shape))
         write_text(text, parts / "key.json")
     return parts
 
 
 def _check_room(folder: Path, wanted: int) -> None:
     """Refuse what the disk cannot hold; a mapped file would kill the process when it gets there."""
-    free = shutil.disk_usage(folder).free
+    out = folder.parent
+    out.mkdir(parents=True, exist_ok=True)
+    # What an interrupted crop of other options has taken is given back first.
+    free = shutil.disk_usage(out).free + sum(path.stat().st_blocks * 512 for path in folder.rglob("*"))
     if wanted > free:
         raise FaceError(
-            f"the crops need {wanted / 1e9:.1f} GB and the disk of {folder.parent} has {free / 1e9:.1f} GB free; "
+            f"the crops need {wanted / 1e9:.1f} GB and the disk of {out} has {free / 1e9:.1f} GB free; "
             "make room, or set crop.store to jpeg"
         )
 
@@ -194,7 +222,7 @@ def crop_batch(rows: pd.DataFrame, root: Path, options: CropOptions, parts: Path
 
 def _write_raw(crops: list[Crop], parts: Path, start: int) -> list[int]:
     # Not by memory-mapping: each page would cost a fault.
-    with (parts / "crops.npy").open("r+b") as file:
+    with (parts / STORE / "crops.npy").open("r+b") as file:
         np.lib.format.read_magic(file)
         np.lib.format.read_array_header_1_0(file)
         first = file.tell()
@@ -226,18 +254,15 @@ def _join(index: pd.DataFrame, parts: Path, options: CropOptions) -> tuple[pd.Da
     return frames, ledger
 
 
-def _finish_pixels(parts: Path, options: CropOptions) -> Path:
-    """Return the file of all pixels; JPEG files are strung together into one array of bytes."""
-    whole = parts / "crops.npy"
-    if options.store == "jpeg":
-        pieces = sorted(parts.glob("*.jpegs"))
-        shape = (sum(piece.stat().st_size for piece in pieces),)
-        with whole.open("wb") as file:
-            _write_header(file, shape)
-            for piece in pieces:
-                with piece.open("rb") as source:
-                    shutil.copyfileobj(source, file, 2**20)
-    return whole
+def _string_together(store: Path) -> None:
+    """Join the JPEG files of all batches into one array of bytes."""
+    pieces = sorted(store.parent.glob("*.jpegs"))
+    shape = (sum(piece.stat().st_size for piece in pieces),)
+    with (store / "crops.npy").open("wb") as file:
+        _write_header(file, shape)
+        for piece in pieces:
+            with piece.open("rb") as source:
+                shutil.copyfileobj(source, file, 2**20)
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:

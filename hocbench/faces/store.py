@@ -9,7 +9,6 @@ from hocbench.errors import FaceError
 from hocbench.faces.clips import decode
 from hocbench.seals import check_file, read_sealed
 
-STORES = ("raw", "jpeg")
 # Of larger ones only the size is looked at, each time; `hocbench audit` reads them whole.
 HASHED_BYTES = 2**30
 

@@ -16,6 +16,7 @@ from hocbench.evaluation.verdicts import verdict_table
 from hocbench.reporting.markdown import markdown_table, records, to_html
 from hocbench.reporting.names import DATASET_NAMES
 from hocbench.seals import hashes_of, sealed
+from hocbench.staging import staged
 
 # Told apart without colour.
 SYMBOLS = {
@@ -52,13 +53,13 @@ def write_claims(evaluation: Path, tables: Path, out: Path, setting: dict[str, A
     claims = load_claims()
     evidence = evidence_table(claims, read_results(evaluation, tables))
     verdicts = verdict_table(claims, evidence)
-    out.mkdir(parents=True, exist_ok=True)
-    files.write_csv(verdicts, out / "claims.csv")
-    files.write_csv(evidence, out / "evidence.csv")
     page = claims_page(verdicts, evidence, setting)
-    write_text(page, out / "claims.md")
-    write_text(to_html(page, "Verdicts"), out / "claims.html")
-    write_text(sealed({"files": hashes_of(out, paths.CLAIM_FILES[:-1])}), out / "claims.json")
+    with staged(out, "claims") as folder:
+        files.write_csv(verdicts, folder / "claims.csv")
+        files.write_csv(evidence, folder / "evidence.csv")
+        write_text(page, folder / "claims.md")
+        write_text(to_html(page, "Verdicts"), folder / "claims.html")
+        write_text(sealed({"files": hashes_of(folder, paths.CLAIM_FILES[:-1])}), folder / "claims.json")
     return verdicts
 
 

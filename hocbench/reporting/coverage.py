@@ -15,6 +15,7 @@ from hocbench.evaluation.statistics import METRICS
 from hocbench.reporting.facts import counted
 from hocbench.reporting.markdown import markdown_table
 from hocbench.reporting.style import COLOURS, MARKERS, save, use_style
+from hocbench.staging import staged
 
 WIDTH = 7.0
 QUANTITIES = {
@@ -45,11 +46,11 @@ def write_coverage(out: Path, draws: int, seed: int, processes: int) -> pd.DataF
         From `hocbench.evaluation.coverage.coverage_table`.
     """
     table = coverage_table(draws, seed, processes)
-    out.mkdir(parents=True, exist_ok=True)
-    write_csv(table, out / "coverage.csv")
-    write_text(coverage_page(table), out / "coverage.md")
     use_style()
-    save(coverage_figure(table), out / "coverage")
+    with staged(out, "coverage") as folder:
+        write_csv(table, folder / "coverage.csv")
+        write_text(coverage_page(table), folder / "coverage.md")
+        save(coverage_figure(table), folder / "coverage")
     return table
 
 

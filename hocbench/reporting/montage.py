@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from hocbench.faces import CropStore
 from hocbench.reporting.style import save
 from hocbench.seeds import generator
+from hocbench.staging import staged
 
 COLUMNS, ROWS = 10, 4  # of random crops; as many at most of special ones
 SEED = 0  # of what is shown; no result depends on it
@@ -33,7 +34,8 @@ def draw_montage(prepared: Path, stem: Path) -> None:
         If the folder is not a complete store.
     """
     store = CropStore(prepared)
-    save(montage(store), stem)
+    with staged(stem.parent, stem.name) as folder:
+        save(montage(store), folder / stem.name)
 
 
 def montage(store: CropStore) -> Figure:

@@ -13,6 +13,7 @@ from hocbench.reporting.ranks import rank_page, rank_report
 from hocbench.reporting.score_latex import score_latex
 from hocbench.reporting.score_page import NEGATIVE_CONTROLS, TITLES, score_page
 from hocbench.reporting.trends import trend_page
+from hocbench.staging import staged
 
 
 def write_tables(evaluation: Path, out: Path, expected: list[dict[str, Any]], setting: dict[str, Any]) -> None:
@@ -34,25 +35,24 @@ def write_tables(evaluation: Path, out: Path, expected: list[dict[str, Any]], se
     intervals, scores, counts, history = (
         read_table(evaluation / f"{name}.csv") for name in ("intervals", "scores", "counts", "history")
     )
-    out.mkdir(parents=True, exist_ok=True)
-    for name in TITLES:
-        page = score_page(name, expected, intervals, counts, setting)
-        page += unconverged_note(history[history["dataset"] == name])
-        own = scores[scores["dataset"].isin([name, NEGATIVE_CONTROLS.get(name)])]
-        write_page(out / name, page, own, score_latex(name, expected, intervals, counts, setting))
-    differences = read_table(evaluation / "differences.csv")
-    write_page(out / "differences", difference_page(differences, setting), differences)
-    trends = read_table(evaluation / "trends.csv")
-    write_page(out / "trends", trend_page(trends, setting), trends)
-    sparsity = read_table(evaluation / "sparsity.csv")
-    ranks = rank_report(sparsity)
-    write_page(out / "ranks", rank_page(ranks, setting), ranks)
-    costs = read_table(evaluation / "costs.csv")
-    if is_outdated(costs):
-        write_page(out / "cost", outdated_page(), costs)
-    else:
-        cost = cost_table(costs, expected)
-        write_page(out / "cost", cost_page(costs, cost, setting), cost)
+    differences, trends, sparsity, costs = (
+        read_table(evaluation / f"{name}.csv") for name in ("differences", "trends", "sparsity", "costs")
+    )
+    with staged(out, "tables") as folder:
+        for name in TITLES:
+            page = score_page(name, expected, intervals, counts, setting)
+            page += unconverged_note(history[history["dataset"] == name])
+            own = scores[scores["dataset"].isin([name, NEGATIVE_CONTROLS.get(name)])]
+            write_page(folder / name, page, own, score_latex(name, expected, intervals, counts, setting))
+        write_page(folder / "differences", difference_page(differences, setting), differences)
+        write_page(folder / "trends", trend_page(trends, setting), trends)
+        ranks = rank_report(sparsity)
+        write_page(folder / "ranks", rank_page(ranks, setting), ranks)
+        if is_outdated(costs):
+            write_page(folder / "cost", outdated_page(), costs)
+        else:
+            cost = cost_table(costs, expected)
+            write_page(folder / "cost", cost_page(costs, cost, setting), cost)
 
 
 def unconverged_note(history: pd.DataFrame) -> str:

@@ -26,6 +26,7 @@ from hocbench.errors import DatasetError, ParameterError
 from hocbench.progress import progress
 from hocbench.sections import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
 from hocbench.seeds import generator
+from hocbench.staging import staged
 from hocbench.synthetic.face import sample_identities
 from hocbench.synthetic.scenes import Pictures, render_clip, render_stills
 
@@ -64,13 +65,17 @@ def synthesize(name: str, root: Path, parameters: dict[str, Any]) -> None:
         raise DatasetError(f"{root} is a file; nothing was written. Choose an empty folder")
     if root.is_dir() and any(root.iterdir()) and not (root / SYNTHETIC_NOTICE).is_file():
         raise DatasetError(f"{root} holds files that are not synthetic; nothing was written. Choose an empty folder")
-    root.mkdir(parents=True, exist_ok=True)
-    (root / SYNTHETIC_MARKER).unlink(missing_ok=True)
-    _clear(root)
-    _notice(root, name)
-    defects = writers[name](root, parameters)
-    summary = {"dataset": name, "synthetic": True, "parameters": parameters, "defects": defects}
-    write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", root / SYNTHETIC_MARKER)
+    # Readers take every clip folder that they find, so the new ones are rendered beside the root until all are there.
+    root = root.resolve()
+    with staged(root.parent, f"{root.name}.rendering") as place:
+        _notice(place / root.name, name)
+        defects = writers[name](place / root.name, parameters)
+        summary = {"dataset": name, "synthetic": True, "parameters": parameters, "defects": defects}
+        write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", place / root.name / SYNTHETIC_MARKER)
+        # What a kill leaves from here on has the notice but no marker, and is rendered again.
+        _notice(root, name)
+        (root / SYNTHETIC_MARKER).unlink(missing_ok=True)
+        _clear(root)
 
 
 def _checked(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -97,8 +102,8 @@ def _checked(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _clear(root: Path) -> None:
-    """Remove what an earlier rendering wrote, since readers take every clip folder that they find."""
-    for path in root.iterdir():
+    """Remove what an earlier rendering wrote."""
+    for path in root.iterdir() if root.is_dir() else ():
         if path.is_dir() and (path.name == "Manually_Annotated" or SEGMENT.match(path.name) or path.name.isdigit()):
             shutil.rmtree(path)
 

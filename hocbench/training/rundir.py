@@ -14,6 +14,7 @@ from hocbench.manifest import file_hash
 from hocbench.nn import FactorizedConv, NetworkConfig, ResNet, convolutions
 from hocbench.nn.rank_selection import block_of
 from hocbench.seals import hashes_of, read_sealed, sealed
+from hocbench.staging import staged
 
 Layers = list[dict[str, Any]]
 
@@ -78,19 +79,19 @@ def write_run(
     cost, manifest : dict
         Plain values; the manifest gets the hashes of the other files.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "manifest.json").unlink(missing_ok=True)
-    temporary = out / ".weights.part"
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, temporary)
-    temporary.replace(out / "weights.safetensors")
-    description = {"config": network.config.as_dict(), "layers": layers, "label": manifest["label"]}
-    write_text(_json(description), out / "network.json")
-    write_text(tables["history"].to_csv(index=False, float_format="%.9g", lineterminator="\n"), out / "history.csv")
-    write_parquet(tables["predictions"], out / "predictions.parquet")
-    write_text(_json(cost), out / "cost.json")
-    names = ("weights.safetensors", "network.json", "history.csv", "predictions.parquet", "cost.json")
-    manifest["files"] = hashes_of(out, names)
-    write_text(sealed(manifest), out / "manifest.json")
+    with staged(out, "run") as folder:
+        save_file(
+            {name: value.contiguous() for name, value in network.state_dict().items()}, folder / "weights.safetensors"
+        )
+        description = {"config": network.config.as_dict(), "layers": layers, "label": manifest["label"]}
+        write_text(_json(description), folder / "network.json")
+        history = tables["history"].to_csv(index=False, float_format="%.9g", lineterminator="\n")
+        write_text(history, folder / "history.csv")
+        write_parquet(tables["predictions"], folder / "predictions.parquet")
+        write_text(_json(cost), folder / "cost.json")
+        names = ("weights.safetensors", "network.json", "history.csv", "predictions.parquet", "cost.json")
+        manifest["files"] = hashes_of(folder, names)
+        write_text(sealed(manifest), folder / "manifest.json")
 
 
 def _json(value: Any) -> str:

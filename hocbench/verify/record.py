@@ -13,6 +13,7 @@ from hocbench.manifest import file_hash
 from hocbench.manifest_diff import is_compared
 from hocbench.manifest_record import Record, read_record
 from hocbench.seals import FILES, check_file, read_sealed, sealed
+from hocbench.staging import staged
 from hocbench.verify.cells import Row, by_key, read_rows
 from hocbench.verify.tables import SEALS
 
@@ -49,17 +50,17 @@ def record(results: Path, reference: Path) -> int:
     if faults:
         raise VerifyError("\n".join(faults))
     _check_whole(results)
-    files = recorded_files(results)
-    (reference / MANIFESTS).unlink(missing_ok=True)
-    for folder in (*SEALS, "tables"):
-        shutil.rmtree(reference / folder, ignore_errors=True)
-    copies = {}
-    for path in files:
-        to = reference / path.relative_to(results)
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, to)
-        copies[path.relative_to(results).as_posix()] = file_hash(to)
-    write_text(sealed(summarize(runs) | {"copies": copies}), reference / MANIFESTS)
+    with staged(reference, "record") as folder:
+        copies = {}
+        for path in recorded_files(results):
+            to = folder / path.relative_to(results)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, to)
+            copies[path.relative_to(results).as_posix()] = file_hash(to)
+        write_text(sealed(summarize(runs) | {"copies": copies}), folder / MANIFESTS)
+        # All that may fail is done; until the new manifests are in place, the earlier ones do not fit what is there.
+        for name in (*SEALS, "tables"):
+            shutil.rmtree(reference / name, ignore_errors=True)
     return len(runs)
 
 

@@ -69,8 +69,8 @@ def test_what_was_measured_before_a_failure_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr("hocbench.bench.run.GROUPS", (fails,))
     with pytest.raises(BenchmarkError, match="do not agree"):
         run_benchmark(tmp_path / "out", Options(scale="tiny", rounds=1, device="cpu"))
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["speed.csv"]
-    kept = pd.read_csv(tmp_path / "out" / "speed.csv")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["speed-unfinished.csv"]
+    kept = pd.read_csv(tmp_path / "out" / "speed-unfinished.csv")
     assert list(kept["group"].unique()) == ["machine", "layers 2-D", "layers 3-D"]
 
 

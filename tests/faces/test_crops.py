@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from hocbench.datasets import read_index, write_index
-from hocbench.errors import FaceError
+from hocbench.errors import FaceError, ParameterError
 from hocbench.faces import CropStore, crops, make_crops
 from hocbench.faces.clips import decode
 from hocbench.paths import DATA_FILES
@@ -152,7 +152,7 @@ def test_pixels_that_are_gone_are_made_again(rendered, stores, tmp_path, monkeyp
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(crops, "_join", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
         make_crops(out, rendered / "afew_va", out, size=48, margin=1.25)
-    (out / crops.PARTS / "crops.npy").unlink()
+    (out / crops.PARTS / crops.STORE / "crops.npy").unlink()
     make_crops(out, rendered / "afew_va", out, size=48, margin=1.25)
     assert contents(out) == contents(stores / "afew_va")
 
@@ -237,12 +237,21 @@ def test_a_jpeg_store_that_was_cut_short_is_refused(rendered, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"detector": "yolo"}, "no detector 'yolo'; choose from haar, lbp"),
-        ({"store": "webp"}, "no store 'webp'; choose from raw, jpeg"),
-        ({"workers": 0}, "0 workers cannot work; give at least 1"),
+        ({"method": "haar"}, "method: 'haar' is not valid; input should be 'auto', 'landmarks', 'box' or 'detector'"),
+        ({"detector": "yolo"}, "detector: 'yolo' is not valid; input should be 'haar' or 'lbp'"),
+        ({"store": "webp"}, "store: 'webp' is not valid; input should be 'raw' or 'jpeg'"),
+        ({"workers": 0}, "0 is not valid; input should be greater than or equal to 1"),
+        ({"size": 15}, "size: 15 is not valid; input should be greater than or equal to 16"),
+        ({"size": -224}, "size: -224 is not valid; input should be greater than or equal to 16"),
+        ({"size": 48.5}, "size: 48.5 is not valid; input should be a valid integer"),
+        ({"margin": 0.0}, "margin: 0.0 is not valid; input should be greater than 0"),
+        ({"margin": -1.25}, "margin: -1.25 is not valid; input should be greater than 0"),
+        ({"margin": float("nan")}, "margin: nan is not valid; input should be"),
+        ({"margin": float("inf")}, "margin: inf is not valid; input should be a finite number"),
     ],
 )
-def test_an_unknown_option_is_refused_with_the_known_ones(rendered, tmp_path, options, text):
-    with pytest.raises(FaceError) as error:
+def test_an_option_out_of_range_is_refused_as_in_the_parameters(rendered, tmp_path, options, text):
+    with pytest.raises(ParameterError) as error:
         make("sewa", rendered, tmp_path, **options)
-    assert str(error.value) == text
+    assert text in str(error.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "index.parquet"]

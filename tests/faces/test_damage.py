@@ -1,6 +1,7 @@
 """Damaged input, and stores that are not complete."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hocbench.datasets import read_index, write_index
 from hocbench.errors import DatasetError, FaceError, HocbenchError
 from hocbench.faces import CropStore, clips, crops, make_crops
 from hocbench.manifest import file_hash
+from hocbench.paths import DATA_FILES
 from tests.faces.conftest import crop, read_ledger, write_photograph
 
 NOISE = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
@@ -81,9 +83,21 @@ def test_a_dataset_without_any_face_is_an_error_and_leaves_no_store(tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["index.json", "index.parquet"]
 
 
-def test_an_unknown_method_is_an_error_that_names_the_known_ones(rendered, tmp_path):
-    with pytest.raises(FaceError, match="no way 'haar' to find faces; choose from auto, landmarks, box, detector"):
-        crop("sewa", rendered / "sewa", tmp_path, method="haar")
+@pytest.mark.parametrize("name", ["sewa", "afew_va"])
+def test_a_method_that_the_dataset_has_nothing_for_is_refused_before_the_first_picture(
+    rendered, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr(crops, "crop_batch", None)
+    expected = rf"crop method 'box': no frame of {name} has face boxes; choose landmarks \(in .*%.*\), detector or auto"
+    with pytest.raises(FaceError, match=expected):
+        crop(name, rendered / name, tmp_path, method="box")
+
+
+def test_landmarks_of_a_dataset_without_any_are_refused_by_the_name_of_the_method(tmp_path):
+    root = write_photograph(tmp_path / "photographs", [NOISE])
+    expected = "crop method 'landmarks': no frame of afew_va has landmarks; choose detector or auto"
+    with pytest.raises(FaceError, match=expected):
+        crop("afew_va", root, tmp_path / "out", method="landmarks")
 
 
 def test_a_missing_index_is_an_error_that_says_what_to_run(tmp_path):
@@ -155,8 +169,9 @@ def test_a_pickled_array_is_refused_and_not_executed(complete):
     assert not touched.exists()
 
 
-def test_an_interrupted_crop_over_an_older_store_leaves_none_that_can_be_read(complete, rendered, monkeypatch):
-    write_index(read_index("afew_va", rendered / "afew_va"), complete)
+def test_an_interrupted_crop_leaves_an_older_store_as_it_was(stores, rendered, tmp_path, monkeypatch):
+    older = crop("afew_va", rendered / "afew_va", tmp_path, size=40)
+    before = {name: (tmp_path / name).read_bytes() for name in DATA_FILES}
     cut, done = clips.cut, []
 
     def interrupt(*arguments):
@@ -165,28 +180,81 @@ def test_an_interrupted_crop_over_an_older_store_leaves_none_that_can_be_read(co
             raise KeyboardInterrupt
         return cut(*arguments)
 
-    monkeypatch.setattr(clips, "cut", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        make_crops(complete, rendered / "afew_va", complete, size=48, margin=1.25)
-    assert not (complete / "crops.json").exists()
-    with pytest.raises(FaceError, match="not a complete crop store"):
-        CropStore(complete)
-    monkeypatch.undo()
-    make_crops(complete, rendered / "afew_va", complete, size=48, margin=1.25)
-    assert len(CropStore(complete).frames) > 20
-    assert not [path for path in complete.iterdir() if path.name.endswith(".part")]
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(clips, "cut", interrupt)
+        make_crops(tmp_path, rendered / "afew_va", tmp_path, size=48, margin=1.25)
+    assert {name: (tmp_path / name).read_bytes() for name in DATA_FILES} == before
+    np.testing.assert_array_equal(CropStore(tmp_path).crops, older.crops)
+    make_crops(tmp_path, rendered / "afew_va", tmp_path, size=48, margin=1.25)
+    assert {name: (tmp_path / name).read_bytes() for name in DATA_FILES} == {
+        name: (stores / "afew_va" / name).read_bytes() for name in DATA_FILES
+    }
+    assert not list(tmp_path.glob(".*"))
 
 
-def test_the_summary_is_written_last(rendered, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "box"},
+        {"size": 200_000},
+        {"margin": -1},
+        {"workers": 0},
+        {"store": "tar"},
+    ],
+)
+def test_a_refused_crop_leaves_an_older_store_and_an_interrupted_one_as_they_were(
+    rendered, tmp_path, monkeypatch, options
+):
+    crop("sewa", rendered / "sewa", tmp_path)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(crops, "_join", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        make_crops(tmp_path, rendered / "sewa", tmp_path, size=40, margin=1.25)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(HocbenchError):
+        make_crops(tmp_path, rendered / "sewa", tmp_path, **({"size": 48, "margin": 1.25} | options))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("store", ["raw", "jpeg"])
+@pytest.mark.parametrize("moved", range(5))
+def test_a_kill_while_a_store_is_replaced_leaves_no_mixture_and_costs_nothing(
+    rendered, stores, tmp_path, monkeypatch, store, moved
+):
+    crop("afew_va", rendered / "afew_va", tmp_path, size=40)
+    replace, count = Path.replace, []
+
+    def killed(path, target):
+        if path.parent.name == crops.STORE and not path.name.startswith("."):
+            if len(count) == moved:
+                raise KeyboardInterrupt
+            count.append(path.name)
+        return replace(path, target)
+
+    options = {"size": 48, "margin": 1.25, "store": store}
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        if moved < len(DATA_FILES):
+            with pytest.raises(KeyboardInterrupt):
+                make_crops(tmp_path, rendered / "afew_va", tmp_path, **options)
+            with pytest.raises(FaceError, match=r"not a complete crop store \(no crops.json\)"):
+                CropStore(tmp_path)
+            patched.setattr(Path, "replace", replace)
+            patched.setattr(crops, "crop_batch", None)  # nothing is cropped again
+        make_crops(tmp_path, rendered / "afew_va", tmp_path, **options)
+    make_crops(tmp_path, rendered / "afew_va", tmp_path / "fresh", **options)
+    for name in DATA_FILES:
+        assert (tmp_path / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_new_store_is_not_seen_before_it_is_whole(rendered, tmp_path, monkeypatch):
     def fail(*arguments):
         raise OSError("disk full")
 
     monkeypatch.setattr(crops, "_counts", fail)
     with pytest.raises(OSError, match="disk full"):
         crop("afew_va", rendered / "afew_va", tmp_path)
-    assert {"frames.parquet", "ledger.csv"} <= {path.name for path in tmp_path.iterdir()}
-    with pytest.raises(FaceError, match=r"crops\.json"):
-        CropStore(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [crops.PARTS, "index.json", "index.parquet"]
 
 
 def test_the_summary_holds_the_hash_of_the_crops(stores):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from hocbench.datasets.contract import write_text
 from hocbench.errors import EvaluationError
 from hocbench.reporting.figures.blocks import sparsity
 from hocbench.reporting.figures.curves import learning_curves, recovery
@@ -14,6 +15,7 @@ from hocbench.reporting.figures.sweeps import clips, lasso_path, rank_sweep
 from hocbench.reporting.figures.taps import temporal_factors
 from hocbench.reporting.style import save, use_style
 from hocbench.seals import sealed
+from hocbench.staging import staged
 
 FIGURES: dict[str, Callable[[Path], Picture]] = {
     "sparsity": sparsity,
@@ -52,13 +54,16 @@ def draw_figure(name: str, evaluation: Path, stem: Path) -> None:
         If a table is not as it was written.
     """
     check_names([name])
+    with staged(stem.parent, stem.name) as folder:
+        _draw(name, evaluation, folder / stem.name)
+
+
+def _draw(name: str, evaluation: Path, stem: Path) -> None:
     use_style()
     picture = FIGURES[name](evaluation)
     save(picture.figure, stem)
     words = {"title": picture.title, "caption": picture.caption, "alt": picture.alt, "label": picture.label}
-    temporary = stem.with_name(f".{stem.name}.part.json")
-    temporary.write_text(sealed(words), encoding="utf-8")
-    temporary.replace(stem.with_suffix(".json"))
+    write_text(sealed(words), stem.with_suffix(".json"))
 
 
 def draw_figures(evaluation: Path, out: Path, names: Sequence[str] | None = None) -> None:
@@ -79,8 +84,10 @@ def draw_figures(evaluation: Path, out: Path, names: Sequence[str] | None = None
         If a table is not as it was written.
     """
     check_names(names or ())
-    for name in names or FIGURES:
-        draw_figure(name, evaluation, out / name)
+    # The workflow draws each figure by a command of its own.
+    with staged(out, "-".join(names or ["figures"])) as folder:
+        for name in names or FIGURES:
+            _draw(name, evaluation, folder / name)
 
 
 def check_names(names: Iterable[str]) -> None:
