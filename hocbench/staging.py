@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def staged(out: Path, name: str) -> Iterator[Path]:
+def staged(out: Path, name: str, marker: str | None = None) -> Iterator[Path]:
     """Give a folder for the files of one command; they go to their places below ``out`` when the block ends well.
 
     Until then, and after any error, what an earlier call left there stays as it was. Of a block that is killed,
@@ -19,27 +19,38 @@ def staged(out: Path, name: str) -> Iterator[Path]:
         Where the files belong; made if need be.
     name : str
         Of the command, so that several may write into one folder at the same time.
+    marker : str, optional
+        See `move_into`.
     """
     part, is_new = out / f".{name}.part", not out.exists()
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         yield part
-        move_into(part, out)
+        move_into(part, out, marker)
     finally:
         shutil.rmtree(part, ignore_errors=True)
         if is_new and not any(out.iterdir()):
             out.rmdir()
 
 
-def move_into(part: Path, out: Path) -> None:
+def move_into(part: Path, out: Path, marker: str | None = None) -> None:
     """Move all files below a folder to the same places below another, each in one step.
 
     Seals, which are JSON, come last, and of these the outermost: in a mixture of old and new files, which a kill may
     leave, the old seal does not fit the new files, and readers refuse them.
+
+    Parameters
+    ----------
+    part, out : Path
+        From where, and where to.
+    marker : str, optional
+        The seal whose presence alone readers take for a whole result: it is removed first and comes last.
     """
+    if marker is not None:
+        (out / marker).unlink(missing_ok=True)
     files = [path for path in part.rglob("*") if path.is_file()]
-    for path in sorted(files, key=lambda path: (path.suffix == ".json", -len(path.parts), path)):
+    for path in sorted(files, key=lambda path: (path.name == marker, path.suffix == ".json", -len(path.parts), path)):
         place = out / path.relative_to(part)
         place.parent.mkdir(parents=True, exist_ok=True)
         path.replace(place)

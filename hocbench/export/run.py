@@ -204,9 +204,7 @@ def _differences(run: Path, name: str, form: Form, inputs: Batches, expected: Ba
 def _kept_if_complete(out: Path) -> Iterator[Path]:
     """Give a folder for the files; they go to ``out`` if nothing fails, the report last."""
     try:
-        with staged(out, "export") as folder:
+        with staged(out, "export", REPORT) as folder:
             yield folder
-            # It has no hashes of the other files, so it must not stand beside a mixture of them.
-            (out / REPORT).unlink(missing_ok=True)
     except OSError as error:
         raise ExportError(f"{out} cannot be written ({error}); give another folder by --out") from None

@@ -86,10 +86,8 @@ def make_crops(
             raise FaceError(f"no face found in any of the {len(index)} frames below {root}; is it the right folder?")
         about = {"dataset": str(index["dataset"].iloc[0]), "label": label} | options.model_dump()
         _finish(new, frames, ledger, about)
-    # Until here an older store stays as it was. Its summary goes first: readers do not hash large stores, and would
-    # take a mixture of both for whole.
-    (out / "crops.json").unlink(missing_ok=True)
-    move_into(new, out)
+    # Until here an older store stays as it was. Readers do not hash large stores, so its summary goes first.
+    move_into(new, out, "crops.json")
     shutil.rmtree(parts)
 
 

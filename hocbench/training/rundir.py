@@ -79,7 +79,7 @@ def write_run(
     cost, manifest : dict
         Plain values; the manifest gets the hashes of the other files.
     """
-    with staged(out, "run") as folder:
+    with staged(out, "run", "manifest.json") as folder:
         save_file(
             {name: value.contiguous() for name, value in network.state_dict().items()}, folder / "weights.safetensors"
         )

@@ -58,9 +58,10 @@ def record(results: Path, reference: Path) -> int:
             shutil.copyfile(path, to)
             copies[path.relative_to(results).as_posix()] = file_hash(to)
         write_text(sealed(summarize(runs) | {"copies": copies}), folder / MANIFESTS)
-        # All that may fail is done; until the new manifests are in place, the earlier ones do not fit what is there.
-        for name in (*SEALS, "tables"):
-            shutil.rmtree(reference / name, ignore_errors=True)
+    for name in (*SEALS, "tables"):
+        for path in (reference / name).rglob("*"):
+            if path.is_file() and path.relative_to(reference).as_posix() not in copies:
+                path.unlink()
     return len(runs)
 
 

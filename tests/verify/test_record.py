@@ -1,7 +1,10 @@
 """`hocbench record`: the reference in small form."""
 
+import errno
+
 import pytest
 
+from hocbench import staging
 from hocbench.errors import DamageError, VerifyError
 from hocbench.seals import read_sealed
 from hocbench.verify import record
@@ -74,3 +77,24 @@ def test_results_are_never_overwritten_by_a_record(pair, tmp_path):
             record(here.folder, folder)
         assert str(error.value) == (f"{folder} holds runs, so it is no reference; give another folder with --reference")
         assert (folder / "evaluation" / "scores.csv").is_file()
+
+
+def test_a_record_and_a_comparison_that_fail_at_their_end_leave_the_earlier_ones(hocbench, pair, tmp_path, monkeypatch):
+    reference, here = pair
+    call = ("verify", here.folder, "--reference", reference, "--out", tmp_path / "out")
+    assert hocbench(*call)[0] == 0
+    older = {
+        path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and here.folder not in path.parents
+    }
+    del here.tables["windows"]
+    here.put("scores", "value", "0.25")
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(staging, "move_into", full)
+    for arguments in (call, ("record", here.folder, "--reference", reference)):
+        code, _, error = hocbench(*arguments)
+        assert (code, "No space left on device; check the path" in error) == (2, True)
+    assert {path: path.read_bytes() for path in older} == older
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".part")]
