@@ -1,4 +1,4 @@
-"""The paper's own layout: which of our methods stands in which row of its tables, and what is published there."""
+"""The paper's own layout: which of our methods stands in which row of its tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ def read_layout(table: str) -> list[dict[str, Any]]:
         kind, row (its title), method (ours, "" if there is none), lasso and note, in the paper's order; none if the
         paper has no such table.
     """
-    layout = _read("layout.csv")
+    layout = read_published("layout.csv")
     return records(layout[layout["dataset"] == table])
 
 
@@ -80,13 +80,8 @@ def layout_notes(table: str) -> list[str]:
     return list(dict.fromkeys(entry["note"] for entry in read_layout(table) if entry["note"]))
 
 
-def read_results(dataset: str) -> pd.DataFrame:
-    """Read the published scores of a dataset: method, target, metric, value, status and note."""
-    table = _read("results.csv")
-    return table[table["dataset"] == dataset]
-
-
-def _read(name: str) -> pd.DataFrame:
+def read_published(name: str) -> pd.DataFrame:
+    """Read one of the tables in ``hocbench/published``, with what is empty as empty text."""
     with (files("hocbench.published") / name).open(encoding="utf-8") as file:
         return pd.read_csv(file, keep_default_na=False)
 

@@ -9,8 +9,9 @@ import pandas as pd
 from hocbench.evaluation import METRICS, TARGETS
 from hocbench.reporting import latex
 from hocbench.reporting.facts import Facts, counted, rank_words, score_facts
-from hocbench.reporting.layout import CONTROL, NOT_RUN, PAPER, TableRow, lay_out, layout_notes, main_rank, read_results
+from hocbench.reporting.layout import CONTROL, NOT_RUN, PAPER, TableRow, lay_out, layout_notes, main_rank
 from hocbench.reporting.markdown import records
+from hocbench.reporting.paper_scores import read_results
 from hocbench.reporting.score_page import CELLS, TITLES
 
 BETTER = {"rmse": r"$\downarrow$", "sagr": r"$\uparrow$", "pcc": r"$\uparrow$", "ccc": r"$\uparrow$"}

@@ -11,7 +11,8 @@ from hocbench.counting.parameters import parameter_latex, parameter_table
 from hocbench.evaluation import METRICS, TARGETS, read_table
 from hocbench.paths import PAPER_TABLES
 from hocbench.reporting.latex import escape, number, published_number, score_lines
-from hocbench.reporting.layout import read_layout, read_results
+from hocbench.reporting.layout import read_layout
+from hocbench.reporting.paper_scores import read_results
 from hocbench.reporting.score_latex import score_latex
 from tests.reporting.conftest import CP, JOINT, SETTING, UNTRAINED
 from tests.reporting.pages import DATASETS, EXPECTED

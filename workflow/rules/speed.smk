@@ -1,6 +1,5 @@
 # The speed benchmark; it needs a quiet machine and is not part of `all`.
 rule speed:
-    input: "hocbench/bench/bars.csv"
     output:
         expand(f"{RESULTS}/speed/{{name}}", name=["speed.png", "speed.pdf", "speed.csv", "bars.csv", "speed.md"]),
     params:
