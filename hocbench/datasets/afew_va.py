@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets.contract import read_each
+from hocbench.datasets.scales import LabelFile, decide_scale
 from hocbench.datasets.sources import list_files, read_bytes
 from hocbench.errors import DatasetError
 
-SCALE = 10.0  # labels are integers from -10 to 10
+RELEASED_SCALE = 10  # labels are integers from -10 to 10
+FAR = 1e9  # no label of any scale goes so far
 Row = dict[str, Any]
 
 
@@ -26,7 +28,8 @@ class AfewVa:
         clips, archives = _find_clips(root)
         rows: list[Row] = []
         read_each(self.name, sorted(clips), lambda clip: rows.extend(_read_clip(root, clip, clips[clip])))
-        return pd.DataFrame(rows), {"clips": len(clips), "archives": archives}
+        scaled = _scale(rows)
+        return pd.DataFrame(rows), {"clips": len(clips), "archives": archives} | scaled
 
 
 def _find_clips(root: Path) -> tuple[dict[str, dict[str, str]], int]:
@@ -68,6 +71,24 @@ def _read_clip(root: Path, clip: str, files: dict[str, str]) -> list[Row]:
     ]
 
 
+def _scale(rows: list[Row]) -> dict[str, Any]:
+    """Bring the labels of all clips to [-1, 1], and take where they stand out of the rows; returns notes."""
+    clips: dict[str, list[Row]] = {}
+    for row in rows:
+        clips.setdefault(row["clip"], []).append(row)
+    files = []
+    for own in clips.values():
+        places = [row["place"] for row in own]
+        for target in ("valence", "arousal"):
+            values = np.array([row[target] for row in own], dtype=np.float64)
+            files.append(LabelFile(target, values, places.__getitem__))
+    scale, notes = decide_scale("afew_va", files, RELEASED_SCALE)
+    for row in rows:
+        del row["place"]
+        row |= {target: row[target] / scale for target in ("valence", "arousal")}
+    return notes
+
+
 def _picture(files: dict[str, str], description: str, number: str, frame: Row) -> Row:
     """Tell the picture and the landmarks of a frame, and its status as far as these two decide it."""
     name = f"{number}.png"
@@ -82,19 +103,16 @@ def _picture(files: dict[str, str], description: str, number: str, frame: Row) -
 
 
 def _read_frame(path: Path, number: str, frame: Row) -> Row:
-    """Read the labels of a frame."""
-    labels: Row = {"frame": int(number)}
+    """Read the labels of a frame, not scaled yet."""
+    labels: Row = {"frame": int(number), "place": f"{path}, frame {number}"}
     for target in ("valence", "arousal"):
         value = frame.get(target)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise DatasetError(
-                f"afew_va: {path}, frame {number}: {target} {value!r} is not a number; copy the file again"
-            )
-        if value is not None and not -SCALE <= value <= SCALE:
-            raise DatasetError(
-                f"afew_va: {path}, frame {number}: {target} {value!s:.20} is outside [-10, 10]; copy the file again"
-            )
-        labels[target] = np.nan if value is None else value / SCALE
+            raise DatasetError(f"afew_va: {path}, frame {number}: {target} {value!r} is not a number; check the file")
+        # A number of a thousand digits is one of Python and of JSON, but not of NumPy.
+        if value is not None and not abs(value) < FAR:
+            raise DatasetError(f"afew_va: {path}, frame {number}: {target} {value!s:.20} is no label; check the file")
+        labels[target] = np.nan if value is None else value
     return labels
 
 

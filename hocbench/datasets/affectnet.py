@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets import affectnet_2021
+from hocbench.datasets.affectnet_labels import scale_labels
 from hocbench.datasets.contract import read_csv, to_numbers
 from hocbench.errors import DatasetError
 
@@ -24,7 +25,6 @@ COLUMNS = (
     "arousal",
 )
 TEXT = {"subDirectory_filePath": str, "facial_landmarks": str}
-UNCERTAIN = affectnet_2021.UNCERTAIN
 
 
 class AffectNet:
@@ -42,22 +42,19 @@ class AffectNet:
             return affectnet_2021.read(root)
         notes: dict[str, Any] = {"layout": "original CSV", "expressions": {}}
         parts = [self._read_list(root, split, notes) for split in ("training", "validation")]
-        return pd.concat(parts, ignore_index=True), notes
+        frames = pd.concat(parts, ignore_index=True)
+        return frames, notes | scale_labels(frames)
 
     def _read_list(self, root: Path, split: str, notes: dict[str, Any]) -> pd.DataFrame:
         path = _first(root, f"{LISTS}/{split}.csv")
         images = _first(root, IMAGES).relative_to(root).as_posix()
         table = _read_csv(path)
-        for target in ("valence", "arousal"):
-            _check_range(path, table[target], target)
         _check_paths(path, table["subDirectory_filePath"])
         counts = table["expression"].value_counts().sort_index()
         notes["expressions"][split] = {str(expression): int(count) for expression, count in counts.items()}
-        uncertain = (table["valence"] == UNCERTAIN) | (table["arousal"] == UNCERTAIN)
         clip = table["subDirectory_filePath"].str.replace(r"\.[^.]*$", "", regex=True)
         landmarks = [_landmarks(text) for text in table["facial_landmarks"].fillna("")]
         failed = np.array([len(points) == 0 for points in landmarks])
-        status = np.where(uncertain, "uncertain_label", np.where(failed, "landmarks_failed", "ok"))
         return pd.DataFrame(
             {
                 "subject": clip,
@@ -69,10 +66,12 @@ class AffectNet:
                 "box_width": table["face_width"],
                 "box_height": table["face_height"],
                 "landmarks": landmarks,
-                "valence": table["valence"].where(~uncertain),
-                "arousal": table["arousal"].where(~uncertain),
+                "valence": table["valence"],
+                "arousal": table["arousal"],
+                "expression": table["expression"],
+                "place": [f"{path}, row {row + 1}" for row in table.index],
                 "split": split,
-                "status": status,
+                "status": np.where(failed, "landmarks_failed", "ok"),
             }
         )
 
@@ -115,16 +114,6 @@ def _is_number(cell: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _check_range(path: Path, values: pd.Series, target: str) -> None:
-    outside = (values.abs() > 1) & (values != UNCERTAIN)
-    if outside.any():
-        row = int(np.flatnonzero(outside)[0])
-        raise DatasetError(
-            f"affectnet: {path}, row {row + 1}: {target} {values.iloc[row]:g} is outside [-1, 1] and not -2 "
-            "(uncertain); mend the row or copy the list again"
-        )
 
 
 def _check_paths(path: Path, names: pd.Series) -> None:

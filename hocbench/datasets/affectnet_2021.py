@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets.affectnet_labels import scale_labels
 from hocbench.datasets.contract import read_each
 from hocbench.errors import DatasetError
 
 SPLITS = {"train_set": "training", "val_set": "validation"}
 LAYOUT = "{train_set,val_set}/images/<id>.jpg and annotations/<id>_{exp,val,aro,lnd}.npy"
-UNCERTAIN = -2.0  # the value of both labels where annotators were uncertain or saw no face
 
 Row = dict[str, Any]
 
@@ -30,10 +30,11 @@ def read(root: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
             if not (root / folder / part).is_dir():
                 raise DatasetError(f"affectnet: {root / folder / part} is missing; expected layout: {LAYOUT}")
         found = _read_set(root, folder, split)
-        expressions = pd.Series([row.pop("expression") for row in found], dtype=object).value_counts()
+        expressions = pd.Series([row["expression"] for row in found], dtype=object).value_counts()
         notes["expressions"][split] = {str(key): int(count) for key, count in sorted(expressions.items())}
         rows += found
-    return pd.DataFrame(rows), notes
+    frames = pd.DataFrame(rows)
+    return frames, notes | scale_labels(frames)
 
 
 def _read_set(root: Path, folder: str, split: str) -> list[Row]:
@@ -59,18 +60,16 @@ def _read_image(root: Path, folder: str, split: str, name: str, image: str | Non
     for target, value in (("valence", "val"), ("arousal", "aro")):
         if value in values:
             labels[target] = _number(annotations / f"{name}_{value}.npy", target)
-    uncertain = UNCERTAIN in labels.values()
     points = _landmarks(annotations / f"{name}_lnd.npy") if "lnd" in values else np.empty(0, np.float32)
     status = "ok" if len(points) else "landmarks_failed"
     if any(np.isnan(value) for value in labels.values()):
         status = "label_missing"
-    if uncertain:
-        status, labels = "uncertain_label", dict.fromkeys(labels, np.nan)
     if image is None:
         status = "frame_missing"
     expression = _array(annotations / f"{name}_exp.npy").flat[0] if "exp" in values else "none"
     return labels | {
         "expression": str(expression),
+        "place": str(annotations / f"{name}_*.npy"),
         "subject": f"{folder}/{name}",
         "clip": f"{folder}/{name}",
         "frame": 0,
@@ -99,10 +98,8 @@ def _number(path: Path, target: str) -> float:
         value = float(array.item())
     except (ValueError, TypeError):
         raise DatasetError(f"affectnet: {path} holds {array!r:.60}, not one number; copy it again") from None
-    if not (abs(value) <= 1 or value == UNCERTAIN):
-        raise DatasetError(
-            f"affectnet: {path}: {target} {value:g} is outside [-1, 1] and not -2 (uncertain); copy it again"
-        )
+    if not np.isfinite(value):
+        raise DatasetError(f"affectnet: {path}: {target} {value:g} is not a label; check the file")
     return value
 
 

@@ -1,6 +1,5 @@
 """Annotation files of a video: found and checked, not joined to its frames yet."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets.contract import read_csv, to_numbers
+from hocbench.datasets.scales import LabelFile
 from hocbench.errors import DatasetError
 
 LABELS_PER_SECOND = 50.0
-SCALES = (1, 10, 100, 1000)
 
 
 @dataclass(frozen=True)
@@ -37,31 +36,9 @@ class Annotation:
         """Numbers of all labels."""
         return [int(number) for number in self.values.index]
 
-
-def find_scale(annotations: Sequence[Annotation]) -> int:
-    """Tell what labels have to be divided by to lie in [-1, 1]: the same number for the whole dataset.
-
-    Most files of a copy in [-1, 1] lie in it altogether, and hardly a file of one in [-10, 10] or more does; so where
-    most files leave [-1, 1] the scale is another one, and where few do, these are at fault.
-
-    Raises
-    ------
-    DatasetError
-        Naming the file and the row of a label that is outside of the scale.
-    """
-    # A file may hold blank cells only, which have no largest value.
-    largest = np.nan_to_num(np.array([each.values.abs().max() for each in annotations], dtype=np.float64))
-    scale = 1
-    if len(largest) and np.mean(largest > 1) > 0.5:
-        scale = next((each for each in SCALES if largest.max() <= each), SCALES[-1])
-    for annotation, high in zip(annotations, largest, strict=True):
-        if high > scale:
-            row = int(np.flatnonzero(annotation.values.abs() > scale)[0])
-            raise DatasetError(
-                f"sewa: {annotation.path}, row {row + 1}: {annotation.column} {annotation.values.iloc[row]:g} is "
-                f"outside [-{scale}, {scale}], the scale of the other files; check the scale of the file"
-            )
-    return scale
+    def labels(self) -> LabelFile:
+        """Return its labels, for the scale of the copy."""
+        return LabelFile(self.column, self.values.to_numpy(), lambda index: f"{self.path}, row {index + 1}")
 
 
 def read_annotation(path: Path, content: bytes, target: str) -> Annotation:

@@ -1,7 +1,7 @@
 """What every dataset adapter promises: one row per frame, in the same columns, whatever the layout on disk."""
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets.faults import refuse_all
+from hocbench.datasets.scales import check_signs
 from hocbench.errors import DatasetError
 from hocbench.progress import Item, progress
 from hocbench.seals import check_file, read_sealed
@@ -22,7 +24,6 @@ STATUSES = ("ok", "uncertain_label", "label_missing", "landmarks_failed", "frame
 NO_LABEL = ("uncertain_label", "label_missing")
 # In predictions: a frame with a label but no crop, answered by the mean label of the training part.
 NO_CROP = "no_crop"
-MOST_FAULTS = 20  # named in one message
 
 FRAME_COLUMNS = {
     "dataset": "str",
@@ -119,6 +120,7 @@ def read_with(adapter: Adapter, root: Path) -> DatasetIndex:
     frames = frames[list(FRAME_COLUMNS)].astype({k: v for k, v in FRAME_COLUMNS.items() if v != "object"})
     frames = frames.sort_values(["clip", "frame"], kind="stable", ignore_index=True)
     _check(adapter.name, frames)
+    check_signs(adapter.name, frames)
     return DatasetIndex(frames, "synthetic" if synthetic else "real", notes)
 
 
@@ -188,22 +190,6 @@ def read_each(name: str, items: Iterable[Item], read: Callable[[Item], None]) ->
         except DatasetError as error:
             faults.append(str(error))
     refuse_all(name, faults)
-
-
-def refuse_all(name: str, faults: Sequence[str]) -> None:
-    """Report faults together; none is fine.
-
-    Raises
-    ------
-    DatasetError
-        If there are faults: the only one, or the first `MOST_FAULTS` of several.
-    """
-    if len(faults) == 1:
-        raise DatasetError(faults[0])
-    if faults:
-        shown = [f"  {fault}" for fault in faults[:MOST_FAULTS]]
-        rest = [f"  ... and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
-        raise DatasetError("\n".join([f"{name}: {len(faults)} parts cannot be read:", *shown, *rest]))
 
 
 def read_csv(name: str, path: Path, content: bytes | None = None, **options: Any) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from hocbench.datasets.annotations import LABELS_PER_SECOND, Annotation
-from hocbench.datasets.contract import refuse_all
+from hocbench.datasets.faults import refuse_all
 from hocbench.datasets.numbering import FROM_0, Numbering, Span, decide_numbering
 from hocbench.datasets.video import Video
 from hocbench.errors import DatasetError

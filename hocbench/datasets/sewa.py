@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.annotations import Annotation, find_scale, read_annotation
-from hocbench.datasets.contract import read_each, refuse_all
+from hocbench.datasets.annotations import Annotation, read_annotation
+from hocbench.datasets.contract import read_each
+from hocbench.datasets.faults import refuse_all
 from hocbench.datasets.label_rate import Join, Track, join_all
 from hocbench.datasets.numbering import FROM_1, Span, decide_numbering
+from hocbench.datasets.scales import decide_scale
 from hocbench.datasets.sources import list_files, read_bytes
 from hocbench.datasets.video import Video, probe_video
 from hocbench.errors import DatasetError
@@ -65,8 +67,8 @@ class Sewa:
         reading = _Reading(root, notes={"segments": len(places), "without_landmarks": 0})
         read_each(self.name, sorted(places), lambda name: _read_segment(reading, name, places[name]))
         annotations = [each for segment in reading.segments for each in (segment.valence, segment.arousal)]
-        scale = find_scale(annotations)
-        reading.notes["label_scale"] = scale
+        scale, scaled = decide_scale(self.name, [annotation.labels() for annotation in annotations])
+        reading.notes |= scaled
         joins = _join_labels(reading)
         origins = _number_landmarks(reading)
         parts = [

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS, UNCERTAIN
+from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS
+from hocbench.datasets.affectnet_labels import UNCERTAIN
 from hocbench.datasets.annotations import LABELS_PER_SECOND
 from hocbench.datasets.contract import SYNTHETIC_MARKER, SYNTHETIC_NOTICE, write_text
 from hocbench.datasets.sewa import SEGMENT

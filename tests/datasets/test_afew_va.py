@@ -33,7 +33,7 @@ def test_each_picture_of_each_clip_has_a_row(indices, rendered):
     frames = indices["afew_va"].frames
     pictures = sorted(path.relative_to(rendered["afew_va"]).as_posix() for path in rendered["afew_va"].glob("*/*.png"))
     assert frames["source"].to_list() == pictures
-    assert indices["afew_va"].notes == {"clips": 6, "archives": 0}
+    assert indices["afew_va"].notes == {"clips": 6, "archives": 0, "label_scale": 10}
     assert frames["clip"].unique().tolist() == ["001", "002", "003", "004", "005", "006"]
 
 
@@ -131,13 +131,13 @@ def test_a_frame_without_number_or_labels_is_named(root, path, name, frame):
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        (11, "arousal 11 is outside [-10, 10]; copy the file again"),
-        (-10.5, "arousal -10.5 is outside [-10, 10]; copy the file again"),
-        (float("nan"), "arousal nan is outside [-10, 10]; copy the file again"),
-        ("high", "arousal 'high' is not a number; copy the file again"),
-        ("3", "arousal '3' is not a number; copy the file again"),
-        (True, "arousal True is not a number; copy the file again"),
-        ([1], "arousal [1] is not a number; copy the file again"),
+        (11, "arousal 11 is outside [-10, 10], the scale of the other files; check the scale of the file"),
+        (-10.5, "arousal -10.5 is outside [-10, 10], the scale of the other files; check the scale of the file"),
+        (float("nan"), "arousal nan is no label; check the file"),
+        ("high", "arousal 'high' is not a number; check the file"),
+        ("3", "arousal '3' is not a number; check the file"),
+        (True, "arousal True is not a number; check the file"),
+        ([1], "arousal [1] is not a number; check the file"),
     ],
 )
 def test_a_bad_label_is_named_by_its_frame(root, path, value, fault):

@@ -163,13 +163,17 @@ def test_a_misspelt_header_is_not_taken_for_a_list_without_header(root):
         (
             "valence",
             "1.5",
-            "valence 1.5 is outside [-1, 1] and not -2 (uncertain); mend the row or copy the list again",
+            "valence 1.5 is outside [-1, 1], the scale of the other files, and not -2 (uncertain); check the scale of the file",
         ),
-        ("arousal", "-3", "arousal -3 is outside [-1, 1] and not -2 (uncertain); mend the row or copy the list again"),
+        (
+            "arousal",
+            "-3",
+            "arousal -3 is outside [-1, 1], the scale of the other files, and not -2 (uncertain); check the scale of the file",
+        ),
         (
             "arousal",
             "inf",
-            "arousal inf is outside [-1, 1] and not -2 (uncertain); mend the row or copy the list again",
+            "arousal inf is outside [-1, 1], the scale of the other files, and not -2 (uncertain); check the scale of the file",
         ),
         ("valence", "high", "valence 'high' is not a number; mend the row"),
         ("valence", "", "valence is empty; mend the row"),

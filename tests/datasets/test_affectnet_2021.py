@@ -76,15 +76,18 @@ def test_a_missing_folder_is_named(root, part):
     [
         (np.array("high"), "holds array('high', dtype='<U4'), not one number; copy it again"),
         (np.array([0.1, 0.2]), "not one number; copy it again"),
-        (np.array(1.5), ": valence 1.5 is outside [-1, 1] and not -2 (uncertain); copy it again"),
-        (np.array(np.nan), ": valence nan is outside [-1, 1] and not -2 (uncertain); copy it again"),
+        (
+            np.array(1.5),
+            ": valence 1.5 is outside [-1, 1], the scale of the other files, and not -2 (uncertain); check the scale of the file",
+        ),
+        (np.array(np.nan), ": valence nan is not a label; check the file"),
         (np.array([]), "holds no value; copy it again"),
     ],
 )
 def test_a_bad_label_is_named_by_its_file(root, array, text):
     np.save(annotation(root, 3, "val"), array)
     found = refusal("affectnet", root)
-    assert found.startswith(f"affectnet: {annotation(root, 3, 'val')}")
+    assert found.startswith(f"affectnet: {annotation(root, 3, 'val').with_name('3_')}")
     assert found.endswith(text)
 
 

@@ -147,7 +147,7 @@ def lengthen(root, frames):
 def labels_at(root, rate, frames):
     seconds = np.arange(round(frames / 25 * rate)) / rate
     change_labels(
-        root, lambda table, _: pd.DataFrame({"frame_idx": range(len(seconds)), table.columns[1]: seconds / 10})
+        root, lambda table, _: pd.DataFrame({"frame_idx": range(len(seconds)), table.columns[1]: seconds / 10 - 0.05})
     )
 
 
@@ -157,7 +157,7 @@ def test_a_regular_rate_of_all_files_is_found(root, rate):
     labels_at(root, rate, 100)
     index = read_index("sewa", root)
     assert index.notes["label_rate"] == f"by time, {rate:g} labels per second"
-    off_s = index.frames["valence"] * 10 - index.frames["source_frame"] / 25
+    off_s = index.frames["valence"] * 10 + 0.5 - index.frames["source_frame"] / 25
     assert off_s.abs().max() <= max(0.5 / rate, 0.02) + 1e-9 if rate >= 25 else off_s.abs().max() <= 1 / rate
     assert index.frames["valence"].notna().mean() > 0.97
 
@@ -192,7 +192,7 @@ def test_a_file_that_ends_early_is_named_and_joined_like_the_others(root, segmen
         f"{segment.name}_{target}_AV_Aligned.csv": "0 to 185, 186 of 200" for target in ("Valence", "Arousal")
     }
     rows = index.frames.query("clip == @segment.name")
-    np.testing.assert_allclose(rows["valence"].dropna() * 10, np.minimum(np.arange(94) / 25, 3.7))
+    np.testing.assert_allclose(rows["valence"].dropna() * 10 + 0.5, np.minimum(np.arange(94) / 25, 3.7))
 
 
 def test_an_empty_folder_holds_no_segment(tmp_path):

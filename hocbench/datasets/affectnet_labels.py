@@ -1,0 +1,55 @@
+"""Labels of AffectNet, of either release: which rows have none, and their scale."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hocbench.datasets.scales import LabelFile, decide_scale
+
+UNCERTAIN = -2.0  # the value of both labels where annotators were uncertain or saw no face
+NAMELESS = ("9", "10")  # expressions: uncertain, no face
+TARGETS = ["valence", "arousal"]
+
+
+def scale_labels(frames: pd.DataFrame) -> dict[str, Any]:
+    """Bring labels to [-1, 1] and take those out that annotators were uncertain of, in place.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        Labels as they stand in the files; ``expression`` and ``place``, where a row stands, are removed.
+
+    Returns
+    -------
+    dict
+        What was decided, for notes.
+
+    Raises
+    ------
+    DatasetError
+        If a label is outside the scale of the others, or a list is on another scale.
+    """
+    # Whoever moved or scaled the labels did the same to the mark, so the expression tells as well.
+    nameless = frames.pop("expression").astype(str).isin(NAMELESS)
+    place = frames.pop("place").to_numpy()
+    marked = nameless | (frames[TARGETS] == UNCERTAIN).any(axis=1)
+    scale, notes = _decide(frames, marked, place)
+    if scale > 1:
+        # There -2 is a label; the mark is scaled, or stands beside its expression.
+        marked = nameless | (frames[TARGETS] == UNCERTAIN * scale).any(axis=1)
+        scale, notes = _decide(frames, marked, place)
+    unusable = marked & (frames["status"] != "frame_missing")
+    frames.loc[unusable, "status"] = "uncertain_label"
+    frames[TARGETS] = (frames[TARGETS] / scale).mask(marked)
+    return notes
+
+
+def _decide(frames: pd.DataFrame, marked: pd.Series, place: np.ndarray) -> tuple[int, dict[str, Any]]:
+    files = []
+    for split in sorted(set(frames["split"])):
+        own = np.flatnonzero((frames["split"] == split) & ~marked)
+        for target in TARGETS:
+            values = frames[target].to_numpy(dtype=np.float64)[own]
+            files.append(LabelFile(target, values, place[own].__getitem__, list_of_stills=True))
+    return decide_scale("affectnet", files, but=f", and not {UNCERTAIN:g} (uncertain)")
