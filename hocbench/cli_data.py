@@ -2,14 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hocbench.errors import DatasetError, ParameterError
-
-if TYPE_CHECKING:
-    from hocbench.datasets.contract import DatasetIndex
 
 data_app = typer.Typer(no_args_is_help=True, help="Your own copies of AffectNet, SEWA and AFEW-VA.")
 ListOption = Annotated[
@@ -36,16 +33,13 @@ def check(
     from hocbench.datasets.check import check_dataset, refused, write_inventory
     from hocbench.datasets.inventory import describe_inventory
 
-    index: DatasetIndex | None = None
     try:
-        index = read_index(dataset, root)
-        inventory = check_dataset(dataset, root, index)
+        inventory = check_dataset(dataset, root, read_index(dataset, root))
     except DatasetError as error:
         inventory = refused(dataset, error)
     if out is not None:
         write_inventory(inventory, out)
-    if index is not None:
-        sys.stdout.write(describe_inventory(inventory))
+    sys.stdout.write(describe_inventory(inventory))
     if not inventory["usable"]:
         raise DatasetError("\n".join(inventory["problems"]))
 

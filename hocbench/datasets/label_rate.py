@@ -162,7 +162,7 @@ def _decide_rate(name: str, tracks: Sequence[Track]) -> float:
 def _fault(name: str, track: Track, span: Span, rate: float) -> str:
     """Say what is wrong with the number of labels of a file; empty if it can be right."""
     video = track.video
-    if span.found == video.pictures and span.length - span.found > END_TOLERANCE_LABELS:
+    if span.found == video.pictures < video.frames and span.length - span.found > END_TOLERANCE_LABELS:
         return (
             f"{name}: {video.root / video.source} shows {video.pictures} pictures in {video.frames} frames, and "
             f"{span.path.name} has {span.found} labels: they were counted by picture, so nobody knows when each was "

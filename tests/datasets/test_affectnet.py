@@ -13,6 +13,7 @@ from tests.datasets.conftest import nearest, refusal
 
 OUTER = "Manually_Annotated"
 LISTS = f"{OUTER}/Manually_Annotated_file_lists"
+OF_THE_OTHERS = "[-1, 1], the scale of the other files, and not -2 (uncertain); check the scale of the file"
 
 
 @pytest.fixture
@@ -163,17 +164,17 @@ def test_a_misspelt_header_is_not_taken_for_a_list_without_header(root):
         (
             "valence",
             "1.5",
-            "valence 1.5 is outside [-1, 1], the scale of the other files, and not -2 (uncertain); check the scale of the file",
+            f"valence 1.5 is outside {OF_THE_OTHERS}",
         ),
         (
             "arousal",
             "-3",
-            "arousal -3 is outside [-1, 1], the scale of the other files, and not -2 (uncertain); check the scale of the file",
+            f"arousal -3 is outside {OF_THE_OTHERS}",
         ),
         (
             "arousal",
             "inf",
-            "arousal inf is outside [-1, 1], the scale of the other files, and not -2 (uncertain); check the scale of the file",
+            f"arousal inf is outside {OF_THE_OTHERS}",
         ),
         ("valence", "high", "valence 'high' is not a number; mend the row"),
         ("valence", "", "valence is empty; mend the row"),

@@ -78,7 +78,7 @@ def test_a_missing_folder_is_named(root, part):
         (np.array([0.1, 0.2]), "not one number; copy it again"),
         (
             np.array(1.5),
-            ": valence 1.5 is outside [-1, 1], the scale of the other files, and not -2 (uncertain); check the scale of the file",
+            "[-1, 1], the scale of the other files, and not -2 (uncertain); check the scale of the file",
         ),
         (np.array(np.nan), ": valence nan is not a label; check the file"),
         (np.array([]), "holds no value; copy it again"),
