@@ -10,7 +10,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 # Their text cannot change a result: messages, and the place of files, which the workflow states anyway.
 NEUTRAL = {"hocbench", "hocbench.errors", "hocbench.paths", "hocbench.training.tracking"}
-# `hocbench data check` prints these counts beside those of a copy; what follows from a check, all data, does not change.
+# `hocbench data check` prints these counts beside those of a copy; no data, which all follow from a check, change.
 NEUTRAL_TABLES = {"published/datasets.csv"}
 
 
