@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hocbench.estimate.counts import Lengths, Sizes, evaluation_items, training_items
+from hocbench.estimate.counts import Clips, Sizes, evaluation_items, training_items
 from hocbench.plan import Run, canonical_json
 
 
@@ -114,9 +114,9 @@ def _on(parent: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
     return parent | {"data": spec["data"]}
 
 
-def steps_per_epoch(lengths: Lengths, order: int, options: Mapping[str, Any]) -> int:
+def steps_per_epoch(clips: Clips, order: int, options: Mapping[str, Any]) -> int:
     """Count the batches of an epoch; see `hocbench.training.data.steps_per_epoch`."""
-    return max(1, int(training_items(lengths, order, options)) // options["batch_size"])
+    return max(1, int(training_items(clips, order, options)) // options["batch_size"])
 
 
 def predicted_items(run: Run, sizes: Sizes) -> float:

@@ -1,9 +1,10 @@
 """How many images and windows the parts of a dataset hold, before or after it is there (no torch)."""
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from hocbench import paths
 from hocbench.datasets.splits import PARTS, make_splits
 from hocbench.errors import ParameterError
 from hocbench.params import is_rendered
+from hocbench.windows import count_trained, covering_windows, cut_runs
 
 # Nobody published the frames of SEWA's 538 clips; this is the length of the clip that docs/real-data.md and the README
 # name as an example of the layout, frames 742 to 1590.
 SEWA_CLIP_FRAMES = 849
 
-Lengths = Mapping[int, float]  # frames of a clip → number of such clips
+# First frame and length of each stretch of usable frames of a clip, from 0; a clip without gaps has one.
+Stretches = tuple[tuple[int, int], ...]
+Clips = Mapping[Stretches, float]  # → number of such clips
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,12 @@ class Sizes:
     Attributes
     ----------
     parts : dict
-        "train", "validation" and "test" → number of clips by their length in frames; a still image is a clip of one.
+        "train", "validation" and "test" → number of clips by their frames; a still image is a clip of one.
     source : str
         Where the numbers are from, for people.
     """
 
-    parts: dict[str, Lengths]
+    parts: Mapping[str, Clips]
     source: str
 
 
@@ -79,10 +83,20 @@ def _prepared(spec: dict[str, Any], folder: Path) -> Sizes:
     splits = make_splits(frames, spec["split"], spec["root_seed"])
     own = splits[splits["fold"] == spec["axes"]["fold"]].set_index("clip")["part"]
     usable = frames[frames["usable"]]
-    lengths = usable.groupby("clip").size()
-    part_of = lengths.index.map(own)
-    parts: dict[str, Lengths] = {part: Counter(lengths[part_of == part].tolist()) for part in PARTS}
+    parts: dict[str, dict[Stretches, float]] = {part: defaultdict(float) for part in PARTS}
+    for clip, numbers in usable.groupby("clip")["frame"]:
+        if own.get(clip) in parts:
+            parts[own[clip]][_stretches(numbers.to_numpy())] += 1
     return Sizes(parts, f"{folder} ({label})")
+
+
+def _stretches(frames: np.ndarray) -> Stretches:
+    return tuple((int(frames[run[0]] - frames[0]), len(run)) for runs in cut_runs(frames) for run in runs)
+
+
+def whole(frames: int) -> Stretches:
+    """Describe a clip without gaps."""
+    return ((0, frames),)
 
 
 def _synthetic(dataset: str, sizes: dict[str, Any]) -> tuple[float, float, float]:
@@ -105,7 +119,7 @@ def _published(dataset: str) -> tuple[float, float, float]:
     return frames, known["clips"], 0
 
 
-def _divided(spec: dict[str, Any], frames: float, clips: float, official: float) -> dict[str, Lengths]:
+def _divided(spec: dict[str, Any], frames: float, clips: float, official: float) -> dict[str, Clips]:
     """Share clips among the parts as the protocol of the split does, on average."""
     split = spec["split"]
     if split["kind"] == "official":
@@ -117,36 +131,44 @@ def _divided(spec: dict[str, Any], frames: float, clips: float, official: float)
         test = clips / split["folds"]
         validation = split["validation_share"] * (clips - test)
         shares = {"train": clips - test - validation, "validation": validation, "test": test}
-    return {part: {max(1, round(frames)): float(count)} for part, count in shares.items()}
+    return {part: {whole(max(1, round(frames))): float(count)} for part, count in shares.items()}
 
 
-def training_items(lengths: Lengths, order: int, options: Mapping[str, Any]) -> float:
+def training_items(clips: Clips, order: int, options: Mapping[str, Any]) -> float:
     """Count the images, or the windows, of one epoch; see `hocbench.training.data.training_windows`."""
     if order == 2:
-        return sum(length * clips for length, clips in lengths.items())
-    window, step = options["clip_length"], options["frame_step"]
+        return _images(clips)
     windows = sum(
-        clips * sum(max(1, part // window) for part in _thinned(length, step)) for length, clips in lengths.items()
+        number * _trained(clip, options["clip_length"], options["frame_step"]) for clip, number in clips.items()
     )
-    there = sum(lengths.values())
+    there = sum(clips.values())
     # Of an experiment with fewer training clips, a part of average clips.
     return windows * min(1.0, options.get("clips", there) / there)
 
 
-def evaluation_items(lengths: Lengths, order: int, options: Mapping[str, Any]) -> float:
+def evaluation_items(clips: Clips, order: int, options: Mapping[str, Any]) -> float:
     """Count the images, or the overlapping windows, of one pass; see `hocbench.training.data.overlapping_windows`."""
     if order == 2:
-        return sum(length * clips for length, clips in lengths.items())
-    window, step = options["clip_length"], options["frame_step"]
+        return _images(clips)
     return sum(
-        clips * sum(_overlapping(part, window) for part in _thinned(length, step)) for length, clips in lengths.items()
+        number * _covering(clip, options["clip_length"], options["frame_step"]) for clip, number in clips.items()
     )
 
 
-def _thinned(length: int, step: int) -> list[int]:
-    return [len(range(start, length, step)) for start in range(min(step, length))]
+def _images(clips: Clips) -> float:
+    return sum(length * number for clip, number in clips.items() for _, length in clip)
 
 
-def _overlapping(length: int, window: int) -> int:
-    last = max(0, length - window)
-    return len({*range(0, last + 1, max(1, window // 2)), last})
+# Each run of a plan asks for the same clips.
+@lru_cache(maxsize=2**14)
+def _trained(clip: Stretches, length: int, step: int) -> int:
+    return count_trained(_frames(clip), length, step)
+
+
+@lru_cache(maxsize=2**14)
+def _covering(clip: Stretches, length: int, step: int) -> int:
+    return len(covering_windows(_frames(clip), length, step))
+
+
+def _frames(clip: Stretches) -> np.ndarray:
+    return np.concatenate([np.arange(first, first + length) for first, length in clip])

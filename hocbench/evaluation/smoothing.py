@@ -8,8 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hocbench.errors import EvaluationError
+from hocbench.evaluation.cells import NO_CROP
 from hocbench.evaluation.runs import TARGETS
 from hocbench.metrics import ccc
+from hocbench.windows import cut_runs
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,10 @@ def moving_average(values: NDArray[np.float64], frames: NDArray[np.int64], windo
     values : ndarray, (frames, targets)
         Outputs of one clip, finite.
     frames : ndarray of int, (frames,)
-        Frame numbers, increasing. A gap leaves fewer frames in the window, it does not widen it.
+        Frame numbers, increasing.
     window : int
-        Odd length in frames; the window is shortened at both ends of the clip.
+        Odd length in frames; the window is shortened at both ends of each run of frames without a gap, across which
+        the networks for video do not see either (`hocbench.windows.cut_runs`).
 
     Returns
     -------
@@ -51,8 +54,11 @@ def moving_average(values: NDArray[np.float64], frames: NDArray[np.int64], windo
         Means over the frames within ``window // 2`` of each frame.
     """
     half = window // 2
-    start = np.searchsorted(frames, frames - half, side="left")
-    stop = np.searchsorted(frames, frames + half, side="right")
+    places = np.arange(len(frames))
+    start, stop = np.empty_like(places), np.empty_like(places)
+    for run in cut_runs(frames)[0]:
+        start[run] = np.maximum(run - half, run[0])
+        stop[run] = np.minimum(run + half, run[-1]) + 1
     # Sums are taken about the clip's mean, so that long clips lose no digits.
     centre = values.mean(axis=0)
     running = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values - centre, axis=0)])
@@ -62,10 +68,12 @@ def moving_average(values: NDArray[np.float64], frames: NDArray[np.int64], windo
 def smooth(predictions: pd.DataFrame, window: int) -> pd.DataFrame:
     """Replace the outputs by their moving averages, clip by clip.
 
+    A frame without a crop keeps its answer, which no network gave, and is a gap to the others.
+
     Parameters
     ----------
     predictions : DataFrame
-        Scored frames with columns clip, frame, valence and arousal, sorted by clip and frame.
+        Scored frames with columns clip, frame, status, valence and arousal, sorted by clip and frame.
     window : int
         Odd length in frames.
 
@@ -77,8 +85,10 @@ def smooth(predictions: pd.DataFrame, window: int) -> pd.DataFrame:
     result = predictions.copy()
     values = predictions[list(TARGETS)].to_numpy(np.float64)
     frames = predictions["frame"].to_numpy(np.int64)
-    smoothed = np.empty_like(values)
-    for rows in predictions.groupby("clip", sort=True).indices.values():
+    smoothed = values.copy()
+    seen = np.flatnonzero(predictions["status"].to_numpy() != NO_CROP)
+    for own in predictions.iloc[seen].groupby("clip", sort=True).indices.values():
+        rows = seen[own]
         smoothed[rows] = moving_average(values[rows], frames[rows], window)
     for column, target in enumerate(TARGETS):
         result[target] = smoothed[:, column]

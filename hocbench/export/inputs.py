@@ -61,11 +61,13 @@ def crops_input(named: Path | None, usual: Path, shape: Shape) -> tuple[list[Ten
         return [], _unchecked(reason)
     length = shape[2] if len(shape) == 5 else 1
     everything = pd.DataFrame({"clip": store.frames["clip"].unique(), "fold": 0, "part": "all"})
-    clips = select(store, everything, 0, "all").clips
-    windows = [window for clip in clips for window in overlapping_windows(clip, length)]
+    clips = select(store, everything, 0, "all").numbered()
+    windows = [window for rows, frames in clips for window in overlapping_windows(rows, length, frames=frames)]
     places = np.unique(np.linspace(0, len(windows) - 1, max(1, CHECKED_FRAMES // length)).astype(int))
     chosen = [windows[place] for place in places]
-    batch, rows = next(evaluation_batches(Samples(store, np.concatenate(chosen), chosen), len(shape) - 2, length))
+    # As cut: a short one repeats its last frame.
+    samples = Samples(store, np.concatenate(chosen), chosen, numbers=[np.arange(length)] * len(chosen))
+    batch, rows = next(evaluation_batches(samples, len(shape) - 2, length))
     note = {"checked": True, "label": store.label, "frames": rows.size, "crops.json": file_hash(folder / "crops.json")}
     return list(batch.split(shape[0])), note
 

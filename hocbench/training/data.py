@@ -15,6 +15,7 @@ from hocbench.faces import CropStore
 from hocbench.seeds import derive_seed, generator
 from hocbench.training.augment import Augmentation, draw
 from hocbench.training.stopping import ignore_signals
+from hocbench.windows import count_trained, covering_windows, cut_runs, trained_windows
 
 EVALUATION_IMAGES = 256  # images, or frames of clips, per batch when nothing is learned
 
@@ -33,12 +34,19 @@ class Samples:
         The same rows, one array per clip.
     lost : ndarray of int
         Rows of the part that have a label but no crop; they are not trained on, but scored.
+    numbers : list of ndarray, optional
+        Numbers of the frames of each clip in its video; by default the rows, which leave out what is not usable.
     """
 
     store: CropStore
     rows: np.ndarray
     clips: list[np.ndarray]
     lost: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    numbers: list[np.ndarray] | None = None
+
+    def numbered(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield rows and frame numbers of each clip."""
+        return zip(self.clips, self.numbers or self.clips, strict=True)
 
 
 def select(store: CropStore, splits: pd.DataFrame, fold: int, part: str, clips: Sequence[str] | None = None) -> Samples:
@@ -73,7 +81,8 @@ def select(store: CropStore, splits: pd.DataFrame, fold: int, part: str, clips: 
     if len(rows) == 0:
         raise RunError(f"fold {fold} has no usable frame in its {part} part; see ledger.csv beside the crops")
     edges = np.flatnonzero(np.diff(pd.factorize(frames["clip"].to_numpy()[rows])[0])) + 1
-    return Samples(store, rows, np.split(rows, edges), lost)
+    numbers = np.split(frames["frame"].to_numpy()[rows], edges)
+    return Samples(store, rows, np.split(rows, edges), lost, numbers)
 
 
 def first_clips(splits: pd.DataFrame, fold: int, count: int | None, root_seed: int) -> list[str] | None:
@@ -107,39 +116,31 @@ def first_clips(splits: pd.DataFrame, fold: int, count: int | None, root_seed: i
 
 
 def training_windows(samples: Samples, length: int, rng: np.random.Generator, step: int = 1) -> list[np.ndarray]:
-    """Cut each clip into windows of ``length`` frames from a random start; a short clip repeats its last frame.
+    """Cut each clip into windows of ``length`` frames from a random start; see `hocbench.windows`.
 
-    With a step, a window takes every ``step``-th frame, and each clip is cut anew from each of its first frames.
+    With a step, a window takes every ``step``-th frame of the video, and each clip is cut anew from each of its first
+    frames. No window joins frames from both sides of a gap.
     """
-    windows = []
-    for whole in samples.clips:
-        for clip in _thinned(whole, step):
-            count = max(1, len(clip) // length)
-            start = int(rng.integers(0, max(1, len(clip) - count * length + 1)))
-            for k in range(count):
-                places = np.minimum(np.arange(start + k * length, start + (k + 1) * length), len(clip) - 1)
-                windows.append(clip[places])
-    return windows
+    return [
+        rows[places] for rows, frames in samples.numbered() for places in trained_windows(frames, length, rng, step)
+    ]
 
 
-def overlapping_windows(clip: np.ndarray, length: int, step: int = 1) -> list[np.ndarray]:
-    """Cover a clip by windows that begin half a window after each other.
+def overlapping_windows(
+    clip: np.ndarray, length: int, step: int = 1, frames: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Cover a clip by windows that begin half a window after each other; see `hocbench.windows`.
 
-    A network knows nothing beyond the ends of a window, so a frame at one's edge is seen in the middle of another.
-    The last window ends with the clip; a short clip repeats its last frame. With a step, a window takes every
-    ``step``-th frame, and the frames between are covered by windows of their own.
+    Parameters
+    ----------
+    clip : ndarray of int
+        Store rows.
+    length, step : int
+        Frames of a window, and from one of them to the next.
+    frames : ndarray of int, optional
+        Their numbers in the video; by default the rows.
     """
-    windows = []
-    for part in _thinned(clip, step):
-        last = max(0, len(part) - length)
-        starts = sorted({*range(0, last + 1, max(1, length // 2)), last})
-        windows += [part[np.minimum(np.arange(start, start + length), len(part) - 1)] for start in starts]
-    return windows
-
-
-def _thinned(clip: np.ndarray, step: int) -> list[np.ndarray]:
-    """Split a clip into ``step`` clips of every ``step``-th frame."""
-    return [clip[start::step] for start in range(min(step, len(clip)))]
+    return [clip[places] for places in covering_windows(clip if frames is None else frames, length, step)]
 
 
 class _Crops(Dataset[tuple[Tensor, Tensor]]):
@@ -255,8 +256,22 @@ def steps_per_epoch(samples: Samples, order: int, options: dict[str, Any]) -> in
     count = len(samples.rows)
     if order == 3:
         length, step = options["clip_length"], options["frame_step"]
-        count = sum(max(1, len(clip) // length) for whole in samples.clips for clip in _thinned(whole, step))
+        _check_step(samples, step)
+        count = sum(count_trained(frames, length, step) for _, frames in samples.numbered())
     return max(1, count // options["batch_size"])
+
+
+def _check_step(samples: Samples, step: int) -> None:
+    """Refuse a step at which every window would show one frame only, though there are clips of several."""
+    apart = [np.diff(frames) for _, frames in samples.numbered() if len(frames) > 1]
+    if apart and all(
+        len(run) == 1 for _, frames in samples.numbered() for runs in cut_runs(frames, step) for run in runs
+    ):
+        usual = int(np.median(np.concatenate(apart)))
+        raise RunError(
+            f"no two usable frames of a training clip are {step} apart, as training.frame_step asks for, so that no "
+            f"window would show any motion; most follow each other after {usual}: set training.frame_step to {usual}"
+        )
 
 
 def evaluation_batches(
@@ -269,7 +284,10 @@ def evaluation_batches(
     if order == 2:
         items = samples.rows
     else:
-        items = np.stack([window for clip in samples.clips for window in overlapping_windows(clip, length, step)])
+        clips = samples.numbered()
+        items = np.stack(
+            [window for rows, frames in clips for window in overlapping_windows(rows, length, step, frames)]
+        )
     data = _Crops(samples, items, None)
     size = EVALUATION_IMAGES if order == 2 else max(1, EVALUATION_IMAGES // length)
     rank, processes = share

@@ -15,13 +15,13 @@ from hocbench.estimate.cost import (
     step_kind,
     steps_per_epoch,
 )
-from hocbench.estimate.counts import Sizes
+from hocbench.estimate.counts import Sizes, whole
 from hocbench.params import load_params
 from hocbench.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
-STILL = Sizes({"train": {1: 640}, "validation": {1: 100}, "test": {1: 200}}, "here")
-CLIPS = Sizes({"train": {32: 16}, "validation": {32: 2}, "test": {32: 4}}, "there")
+STILL = Sizes({"train": {whole(1): 640}, "validation": {whole(1): 100}, "test": {whole(1): 200}}, "here")
+CLIPS = Sizes({"train": {whole(32): 16}, "validation": {whole(32): 2}, "test": {whole(32): 4}}, "there")
 
 
 @pytest.fixture(scope="module")

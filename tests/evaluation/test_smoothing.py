@@ -1,8 +1,12 @@
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from hocbench.datasets import contract
 from hocbench.errors import EvaluationError
+from hocbench.evaluation.cells import NO_CROP
 from hocbench.evaluation.smoothing import best_window, moving_average, score_windows, smooth
 
 
@@ -13,7 +17,7 @@ def make_table(noise=0.5, clips=("a", "b"), length=120):
         truth = np.sin(np.arange(length) / 15)
         output = truth + generator.normal(0, noise, length) if noise else truth
         values = {"truth_valence": truth, "truth_arousal": -truth, "valence": output, "arousal": -output}
-        parts.append(pd.DataFrame({"clip": clip, "frame": np.arange(length)} | values))
+        parts.append(pd.DataFrame({"clip": clip, "frame": np.arange(length), "status": "ok"} | values))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -24,13 +28,27 @@ def test_moving_average_is_centred_and_shortened_at_the_edges():
     np.testing.assert_allclose(moving_average(values, np.arange(5), 1), values)
 
 
-def test_moving_average_agrees_with_a_plain_loop_over_frame_numbers_with_gaps():
+def test_moving_average_agrees_with_a_plain_loop_that_stops_at_gaps():
     generator = np.random.default_rng(1)
-    frames = np.sort(generator.choice(60, 40, replace=False))
-    values = generator.normal(5, 1, (40, 2))
+    frames = np.sort(generator.choice(60, 50, replace=False))
+    values = generator.normal(5, 1, (50, 2))
     found = moving_average(values, frames, 7)
-    expected = [values[np.abs(frames - frame) <= 3].mean(axis=0) for frame in frames]
-    np.testing.assert_allclose(found, expected)
+    there = dict(zip(frames.tolist(), values, strict=True))
+    for place, frame in enumerate(frames.tolist()):
+        near = [frame]
+        for way in (-1, 1):
+            near += itertools.takewhile(there.__contains__, range(frame + way, frame + 4 * way, way))
+        np.testing.assert_allclose(found[place], np.mean([there[each] for each in near], axis=0))
+
+
+def test_a_frame_without_a_crop_is_a_gap_as_it_is_to_the_networks():
+    table = make_table(noise=0, clips=("a",), length=9).assign(valence=1.0, arousal=-1.0)
+    table.loc[4, ["valence", "arousal", "status"]] = [0.2, 0.2, NO_CROP]
+    table.loc[8, "valence"] = 5.0
+    result = smooth(table, 3)
+    assert result["valence"].tolist() == [1, 1, 1, 1, 0.2, 1, 1, 7 / 3, 3]
+    assert result["arousal"].tolist() == [-1] * 4 + [0.2] + [-1] * 4
+    assert NO_CROP == contract.NO_CROP
 
 
 def test_smoothing_never_mixes_clips_and_leaves_labels_alone():

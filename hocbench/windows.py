@@ -1,0 +1,93 @@
+"""Which frames of a clip follow each other: cut into runs without gaps, and these into windows (no torch)."""
+
+import numpy as np
+
+
+def cut_runs(frames: np.ndarray, step: int = 1) -> list[list[np.ndarray]]:
+    """Cut a clip into runs of frames that are ``step`` apart, never across a gap.
+
+    Parameters
+    ----------
+    frames : ndarray of int, (frames,)
+        Numbers of its usable frames in its video, ascending; at least one.
+    step : int
+        From one frame of a run to the next, counted in frames of the video.
+
+    Returns
+    -------
+    list of list of ndarray
+        For each of the first ``step`` frames that the clip can be begun at, the runs of its every ``step``-th frame:
+        places in ``frames``. Every place is in exactly one run.
+    """
+    offsets = (frames - frames[0]) % step
+    parts = []
+    for offset in np.unique(offsets):
+        places = np.flatnonzero(offsets == offset)
+        parts.append(np.split(places, np.flatnonzero(np.diff(frames[places]) != step) + 1))
+    return parts
+
+
+def trained_runs(frames: np.ndarray, length: int, step: int = 1) -> list[np.ndarray]:
+    """Choose the runs of a clip that are trained on.
+
+    A run that fills less than half a window would make a clip that mostly stands still, and where a clip has many gaps
+    there would be many of these; they are left out where the clip has a longer run, and else all but the longest are,
+    so that a clip that is short as a whole is trained on.
+
+    Parameters
+    ----------
+    frames, step
+        See `cut_runs`.
+    length : int
+        Frames of a window.
+    """
+    chosen: list[np.ndarray] = []
+    for runs in cut_runs(frames, step):
+        chosen += [run for run in runs if 2 * len(run) >= length] or [max(runs, key=len)]
+    return chosen
+
+
+def count_trained(frames: np.ndarray, length: int, step: int = 1) -> int:
+    """Count the windows that do not overlap in the runs that are trained on; a short run gives one."""
+    return sum(max(1, len(run) // length) for run in trained_runs(frames, length, step))
+
+
+def trained_windows(frames: np.ndarray, length: int, rng: np.random.Generator, step: int = 1) -> list[np.ndarray]:
+    """Cut the runs that are trained on into windows from a random start; a short run repeats its last frame.
+
+    Returns
+    -------
+    list of ndarray of int, (length,)
+        Places in ``frames``; `count_trained` of them.
+    """
+    windows = []
+    for run in trained_runs(frames, length, step):
+        count = max(1, len(run) // length)
+        start = int(rng.integers(0, max(1, len(run) - count * length + 1)))
+        windows += [_window(run, start + k * length, length) for k in range(count)]
+    return windows
+
+
+def covering_windows(frames: np.ndarray, length: int, step: int = 1) -> list[np.ndarray]:
+    """Cover all runs by windows that begin half a window after each other; a short run repeats its last frame.
+
+    A network knows nothing beyond the ends of a window, so a frame at one's edge is seen in the middle of another.
+    The last window ends with its run.
+
+    Returns
+    -------
+    list of ndarray of int, (length,)
+        Places in ``frames``, each in at least one window.
+    """
+    windows = []
+    for runs in cut_runs(frames, step):
+        for run in runs:
+            last = max(0, len(run) - length)
+            windows += [
+                _window(run, start, length) for start in sorted({*range(0, last + 1, max(1, length // 2)), last})
+            ]
+    return windows
+
+
+def _window(run: np.ndarray, start: int, length: int) -> np.ndarray:
+    return run[np.minimum(np.arange(start, start + length), len(run) - 1)]
