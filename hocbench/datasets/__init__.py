@@ -1,5 +1,6 @@
 """Adapters that read AffectNet, SEWA and AFEW-VA as distributed into one frame index."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from hocbench.datasets.afew_va import AfewVa
@@ -15,7 +16,7 @@ ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in (AffectNet(
 __all__ = ["ADAPTERS", "DatasetIndex", "read_index", "write_index"]
 
 
-def read_index(name: str, root: Path) -> DatasetIndex:
+def read_index(name: str, root: Path, exclude: Collection[str] = ()) -> DatasetIndex:
     """Read a dataset as distributed.
 
     Parameters
@@ -24,15 +25,17 @@ def read_index(name: str, root: Path) -> DatasetIndex:
         Which adapter reads it.
     root : Path
         Its folder.
+    exclude : collection of str
+        Clips to leave out, by name or by their place below the folder.
 
     Raises
     ------
     DatasetError
-        If the name is unknown or the folder is not laid out as published.
+        If the name is unknown, the folder is not laid out as published, or it holds no clip of a name to leave out.
     """
     if name not in ADAPTERS:
         raise DatasetError(f"unknown dataset {name!r}; choose from {', '.join(ADAPTERS)}")
-    return read_with(ADAPTERS[name], root)
+    return read_with(ADAPTERS[name], root, exclude)
 
 
 def write_index(index: DatasetIndex, out: Path) -> None:

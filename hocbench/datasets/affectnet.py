@@ -1,6 +1,10 @@
 """AffectNet: the original release with two CSV lists, or that of 2021 with one annotation file per value."""
 
-from pathlib import Path
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -9,6 +13,9 @@ import pandas as pd
 from hocbench.datasets import affectnet_2021
 from hocbench.datasets.affectnet_labels import scale_labels
 from hocbench.datasets.contract import read_csv, to_numbers
+from hocbench.datasets.holdings import PICTURES, Holdings, extension
+from hocbench.datasets.names import canonical, did_you_mean, without_copy_mark
+from hocbench.datasets.sources import read_bytes
 from hocbench.errors import DatasetError
 
 LISTS = "Manually_Annotated_file_lists"
@@ -24,6 +31,7 @@ COLUMNS = (
     "valence",
     "arousal",
 )
+LIST_NAMES = ("training.csv", "validation.csv")
 TEXT = {"subDirectory_filePath": str, "facial_landmarks": str}
 
 
@@ -36,60 +44,191 @@ class AffectNet:
         f"or {affectnet_2021.LAYOUT}"
     )
 
-    def read(self, root: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    def read(self, root: Path, exclude: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Read both lists; see `hocbench.datasets.contract.Adapter`."""
-        if affectnet_2021.is_here(root):
-            return affectnet_2021.read(root)
+        holdings = Holdings(self.name, root, exclude)
+        sources = holdings.sources()
+        newer = affectnet_2021.find(sources)
+        release = _find(sources)
+        if newer.folders and release.folders:
+            raise DatasetError(
+                f"affectnet: {root} holds two releases, {root / min(newer.folders)} and {root / min(release.folders)}; "
+                "give each a root of its own"
+            )
+        if newer.folders:
+            return affectnet_2021.read(holdings, newer)
         notes: dict[str, Any] = {"layout": "original CSV", "expressions": {}}
-        parts = [self._read_list(root, split, notes) for split in ("training", "validation")]
-        frames = pd.concat(parts, ignore_index=True)
-        return frames, notes | scale_labels(frames)
-
-    def _read_list(self, root: Path, split: str, notes: dict[str, Any]) -> pd.DataFrame:
-        path = _first(root, f"{LISTS}/{split}.csv")
-        images = _first(root, IMAGES).relative_to(root).as_posix()
-        table = _read_csv(path)
-        _check_paths(path, table["subDirectory_filePath"])
-        counts = table["expression"].value_counts().sort_index()
-        notes["expressions"][split] = {str(expression): int(count) for expression, count in counts.items()}
-        clip = table["subDirectory_filePath"].str.replace(r"\.[^.]*$", "", regex=True)
-        landmarks = [_landmarks(text) for text in table["facial_landmarks"].fillna("")]
-        failed = np.array([len(points) == 0 for points in landmarks])
-        return pd.DataFrame(
-            {
-                "subject": clip,
-                "clip": clip,
-                "frame": 0,
-                "source": f"{images}/" + table["subDirectory_filePath"],
-                "box_x": table["face_x"],
-                "box_y": table["face_y"],
-                "box_width": table["face_width"],
-                "box_height": table["face_height"],
-                "landmarks": landmarks,
-                "valence": table["valence"],
-                "arousal": table["arousal"],
-                "expression": table["expression"],
-                "place": [f"{path}, row {row + 1}" for row in table.index],
-                "split": split,
-                "status": np.where(failed, "landmarks_failed", "ok"),
-            }
-        )
+        parts = {split: _read_list(holdings, release, split, notes) for split in ("training", "validation")}
+        _refuse_twice(holdings, release, parts)
+        holdings.check_excluded()
+        taken = set().union(*(set(part["source"]) for part in parts.values()))
+        for source in release.pictures():
+            if source not in taken:
+                holdings.note("pictures_not_in_the_lists", source)
+        holdings.unrecognised(*release.strange)
+        lists = [source for sources in release.lists.values() for source in sources]
+        frames = pd.concat(parts.values(), ignore_index=True)
+        return frames, notes | scale_labels(frames) | holdings.notes([*taken, *lists])
 
 
-def _first(root: Path, relative: str) -> Path:
-    """Find a file of the release, which some copies keep below ``Manually_Annotated``."""
-    for path in (root / relative, root / "Manually_Annotated" / relative):
-        if path.exists():
-            return path
-    raise DatasetError(f"affectnet: {root / relative} is missing; expected layout: {AffectNet.layout}")
+@dataclass
+class _Release:
+    """The files of the original release."""
+
+    folders: set[str] = field(default_factory=set)
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    images: dict[str, list[str]] = field(default_factory=dict)
+    strange: list[str] = field(default_factory=list)
+
+    def pictures(self) -> list[str]:
+        return [source for sources in self.images.values() for source in sources]
+
+    @cached_property
+    def spelled(self) -> dict[str, list[str]]:
+        """Pictures by their names, whatever the case, form, separators and extension."""
+        found: dict[str, list[str]] = {}
+        for name in self.images:
+            found.setdefault(_spelling(name), []).append(name)
+        return found
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    first = read_csv("affectnet", path, dtype=str, header=None, nrows=1).iloc[0]
+def _spelling(name: str) -> str:
+    return "/".join(map(canonical, name.rpartition(".")[0].split("/")))
+
+
+def _find(sources: list[str]) -> _Release:
+    """Find the lists and the folder of pictures, in whatever folder or archive they lie."""
+    release = _Release()
+    loose: dict[str, list[str]] = {}
+    folders: dict[str, tuple[str, str]] = {}
+    for source in sources:
+        folder, _, name = source.rpartition("/")
+        if folder not in folders:
+            folders[folder] = _place(folder)
+        what, below = folders[folder]
+        if what:
+            release.folders.add(folder.removesuffix(f"/{below}") if below else folder)
+        if not name:
+            continue
+        plain = canonical(without_copy_mark(name))
+        if plain in LIST_NAMES:
+            (release.lists if what == LISTS else loose).setdefault(plain[:-4], []).append(source)
+        elif what == IMAGES and extension(name) in PICTURES:
+            release.images.setdefault(f"{below}/{name}" if below else name, []).append(source)
+        else:
+            release.strange.append(source)
+    for split, found in loose.items():
+        # Some copies have moved the lists; beside those of the release, they are the user's own.
+        if split in release.lists:
+            release.strange += found
+        else:
+            release.lists[split] = found
+    return release
+
+
+def _place(folder: str) -> tuple[str, str]:
+    """Tell whether a folder is that of the lists or lies in that of the pictures, and where in it."""
+    parts = folder.split("/")
+    for level in reversed(range(len(parts))):
+        part = parts[level]
+        plain = canonical(without_copy_mark(part[:-4] if extension(part) == ".zip" else part))
+        if plain == canonical(IMAGES):
+            return IMAGES, "/".join(parts[level + 1 :])
+        if plain == canonical(LISTS) and level == len(parts) - 1:
+            return LISTS, ""
+    return "", ""
+
+
+def _read_list(holdings: Holdings, release: _Release, split: str, notes: dict[str, Any]) -> pd.DataFrame:
+    if split not in release.lists:
+        raise _missing(holdings, release, f"{LISTS}/{split}.csv")
+    folders = sorted(folder for folder in release.folders if _place(folder)[0] == IMAGES)
+    if not folders:
+        raise _missing(holdings, release, IMAGES)
+    source = holdings.one(f"the list {split}.csv", release.lists[split])
+    path = holdings.root / source
+    if PurePosixPath(source).name != f"{split}.csv":
+        holdings.renamed(source, f"{split}.csv")
+    table = _read_csv(holdings, path, source)
+    _check_paths(path, table["subDirectory_filePath"])
+    counts = table["expression"].value_counts().sort_index()
+    notes["expressions"][split] = {str(expression): int(count) for expression, count in counts.items()}
+    clip = table["subDirectory_filePath"].str.replace(r"\.[^.]*$", "", regex=True)
+    landmarks = [_landmarks(text) for text in table["facial_landmarks"].fillna("")]
+    failed = np.array([len(points) == 0 for points in landmarks])
+    pictures = [_picture(holdings, release, name, folders[0]) for name in table["subDirectory_filePath"]]
+    return pd.DataFrame(
+        {
+            "subject": clip,
+            "clip": clip,
+            "frame": 0,
+            "source": pictures,
+            "box_x": table["face_x"],
+            "box_y": table["face_y"],
+            "box_width": table["face_width"],
+            "box_height": table["face_height"],
+            "landmarks": landmarks,
+            "valence": table["valence"],
+            "arousal": table["arousal"],
+            "expression": table["expression"],
+            "place": [f"{path}, row {row + 1}" for row in table.index],
+            "split": split,
+            "status": np.where(failed, "landmarks_failed", "ok"),
+        }
+    )
+
+
+def _missing(holdings: Holdings, release: _Release, name: str) -> DatasetError:
+    path = holdings.root / name
+    there = [source.rpartition("/")[2] for source in release.strange] if name.endswith(".csv") else []
+    there += [PurePosixPath(source).parts[0] for source in release.strange]
+    near = did_you_mean(path.name, there)
+    return DatasetError(f"affectnet: {path} is missing; expected layout: {AffectNet.layout}{near}")
+
+
+def _picture(holdings: Holdings, release: _Release, name: str, folder: str) -> str:
+    """Find the picture of a row; where there is none, tell where it should be."""
+    found = release.images.get(name)
+    if found is None:
+        names = release.spelled.get(_spelling(name), []) if release.images else []
+        found = [source for each in names for source in release.images[each]]
+        if not found:
+            return f"{folder}/{name}"
+        holdings.renamed(found[0], name)
+    return found[0] if len(found) == 1 else holdings.one(f"picture {name}", found)
+
+
+def _refuse_twice(holdings: Holdings, release: _Release, parts: dict[str, pd.DataFrame]) -> None:
+    """Refuse a picture of two rows, of one list or of both."""
+    rows = pd.concat(parts, names=["split", "row"])
+    # Copies from disks that know no case, and pictures in another format, are found by either row.
+    spelled = pd.Series([unicodedata.normalize("NFC", clip).casefold() for clip in rows["clip"]], rows.index)
+    for keys in (spelled, rows["source"]):
+        twice = keys.duplicated(keep=False)
+        if twice.any():
+            key = keys[twice].iloc[0]
+            first, second = keys.index[keys == key][:2]
+            lists = [holdings.root / release.lists[split][0] for split, _ in (first, second)]
+            where = f"{lists[0]}, rows {first[1] + 1} and {second[1] + 1}"
+            if lists[0] != lists[1]:
+                where = f"{lists[0]}, row {first[1] + 1}, and {lists[1]}, row {second[1] + 1}"
+            names = list(dict.fromkeys(rows.loc[[first, second], "clip"]))
+            raise DatasetError(
+                f"affectnet: {where}: {' and '.join(map(repr, names))} "
+                f"{'is listed twice' if len(names) == 1 else 'are one picture'}; remove one of the rows"
+            )
+
+
+def _read_csv(holdings: Holdings, path: Path, source: str) -> pd.DataFrame:
+    try:
+        content = read_bytes(holdings.root, source)
+    except OSError as error:
+        raise holdings.unreadable(error, source) from None
+    first = read_csv("affectnet", path, content, dtype=str, header=None, nrows=1).iloc[0]
     # Some copies of validation.csv have no header: the first row stands in its place, with numbers.
     headless = len(first) == len(COLUMNS) and _is_number(first.iloc[-1])
     names: dict[str, Any] = {"header": None, "names": list(COLUMNS)} if headless else {}
-    table = read_csv("affectnet", path, dtype=TEXT, **names)
+    table = read_csv("affectnet", path, content, dtype=TEXT, **names)
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
         raise DatasetError(
@@ -102,6 +241,11 @@ def _read_csv(path: Path) -> pd.DataFrame:
     if nameless.any():
         row = int(np.flatnonzero(nameless)[0])
         raise DatasetError(f"affectnet: {path}, row {row + 1}: subDirectory_filePath is empty; mend the row")
+    table["subDirectory_filePath"] = table["subDirectory_filePath"].str.replace("\\", "/", regex=False)
+    clips = table["subDirectory_filePath"].str.replace(r"\.[^.]*$", "", regex=True)
+    pairs = zip(clips, table["subDirectory_filePath"], strict=True)
+    # Rows keep their numbers, which messages count.
+    table = table[[not holdings.excludes(clip, picture) for clip, picture in pairs]].copy()
     for column in ("face_x", "face_y", "face_width", "face_height", "valence", "arousal"):
         blank = column.startswith("face_")
         table[column] = to_numbers("affectnet", path, table, column, blank=blank)
@@ -120,9 +264,9 @@ def _check_paths(path: Path, names: pd.Series) -> None:
     """Refuse names that lead out of the image folder."""
     outside = names.str.contains(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:", regex=True)
     if outside.any():
-        row = int(np.flatnonzero(outside)[0])
+        row = int(names.index[outside][0])
         raise DatasetError(
-            f"affectnet: {path}, row {row + 1}: subDirectory_filePath {names.iloc[row]!r} leads out of the image "
+            f"affectnet: {path}, row {row + 1}: subDirectory_filePath {names.loc[row]!r} leads out of the image "
             "folder; copy the list from the release again"
         )
 

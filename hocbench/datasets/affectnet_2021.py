@@ -1,6 +1,12 @@
 """AffectNet, release of 2021: numbered images, and one small array file per image and value."""
 
-from pathlib import Path
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -8,82 +14,171 @@ import pandas as pd
 
 from hocbench.datasets.affectnet_labels import scale_labels
 from hocbench.datasets.contract import read_each
+from hocbench.datasets.holdings import PICTURES, Holdings, extension
+from hocbench.datasets.names import canonical, did_you_mean, without_copy_mark
+from hocbench.datasets.sources import read_bytes
 from hocbench.errors import DatasetError
 
 SPLITS = {"train_set": "training", "val_set": "validation"}
+PARTS = ("images", "annotations")
+VALUE = re.compile(r"(.+?)[ _-]+(exp|val|aro|lnd)", re.IGNORECASE)
 LAYOUT = "{train_set,val_set}/images/<id>.jpg and annotations/<id>_{exp,val,aro,lnd}.npy"
 
 Row = dict[str, Any]
 
 
-def is_here(root: Path) -> bool:
-    """Tell whether a folder is laid out so."""
-    return any((root / folder).is_dir() for folder in SPLITS)
+@dataclass
+class Release:
+    """The files of the release: by set and part, and by number and value.
+
+    Attributes
+    ----------
+    folders : dict
+        Folder or archive → set and part of it, such as ``("train_set", "images")``.
+    images, annotations : dict
+        Set and number, set and number and value → files.
+    strange : list of str
+        All others.
+    """
+
+    folders: dict[str, tuple[str, str]] = field(default_factory=dict)
+    images: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    annotations: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict)
+    strange: list[str] = field(default_factory=list)
+
+    def taken(self) -> Iterator[str]:
+        """Yield the files that belong to the release."""
+        yield from chain.from_iterable(self.images.values())
+        for values in self.annotations.values():
+            yield from chain.from_iterable(values.values())
 
 
-def read(root: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+def find(sources: Iterable[str]) -> Release:
+    """Find the files of the release, in whatever folder or archive its sets lie."""
+    release = Release()
+    folders: dict[str, tuple[str, str]] = {}
+    for source in sources:
+        folder, _, name = source.rpartition("/")
+        if folder not in folders:
+            folders[folder] = _place(folder)
+        subset, part = folders[folder]
+        if subset:
+            release.folders.setdefault(folder, (subset, part))
+        if not name:
+            continue
+        end = extension(name)
+        stem = without_copy_mark(name)[: -len(end) or None]
+        if part == "images" and end in PICTURES:
+            release.images.setdefault((subset, _key(stem)), []).append(source)
+            continue
+        match = VALUE.fullmatch(stem) if part == "annotations" and end == ".npy" else None
+        if match:
+            own = release.annotations.setdefault((subset, _key(match.group(1))), {})
+            own.setdefault(match.group(2).lower(), []).append(source)
+        else:
+            release.strange.append(source)
+    return release
+
+
+def _place(folder: str) -> tuple[str, str]:
+    """Tell which part of which set a folder is, if any."""
+    plain = [
+        canonical(without_copy_mark(part[:-4] if extension(part) == ".zip" else part)) for part in folder.split("/")
+    ]
+    known = len(plain) > 1 and plain[-2] in SPLITS and plain[-1] in PARTS
+    if known:
+        return plain[-2], plain[-1]
+    return (plain[-1], "") if plain[-1] in SPLITS else ("", "")
+
+
+def _key(number: str) -> str:
+    """Spell the number of an image, which leading zeros do not change."""
+    if number.isascii() and number.isdigit():
+        return str(int(number))
+    return unicodedata.normalize("NFC", number)
+
+
+def read(holdings: Holdings, release: Release) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read both sets; see `hocbench.datasets.contract.Adapter`."""
     notes: dict[str, Any] = {"layout": "2021, one file per value", "expressions": {}}
     rows: list[Row] = []
     for folder, split in SPLITS.items():
-        for part in ("images", "annotations"):
-            if not (root / folder / part).is_dir():
-                raise DatasetError(f"affectnet: {root / folder / part} is missing; expected layout: {LAYOUT}")
-        found = _read_set(root, folder, split)
+        for part in PARTS:
+            if (folder, part) not in release.folders.values():
+                near = did_you_mean(part, {source.split("/")[-2] for source in release.strange if "/" in source})
+                raise DatasetError(
+                    f"affectnet: {holdings.root / folder / part} is missing; expected layout: {LAYOUT}{near}"
+                )
+        found = _read_set(holdings, release, folder, split)
         expressions = pd.Series([row["expression"] for row in found], dtype=object).value_counts()
         notes["expressions"][split] = {str(key): int(count) for key, count in sorted(expressions.items())}
         rows += found
+    holdings.check_excluded()
+    holdings.unrecognised(*release.strange)
     frames = pd.DataFrame(rows)
-    return frames, notes | scale_labels(frames)
+    return frames, notes | scale_labels(frames) | holdings.notes(release.taken())
 
 
-def _read_set(root: Path, folder: str, split: str) -> list[Row]:
+def _read_set(holdings: Holdings, release: Release, folder: str, split: str) -> list[Row]:
     """Read all images that have a file or an annotation; what one of them lacks is its status, not a fault of all."""
-    images = {path.stem: path.name for path in (root / folder / "images").iterdir() if path.is_file()}
-    annotated: dict[str, set[str]] = {}
-    for path in (root / folder / "annotations").iterdir():
-        number, _, value = path.stem.rpartition("_")
-        if path.suffix == ".npy" and number:
-            annotated.setdefault(number, set()).add(value)
+    place = min(place for place, what in release.folders.items() if what == (folder, "images"))
+    names = sorted(name for own, name in release.images.keys() | release.annotations.keys() if own == folder)
     rows: list[Row] = []
 
     def read_image(name: str) -> None:
-        rows.append(_read_image(root, folder, split, name, images.get(name), annotated.get(name, set())))
+        clip = f"{folder}/{name}"
+        images = release.images.get((folder, name), [])
+        values = release.annotations.get((folder, name), {})
+        if holdings.excludes(clip, *images):
+            return
+        if not images:
+            holdings.note("annotations_without_picture", clip)
+        if not values:
+            holdings.note("pictures_without_annotation", images[0])
+        source = _one(holdings, f"picture {clip}", images) if images else f"{place}/{name}.jpg"
+        chosen = {value: _one(holdings, f"{value} of {clip}", found) for value, found in values.items()}
+        row = _read_image(holdings, clip, chosen)
+        rows.append(row | {"source": source, "split": split} | ({} if images else {"status": "frame_missing"}))
 
-    read_each("affectnet", sorted(images.keys() | annotated.keys()), read_image)
+    read_each("affectnet", names, read_image)
     return rows
 
 
-def _read_image(root: Path, folder: str, split: str, name: str, image: str | None, values: set[str]) -> Row:
-    annotations = root / folder / "annotations"
+def _one(holdings: Holdings, what: str, sources: list[str]) -> str:
+    return sources[0] if len(sources) == 1 else holdings.one(what, sources)
+
+
+def _read_image(holdings: Holdings, clip: str, annotations: dict[str, str]) -> Row:
     labels: Row = {"valence": np.nan, "arousal": np.nan}
     for target, value in (("valence", "val"), ("arousal", "aro")):
-        if value in values:
-            labels[target] = _number(annotations / f"{name}_{value}.npy", target)
-    points = _landmarks(annotations / f"{name}_lnd.npy") if "lnd" in values else np.empty(0, np.float32)
+        if value in annotations:
+            labels[target] = _number(holdings, annotations[value], target)
+    points = _landmarks(holdings, annotations["lnd"]) if "lnd" in annotations else np.empty(0, np.float32)
     status = "ok" if len(points) else "landmarks_failed"
     if any(np.isnan(value) for value in labels.values()):
         status = "label_missing"
-    if image is None:
-        status = "frame_missing"
-    expression = _array(annotations / f"{name}_exp.npy").flat[0] if "exp" in values else "none"
+    expression = _array(holdings, annotations["exp"]).flat[0] if "exp" in annotations else "none"
+    beside = PurePosixPath(min(annotations.values(), default=clip))
     return labels | {
         "expression": str(expression),
-        "place": str(annotations / f"{name}_*.npy"),
-        "subject": f"{folder}/{name}",
-        "clip": f"{folder}/{name}",
+        "place": str(holdings.root / beside.with_name(f"{clip.rpartition('/')[2]}_*.npy")),
+        "subject": clip,
+        "clip": clip,
         "frame": 0,
-        "source": f"{folder}/images/{image or name + '.jpg'}",
         "landmarks": points,
-        "split": split,
         "status": status,
     }
 
 
-def _array(path: Path) -> np.ndarray:
+def _array(holdings: Holdings, source: str) -> np.ndarray:
     """Load an array file, never a pickled one."""
+    path = holdings.root / source
     try:
-        array = np.load(path, allow_pickle=False)
+        content = read_bytes(holdings.root, source)
+    except OSError as error:
+        raise holdings.unreadable(error, source) from None
+    try:
+        array = np.load(io.BytesIO(content), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DatasetError(f"affectnet: {path} cannot be read as an array ({error}); copy it again") from None
     if not isinstance(array, np.ndarray) or array.size == 0:
@@ -91,9 +186,9 @@ def _array(path: Path) -> np.ndarray:
     return array
 
 
-def _number(path: Path, target: str) -> float:
+def _number(holdings: Holdings, source: str, target: str) -> float:
     """Read a label; the release holds them as text in some files."""
-    array = _array(path)
+    array, path = _array(holdings, source), holdings.root / source
     try:
         value = float(array.item())
     except (ValueError, TypeError):
@@ -103,10 +198,10 @@ def _number(path: Path, target: str) -> float:
     return value
 
 
-def _landmarks(path: Path) -> np.ndarray:
+def _landmarks(holdings: Holdings, source: str) -> np.ndarray:
     """Read 68 points; anything else counts as failed."""
     try:
-        points = _array(path).astype(np.float32).ravel()
+        points = _array(holdings, source).astype(np.float32).ravel()
     except ValueError:
         return np.empty(0, np.float32)
     return points if len(points) == 136 and np.isfinite(points).all() else np.empty(0, np.float32)

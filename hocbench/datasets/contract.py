@@ -1,7 +1,7 @@
 """What every dataset adapter promises: one row per frame, in the same columns, whatever the layout on disk."""
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets.faults import refuse_all
+from hocbench.datasets.persons import unite_spellings
 from hocbench.datasets.scales import check_signs
 from hocbench.errors import DatasetError
 from hocbench.progress import Item, progress
@@ -81,11 +82,12 @@ class Adapter(Protocol):
     name: str
     layout: str
 
-    def read(self, root: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    def read(self, root: Path, exclude: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Return the frames, with those columns of `FRAME_COLUMNS` that this dataset has, and notes.
 
         One row per frame, kept even where its picture, landmarks or label are missing; labels joined by frame, never by
-        order; valence and arousal in [-1, 1] or NaN; notes of plain values say what was decided on the way.
+        order; valence and arousal in [-1, 1] or NaN; notes of plain values say what was decided on the way. Clips that
+        are named in ``exclude`` are not read; `hocbench.datasets.holdings` sees to it.
         `hocbench data conformance` checks an adapter against all of this.
 
         Raises
@@ -96,7 +98,7 @@ class Adapter(Protocol):
         ...
 
 
-def read_with(adapter: Adapter, root: Path) -> DatasetIndex:
+def read_with(adapter: Adapter, root: Path, exclude: Collection[str] = ()) -> DatasetIndex:
     """Read a dataset, fill columns that it does not have, sort and check it."""
     if not root.is_dir():
         raise DatasetError(
@@ -110,7 +112,7 @@ def read_with(adapter: Adapter, root: Path) -> DatasetIndex:
             f"{adapter.name}: {root} holds {SYNTHETIC_NOTICE} but no {SYNTHETIC_MARKER}: "
             "its rendering was interrupted; render it again"
         )
-    frames, notes = adapter.read(root)
+    frames, notes = adapter.read(root, exclude)
     if frames.empty:
         raise DatasetError(f"{adapter.name}: no frame found below {root}; expected inside: {adapter.layout}")
     defaults: dict[str, Any] = {"dataset": adapter.name, "session": "", "split": "", "source_frame": 0}
@@ -119,9 +121,17 @@ def read_with(adapter: Adapter, root: Path) -> DatasetIndex:
             frames[column] = defaults.get(column, np.nan)
     frames = frames[list(FRAME_COLUMNS)].astype({k: v for k, v in FRAME_COLUMNS.items() if v != "object"})
     frames = frames.sort_values(["clip", "frame"], kind="stable", ignore_index=True)
+    frames["subject"], persons = unite_spellings(frames["subject"], frames["clip"])
+    notes |= persons
     _check(adapter.name, frames)
     check_signs(adapter.name, frames)
     return DatasetIndex(frames, "synthetic" if synthetic else "real", notes)
+
+
+def load_excluded(prepared: Path) -> list[str]:
+    """Return the clips that an index leaves out by name; `load_index` has found it whole."""
+    excluded: list[str] = read_sealed(prepared / "index.json").get("notes", {}).get("excluded", [])
+    return excluded
 
 
 def load_index(prepared: Path, columns: list[str] | None = None) -> tuple[pd.DataFrame, Label]:
@@ -220,8 +230,8 @@ def to_numbers(name: str, path: Path, table: pd.DataFrame, column: str, *, blank
     numbers = pd.to_numeric(table[column], errors="coerce").astype("float64")
     wrong = numbers.isna() & (table[column].notna() if blank else True)
     if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        cell = table[column].iloc[row]
+        row = int(table.index[wrong][0])
+        cell = table[column].loc[row]
         fault = "is empty" if pd.isna(cell) else f"{cell!r} is not a number"
         raise DatasetError(f"{name}: {path}, row {row + 1}: {column} {fault}; mend the row")
     return numbers

@@ -3,6 +3,18 @@
 from typing import Any
 
 SHOWN_FILES = 10
+# Notes of `hocbench.datasets.holdings` and of the adapters; others are called by their key.
+WORDS = {
+    "left_behind": "left by systems and programs, not part of the data",
+    "not_recognised": "not recognised, not read",
+    "held_twice": "held twice, the same bytes",
+    "read_under_another_name": "found under another name",
+    "pictures_not_in_the_json_file": "pictures that the JSON file does not list, not read",
+    "pictures_not_in_the_lists": "pictures that neither list names, not read",
+    "excluded": "left out by name (exclude)",
+    "persons_in_several_spellings": "one person in several spellings, taken as one",
+    "persons_who_may_be_one": "WARNING: perhaps one person under two names, taken as two; correct the names",
+}
 BAR = 30  # characters of the longest bar of a histogram
 
 
@@ -35,13 +47,22 @@ def describe_inventory(inventory: dict[str, Any]) -> str:
 
 
 def _notes(notes: dict[str, Any]) -> list[str]:
-    return [f"  {key.replace('_', ' ')}: {_note(value)}" for key, value in notes.items() if key != "expressions"]
+    lines = []
+    for key, value in notes.items():
+        if key == "expressions":
+            continue
+        what = WORDS.get(key, key.replace("_", " "))
+        if isinstance(value, list):
+            lines += _named(what, value)
+        else:
+            lines.append(f"  {what}: {_note(value)}")
+    return lines
 
 
 def _note(value: Any) -> str:
     if not isinstance(value, dict):
         return str(value)
-    shown = [f"{name} {count}" for name, count in value.items()]
+    shown = [f"{name} {count:,}" if isinstance(count, int) else f"{name} {count}" for name, count in value.items()]
     rest = [f"and {len(shown) - SHOWN_FILES:,} more"] if len(shown) > SHOWN_FILES else []
     return ", ".join(shown[:SHOWN_FILES] + rest)
 

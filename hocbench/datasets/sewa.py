@@ -1,6 +1,7 @@
 """SEWA, basic segments: one folder or archive per segment with a video, landmark files and annotation CSVs."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,10 +12,13 @@ import pandas as pd
 from hocbench.datasets.annotations import Annotation, read_annotation
 from hocbench.datasets.contract import read_each
 from hocbench.datasets.faults import refuse_all
+from hocbench.datasets.holdings import Holdings, extension
 from hocbench.datasets.label_rate import Join, Track, join_all
+from hocbench.datasets.names import did_you_mean
 from hocbench.datasets.numbering import FROM_1, Span, decide_numbering
 from hocbench.datasets.scales import decide_scale
-from hocbench.datasets.sources import list_files, read_bytes
+from hocbench.datasets.sewa_files import SegmentFiles, find_segments
+from hocbench.datasets.sources import read_bytes
 from hocbench.datasets.video import Video, probe_video
 from hocbench.errors import DatasetError
 
@@ -42,9 +46,13 @@ class _Segment:
 class _Reading:
     """All segments, and counts of what was found."""
 
-    root: Path
+    holdings: Holdings
     segments: list[_Segment] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        return self.holdings.root
 
     def count(self, note: str, key: str) -> None:
         counts = self.notes.setdefault(note, {})
@@ -61,54 +69,43 @@ class Sewa:
         "<segment>-{Video,Landmarks,Valence,Arousal}.zip that hold them"
     )
 
-    def read(self, root: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    def read(self, root: Path, exclude: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Read all segments; see `hocbench.datasets.contract.Adapter`."""
-        places = _find_segments(root)
-        reading = _Reading(root, notes={"segments": len(places), "without_landmarks": 0})
-        read_each(self.name, sorted(places), lambda name: _read_segment(reading, name, places[name]))
+        holdings = Holdings(self.name, root, exclude)
+        files = find_segments(holdings)
+        reading = _Reading(holdings, notes={"segments": len(files), "without_landmarks": 0})
+        read_each(self.name, sorted(files), lambda name: _read_segment(reading, files[name]))
         annotations = [each for segment in reading.segments for each in (segment.valence, segment.arousal)]
         scale, scaled = decide_scale(self.name, [annotation.labels() for annotation in annotations])
         reading.notes |= scaled
         joins = _join_labels(reading)
         origins = _number_landmarks(reading)
+        reading.notes |= holdings.notes(source for segment in files.values() for source in segment.used)
         parts = [
             _frames(segment, scale, joins[segment.name], origins.get(segment.name, 0)) for segment in reading.segments
         ]
         return (pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()), reading.notes
 
 
-def _find_segments(root: Path) -> dict[str, str]:
-    """Map the name of each segment to its folder or archive; a folder goes before an archive."""
-    found: dict[str, str] = {}
-    for path in sorted(root.iterdir(), key=lambda path: path.is_dir()):
-        packed = path.suffix.lower() == ".zip" and SEGMENT.match(path.stem)
-        if packed or (path.is_dir() and SEGMENT.match(path.name)):
-            found[path.stem] = path.name
-    return found
-
-
-def _read_segment(reading: _Reading, name: str, place: str) -> None:
-    root, folder = reading.root, reading.root / place
-    try:
-        sources = list_files(root, place)
-    except OSError as error:
-        raise DatasetError(f"sewa: {error}; copy it again") from None
-    files = {PurePosixPath(source).name: source for source in sources}
-    if f"{name}.avi" not in files:
-        raise DatasetError(f"sewa: {folder / name}.avi is missing; copy the segment again")
-    source = files[f"{name}.avi"]
+def _read_segment(reading: _Reading, files: SegmentFiles) -> None:
+    holdings, root, name = reading.holdings, reading.root, files.name
+    outer = [*files.places, *(PurePosixPath(each).parent.as_posix() for each in files.used)]
+    folder = root / min(outer, key=lambda place: (len(place), place))
+    if not files.videos:
+        near = did_you_mean(f"{name}.avi", [each.rpartition("/")[2] for each in files.others])
+        raise DatasetError(f"sewa: {folder / name}.avi is missing; copy the segment again{near}")
+    source = holdings.one(f"the video of {name}", files.videos)
     video = probe_video(root, source)
     for heading, text in video.remarks().items():
         reading.notes.setdefault(heading, {})[name] = text
-    valence, arousal = (_annotation(reading, folder, name, target, files) for target in ("Valence", "Arousal"))
+    valence, arousal = (_annotation(reading, folder, files, target) for target in ("Valence", "Arousal"))
     first, last = (int(number) for number in name.split("_")[-2:])
     if last - first + 1 != video.frames:
         reading.count("length", f"{video.frames - (last - first + 1):+d} frames against the name")
-    texts = [each for each in sources if each.endswith(".txt") and "Landmarks" in each.removeprefix(place)]
-    if not texts:
+    if not files.landmarks:
         reading.notes["without_landmarks"] += 1
-    lies = root / texts[0] if texts else folder
-    landmarks = _read_landmarks(root, texts)
+    lies = root / min(min(each) for each in files.landmarks.values()) if files.landmarks else folder / name
+    landmarks = _read_landmarks(holdings, files)
     reading.segments.append(_Segment(name, source, video, valence, arousal, first, lies.parent, landmarks))
 
 
@@ -143,19 +140,22 @@ def _number_landmarks(reading: _Reading) -> dict[str, int]:
     return {name: span.origin(numbering.kind) for name, span in spans.items()}
 
 
-def _annotation(reading: _Reading, folder: Path, name: str, target: str, files: dict[str, str]) -> Annotation:
-    candidates = [f"{name}_{target}_{kind}_Aligned.csv" for kind in HEARD_OR_SEEN]
-    chosen = next((candidate for candidate in candidates if candidate in files), None)
-    if chosen is None:
+def _annotation(reading: _Reading, folder: Path, files: SegmentFiles, target: str) -> Annotation:
+    holdings = reading.holdings
+    kind = next((each for each in HEARD_OR_SEEN if (target.lower(), each.lower()) in files.annotations), None)
+    if kind is None:
+        name = f"{files.name}_{target}_{HEARD_OR_SEEN[0]}_Aligned.csv"
+        near = did_you_mean(name, [each.rpartition("/")[2] for each in files.others if extension(each) == ".csv"])
         raise DatasetError(
-            f"sewa: {folder / candidates[0]} is missing, and so are the V and A annotations; copy the segment again"
+            f"sewa: {folder / name} is missing, and so are the V and A annotations; copy the segment again{near}"
         )
-    path = reading.root / files[chosen]
+    what = f"the {target.lower()} of {files.name}"
+    source = holdings.one(what, files.annotations[target.lower(), kind.lower()])
     try:
-        annotation = read_annotation(path, read_bytes(reading.root, files[chosen]), target)
+        annotation = read_annotation(reading.root / source, read_bytes(reading.root, source), target)
     except OSError as error:
-        raise DatasetError(f"sewa: {path} cannot be read ({error}); copy it again") from None
-    reading.count("annotation", chosen.rsplit("_", 2)[1])
+        raise holdings.unreadable(error, source) from None
+    reading.count("annotation", kind)
     reading.count("value_column", annotation.column)
     return annotation
 
@@ -187,17 +187,16 @@ def _frames(segment: _Segment, scale: int, joins: tuple[Join, Join], origin: int
     )
 
 
-def _read_landmarks(root: Path, sources: list[str]) -> dict[int, np.ndarray]:
+def _read_landmarks(holdings: Holdings, files: SegmentFiles) -> dict[int, np.ndarray]:
     """Read the third line of each file, 49 points, by its number; what holds -1 or no numbers has failed."""
     found = {}
-    for source in sources:
-        number = re.search(r"(\d+)\D*$", PurePosixPath(source).stem)
-        if number:
-            try:
-                lines = read_bytes(root, source).decode("utf-8", errors="replace").splitlines()
-            except OSError as error:
-                raise DatasetError(f"sewa: {error}; copy it again") from None
-            found[int(number.group(1))] = _points(lines[2] if len(lines) > 2 else "")
+    for number, sources in files.landmarks.items():
+        source = holdings.one(f"the landmarks of frame {number} of {files.name}", sources)
+        try:
+            lines = read_bytes(holdings.root, source).decode("utf-8", errors="replace").splitlines()
+        except OSError as error:
+            raise holdings.unreadable(error, source) from None
+        found[number] = _points(lines[2] if len(lines) > 2 else "")
     return found
 
 

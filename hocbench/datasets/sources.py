@@ -8,10 +8,44 @@ import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
+
+from hocbench.datasets.litter import litter_kind
 
 Archive = tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]
 
 LARGEST_MEMBER_BYTES = 4 * 2**30  # unpacked; no file of the datasets comes near
+LARGEST_INNER_BYTES = 2**30  # of an archive in an archive, which is held in memory
+MOST_NESTED = 3  # archives in one another
+ENCRYPTED = 0x1  # flag of a member
+DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError)
+
+
+class SourceError(OSError):
+    """A file in an archive cannot be read.
+
+    Attributes
+    ----------
+    remedy : str
+        What helps.
+    """
+
+    def __init__(self, fault: str, remedy: str) -> None:
+        super().__init__(fault)
+        self.remedy = remedy
+
+
+def remedy_of(error: OSError) -> str:
+    """Say what helps against an error of reading; another copy does not help against missing rights."""
+    if isinstance(error, SourceError):
+        return error.remedy
+    if isinstance(error, FileNotFoundError):
+        return "copy it again"
+    if isinstance(error, PermissionError):
+        return "change its permissions"
+    if isinstance(error, IsADirectoryError):
+        return "a file belongs there"
+    return "check the disk that it lies on"
 
 
 def read_bytes(root: Path, source: str) -> bytes:
@@ -22,7 +56,7 @@ def read_bytes(root: Path, source: str) -> bytes:
     root : Path
         Dataset folder.
     source : str
-        Path below it with ``/``; it may lead through an archive: ``"01.zip/001/00000.png"``.
+        Path below it with ``/``; it may lead through archives: ``"01.zip/001/00000.png"``.
 
     Raises
     ------
@@ -34,16 +68,23 @@ def read_bytes(root: Path, source: str) -> bytes:
         # A buffer would be made and filled for each of half a million small files.
         with io.FileIO(path) as file:
             return file.readall()
-    archive, members = _open(path)
-    if member not in members:
-        raise FileNotFoundError(f"{path} holds no {member}")
-    try:
-        if members[member].file_size > LARGEST_MEMBER_BYTES:
-            raise OSError(f"{member} in {path} unpacks to more than {LARGEST_MEMBER_BYTES // 2**30} GiB")
-        return archive.read(members[member])
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError) as error:
-        # zipfile says RuntimeError of encrypted members and NotImplementedError of unknown compressions.
-        raise OSError(f"{member} in {path} cannot be unpacked ({error})") from None
+    archive, info = _find(path, member)
+    return _unpack(archive, info, path, LARGEST_MEMBER_BYTES)
+
+
+def same_content(root: Path, first: str, second: str) -> bool:
+    """Tell whether two files of a dataset hold the same bytes; both are read unless their sizes differ.
+
+    Raises
+    ------
+    OSError
+        If one cannot be read.
+    """
+    paths = [locate(root, source) for source in (first, second)]
+    if all(member is None for _, member in paths) and paths[0][0].samefile(paths[1][0]):
+        return True
+    sizes = [path.stat().st_size if member is None else _find(path, member)[1].file_size for path, member in paths]
+    return sizes[0] == sizes[1] and read_bytes(root, first) == read_bytes(root, second)
 
 
 def open_media(root: Path, source: str) -> str | io.BytesIO:
@@ -69,8 +110,8 @@ def locate(root: Path, source: str) -> tuple[Path, str | None]:
     return root / source, None
 
 
-def list_files(root: Path, below: str = "") -> list[str]:
-    """List all files below a folder or archive of a dataset, those inside archives too.
+def list_files(root: Path, below: str = "", broken: dict[str, OSError] | None = None) -> list[str]:
+    """List all files below a folder or archive of a dataset, those inside archives too, and empty folders.
 
     Parameters
     ----------
@@ -78,54 +119,152 @@ def list_files(root: Path, below: str = "") -> list[str]:
         Dataset folder.
     below : str
         Folder or archive below it; empty for the whole dataset.
+    broken : dict, optional
+        Receives the archives that cannot be read; without it, they are refused.
 
     Returns
     -------
     list of str
-        Sources for `read_bytes`, sorted.
+        Sources for `read_bytes`, and folders on disk without anything in them, with a ``/`` at the end; sorted.
 
     Raises
     ------
     OSError
-        If an archive cannot be read.
+        If a folder or an archive cannot be read.
     """
     start = root / below
-    return sorted(_members(root, start) if start.is_file() else _walk(root, start))
+    return sorted(_below(start, (), below, broken) if start.is_file() else _walk(root, start, broken))
 
 
-def _walk(root: Path, start: Path) -> Iterator[str]:
-    for path in walk(start):
-        if path.suffix.lower() == ".zip":
-            yield from _members(root, path)
-        else:
-            yield path.relative_to(root).as_posix()
+def _walk(root: Path, start: Path, broken: dict[str, OSError] | None) -> Iterator[str]:
+    for folder, names, empty in _folders(start):
+        below = folder.relative_to(root).as_posix()
+        prefix = "" if below == "." else f"{below}/"
+        if empty and prefix:
+            yield prefix
+        for name in names:
+            source = f"{prefix}{name}"
+            if _is_archive(source):
+                yield from _below(folder / name, (), source, broken)
+            else:
+                yield source
+
+
+def _is_archive(name: str) -> bool:
+    """Tell whether to look into a file; what a Mac puts beside an archive is named like it and is none."""
+    return name.lower().endswith(".zip") and not litter_kind(name)
 
 
 def walk(start: Path) -> Iterator[Path]:
-    """Yield all files below a folder; links to folders are followed, but into no folder twice on the way down."""
-    for folder, folders, names in os.walk(start, followlinks=True):
+    """Yield all files below a folder; links to folders are followed, but into no folder twice on the way down.
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be listed.
+    """
+    for folder, names, _ in _folders(start):
+        yield from (folder / name for name in names)
+
+
+def _folders(start: Path) -> Iterator[tuple[Path, list[str], bool]]:
+    """Yield each folder with the names of its files, and whether it is empty."""
+    for folder, folders, names in os.walk(start, followlinks=True, onerror=_refuse):
+        empty = not folders and not names
         above = {os.path.realpath(str(parent)) for parent in (folder, *Path(folder).parents)}
         folders[:] = [name for name in folders if os.path.realpath(os.path.join(folder, name)) not in above]  # noqa: PTH118
-        yield from (Path(folder, name) for name in names)
+        yield Path(folder), names, empty
 
 
-def _members(root: Path, path: Path) -> Iterator[str]:
-    inside = path.relative_to(root).as_posix()
-    for member in _open(path)[1]:
-        yield f"{inside}/{member}"
+def _refuse(error: OSError) -> NoReturn:
+    raise error
 
 
-def _open(path: Path) -> Archive:
+def _below(path: Path, inner: tuple[str, ...], name: str, broken: dict[str, OSError] | None) -> Iterator[str]:
+    """Name the files of an archive and of those inside it."""
+    try:
+        _, members = _open(path, inner)
+    except OSError as error:
+        if broken is None:
+            raise
+        broken[name] = error
+        return
+    for member in members:
+        if _is_archive(member):
+            yield from _below(path, (*inner, member), f"{name}/{member}", broken)
+        else:
+            yield f"{name}/{member}"
+
+
+def _find(path: Path, member: str) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
+    """Find a member of an archive, through archives in it."""
+    inner: tuple[str, ...] = ()
+    archive, members = _open(path)
+    rest = member
+    while rest not in members:
+        parts = rest.split("/")
+        starts = ("/".join(parts[:place]) for place in range(1, len(parts)))
+        outer = next((each for each in starts if each in members), None)
+        if outer is None:
+            raise FileNotFoundError(f"{path} holds no {member}")
+        inner, rest = (*inner, outer), rest[len(outer) + 1 :]
+        archive, members = _open(path, inner)
+    return archive, members[rest]
+
+
+def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, most_bytes: int) -> bytes:
+    where = f"{info.filename} in {path}"
+    if info.flag_bits & ENCRYPTED:
+        raise SourceError(f"{where} cannot be unpacked (it is encrypted)", "unpack the archive with its password")
+    if info.file_size > most_bytes:
+        raise SourceError(f"{where} unpacks to more than {most_bytes // 2**30} GiB", "unpack the archive by hand")
+    try:
+        return archive.read(info)
+    except NotImplementedError as error:
+        raise SourceError(f"{where} cannot be unpacked ({error})", "unpack the archive by hand") from None
+    except DAMAGES as error:
+        # zipfile says RuntimeError of members that it has no method for.
+        raise SourceError(f"{where} cannot be unpacked ({error})", "copy the archive again") from None
+
+
+def _open(path: Path, inner: tuple[str, ...] = ()) -> Archive:
     about = path.stat()
-    return _open_unchanged(str(path), about.st_mtime_ns, about.st_size)
+    open_it = _open_inner if inner else _open_unchanged
+    return open_it(str(path), about.st_mtime_ns, about.st_size, inner)
 
 
 @lru_cache(maxsize=16)
-def _open_unchanged(path: str, _mtime_ns: int, _size: int) -> Archive:
-    """Open an archive and list its files by their names without a leading slash or dots."""
+def _open_unchanged(path: str, _mtime_ns: int, _size: int, _inner: tuple[str, ...]) -> Archive:
+    return _read_directory(path, path)
+
+
+@lru_cache(maxsize=4)
+def _open_inner(path: str, _mtime_ns: int, _size: int, inner: tuple[str, ...]) -> Archive:
+    """Open an archive inside another one, in memory."""
+    if len(inner) > MOST_NESTED:
+        raise SourceError(f"{path} holds archives in archives in archives", "unpack it by hand")
+    archive, members = _open(Path(path), inner[:-1])
+    content = _unpack(archive, members[inner[-1]], Path(path), LARGEST_INNER_BYTES)
+    return _read_directory(io.BytesIO(content), "/".join((path, *inner)))
+
+
+def _read_directory(file: str | io.BytesIO, name: str) -> Archive:
+    """Open an archive and list its files by their names, with ``/`` and without anything that leads out."""
     try:
-        archive = zipfile.ZipFile(path)
-        files = [info for info in archive.infolist() if not info.is_dir()]
-        return archive, {PurePosixPath(info.filename.lstrip("/")).as_posix(): info for info in files}
+        archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise OSError(f"{path} cannot be read as a zip archive ({error})") from None
+        raise SourceError(f"{name} cannot be read as a zip archive ({error})", "copy it again") from None
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        # Packers of Windows wrote backslashes, and folders as members that end in one.
+        path = info.filename.replace("\\", "/")
+        if path.endswith("/"):
+            continue
+        key = "/".join(part for part in path.split("/") if part not in ("", ".", ".."))
+        other = members.setdefault(key, info)
+        if (other.CRC, other.file_size) != (info.CRC, info.file_size):
+            raise SourceError(
+                f"{name} holds two files for {key}, named {other.filename!r} and {info.filename!r}, and they differ",
+                "take one of them out of the archive",
+            )
+    return archive, members

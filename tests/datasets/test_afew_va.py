@@ -147,4 +147,4 @@ def test_a_bad_label_is_named_by_its_frame(root, path, value, fault):
 
 def test_a_frame_listed_under_two_names_is_refused(root, path):
     edit(path, lambda clip: clip["frames"].update({"1": clip["frames"]["00001"]}))
-    assert refusal("afew_va", root) == "afew_va: frame 1 of clip '002' is listed twice; remove one of the rows"
+    assert refusal("afew_va", root) == f"afew_va: {path}: '00001' and '1' are one frame; remove the wrong one"

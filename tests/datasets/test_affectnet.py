@@ -189,8 +189,10 @@ def test_a_bad_cell_is_named_by_its_row(root, column, cell, fault):
 
 def test_a_row_listed_twice_is_refused(root):
     edit(root, "training", put("subDirectory_filePath", 2, "1000/training000000.jpg"))
-    text = refusal("affectnet", root)
-    assert text == "affectnet: frame 0 of clip '1000/training000000' is listed twice; remove one of the rows"
+    path = root / LISTS / "training.csv"
+    assert refusal("affectnet", root) == (
+        f"affectnet: {path}, rows 1 and 2: '1000/training000000' is listed twice; remove one of the rows"
+    )
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00\x81,\x9c\n1,2\n", b"a,b\n1,2\n1,2,3,4\n", b'a,"b\n1,2\n'])

@@ -64,11 +64,6 @@ def test_an_archive_per_segment_reads_like_its_folder(root, indices):
     same_but_for_sources(read_index("sewa", root).frames, indices["sewa"].frames)
 
 
-def test_a_folder_goes_before_an_archive_of_the_same_segment(root, segment, indices):
-    (root / f"{segment.name}.zip").write_bytes(b"never opened")
-    pd.testing.assert_frame_equal(read_index("sewa", root).frames, indices["sewa"].frames)
-
-
 def at_50_per_second(table):
     """Two labels per frame of 25 per second, a ramp that tells when each was given."""
     value = table.columns[1]
