@@ -89,19 +89,19 @@ def _in_order(decoded: Iterator[_Decoded]) -> Iterator[_Decoded]:
 def _decode(media: str | io.BytesIO, timeline: Timeline) -> Iterator[_Decoded]:
     """Yield the pictures as they are decoded, and last of all the end of the grid."""
     damage = broken = False  # anything at all, and the picture that the next ones are decoded from
-    count = 0
+    previous = -1
     with open_video(media) as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
         for harm, pictures in _pictures(container, stream, timeline):
             damage, broken = damage or harm, broken or harm
             for picture in pictures:
-                place = timeline.place(picture.pts, count)
-                count += 1
+                place = timeline.place(picture, previous)
                 restored = picture.key_frame and timeline.resumable
                 broken = place is None or picture.is_corrupt or (broken and not restored)
                 damage = damage or broken
                 if place is not None:
+                    previous = place
                     yield _Decoded(place, None if broken else picture, damage)
     yield _Decoded(timeline.frames, None, damage)
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import av
 from av.container import InputContainer
@@ -24,6 +25,8 @@ OFF_GRID = Fraction(1, 10)
 DENSEST = 1.5
 # FFmpeg guesses the times of these in an AVI, which holds none, and it guesses wrong around skipped frames.
 GUESSED_IN_AVI = ("h264", "hevc", "vvc")
+# How DivX and others say that a packet may hold two pictures of MPEG-4, of which the later one is shown first.
+PACKED = re.compile(rb"DivX\d+(?:Build|b)\d+p")
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,13 @@ class Timeline:
         Length of the grid. It is longer than `end` where the file was cut short and states how long it was.
     end : int
         Frames up to the end of what the file holds.
+    key : {"pts", "dts", ""}
+        What tells the place of a picture: its own time stamp; or, where the file holds none of single pictures, when
+        the packet is due that makes the decoder give it; or only its order.
     places : dict of int to int
-        Time stamp of each picture, in units of its stream → place on the grid, from 0; empty if `order` is used.
-    order : list of int
-        Place of each picture in the order of decoding, where single pictures have no time stamps of their own.
+        Key of each picture, in units of its stream → place on the grid, from 0.
+    taken : set of int
+        Places that have a picture of their own, or had one before it was lost.
     pictures : int
         How many the file holds, or lists.
     lost : set of int
@@ -61,8 +67,9 @@ class Timeline:
     rate: Fraction
     frames: int
     end: int
+    key: Literal["pts", "dts", ""]
     places: dict[int | None, int]
-    order: list[int]
+    taken: set[int]
     pictures: int
     lost: set[int]
     after_loss: set[int | None]
@@ -71,16 +78,13 @@ class Timeline:
     stamped: bool
     varies: bool
 
-    def place(self, stamp: int | None, count: int) -> int | None:
-        """Tell the place of the picture that was decoded after ``count`` others; None if it cannot be told."""
-        if self.order:
-            return self.order[count] if count < len(self.order) else None
-        return None if stamp is None else self.places.get(stamp)
-
-    @property
-    def taken(self) -> set[int]:
-        """Places that have a picture of their own, or had one before it was lost."""
-        return {*self.places.values(), *self.order, *self.lost}
+    def place(self, picture: av.VideoFrame, previous: int) -> int | None:
+        """Tell the place of a decoded picture from that of the one before; None if it cannot be told."""
+        key = picture.pts if self.key == "pts" else picture.dts if self.key == "dts" else None
+        if key is None and self.key != "pts":
+            # The last ones are given without a packet.
+            return previous + 1 if previous + 1 < self.frames else None
+        return self.places.get(key)
 
 
 class _Packet(NamedTuple):
@@ -88,6 +92,7 @@ class _Packet(NamedTuple):
 
     stamp: int | None  # which the decoder gives to its picture
     shown: int | None
+    ticket: int | None  # which the decoder gives to the picture that this packet makes it give
     due: int | None  # when it is decoded
     lasts: int
     position: int | None  # in the file
@@ -96,10 +101,10 @@ class _Packet(NamedTuple):
 class _Times(NamedTuple):
     """When pictures are shown, in units of the stream."""
 
-    stamps: list[int | None]  # of each picture; empty if the times are known by the order of decoding only
+    key: Literal["pts", "dts", ""]
+    keys: list[int | None]  # of the first pictures, or of all
     shown: list[int]
     last: int  # duration of the last one
-    stamped: bool = True
 
 
 def open_video(media: str | io.BytesIO) -> InputContainer:
@@ -131,16 +136,16 @@ def read_timeline(media: str | io.BytesIO, path: Path) -> Timeline:
         if stream.codec_context is None:
             raise DatasetError(f"{path} cannot be read as a video (its codec is unknown); copy it again or convert it")
         avi = container.format.name == "avi"
-        packets, delay = _read_packets(container, stream)
+        packets, delay, packed = _read_packets(container, stream)
         index = read_avi_index(media, stream.index) if avi else None
         if index is not None:
             packets = _at_chunks(packets, index)
         if not packets:
             raise DatasetError(f"{path} cannot be read as a video (it has no frame); copy it again")
-        by_order = avi and stream.codec_context.name in GUESSED_IN_AVI
-        times = _times_by_order(packets, delay) if by_order else _times_by_stamps(packets, path)
-        rate, varies = _nominal_rate(stream, times.shown, path, stated=avi or not times.stamped)
-        step = Fraction(stream.time_base or 1) * rate if times.stamped else Fraction(1)
+        by_due = avi and (packed or stream.codec_context.name in GUESSED_IN_AVI)
+        times = _times_by_due(packets, delay) if by_due else _times_by_stamps(packets, path)
+        rate, varies = _nominal_rate(stream, times.shown, path, stated=avi or not times.key)
+        step = Fraction(stream.time_base or 1) * rate if times.key else Fraction(1)
         stated = stream.frames if avi else _nearest(stream.duration or 0, step)
         cut = index is None and stream.frames > len(packets)
         skips = stream.codec_context.name == "mpeg4"
@@ -155,35 +160,39 @@ def read_timeline(media: str | io.BytesIO, path: Path) -> Timeline:
         rate=rate,
         frames=max(end, stated) if cut else end,
         end=end,
-        places=dict(zip(times.stamps, places, strict=True)) if times.stamps else {},
-        order=[] if times.stamps else places,
+        key=times.key,
+        places=dict(zip(times.keys, places, strict=False)),
+        taken={*places, *lost},
         pictures=len(packets) + len(lost),
         lost=lost,
         after_loss=after_loss,
         # Without its index, the pictures of an AVI are counted as they are met, and a lost one moves the others.
-        resumable=len(times.stamps) > 0 and (not avi or (index is not None and index.first not in lost)),
+        resumable=times.key == "pts" and (not avi or (index is not None and index.first not in lost)),
         skips=skips,
-        stamped=times.stamped,
+        stamped=times.key != "",
         varies=varies,
     )
 
 
-def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[list[_Packet], int]:
-    """Read the packets of pictures, and how many the decoder takes in before it gives the first one.
+def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[list[_Packet], int, bool]:
+    """Read the packets of pictures, how many the decoder takes in before the first one, and whether some hold two.
 
     Those that an edit list hides are left out, and what comes after a packet that cannot be read.
     """
     found: list[_Packet] = []
     delay: int | None = None
+    packed = PACKED.search(stream.codec_context.extradata or b"") is not None
     ordered = not stream.codec_context.has_b_frames
     with suppress(av.FFmpegError):
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard:
                 if delay is None and _gives_picture(packet):
                     delay = len(found)
+                if not found:
+                    packed = packed or PACKED.search(bytes(packet)) is not None
                 shown = packet.dts if packet.pts is None and ordered else packet.pts
-                found.append(_Packet(packet.pts, shown, packet.dts, packet.duration or 0, packet.pos))
-    return found, delay or 0
+                found.append(_Packet(packet.pts, shown, packet.dts, packet.dts, packet.duration or 0, packet.pos))
+    return found, delay or 0, packed
 
 
 def _gives_picture(packet: av.Packet) -> bool:
@@ -217,23 +226,24 @@ def _losses(packets: Sequence[_Packet], index: AviIndex | None) -> tuple[set[int
     return lost, {packet.stamp for packet in packets if packet.due in after}
 
 
-def _times_by_order(packets: Sequence[_Packet], delay: int) -> _Times:
-    """Tell when pictures are shown of which only the order is known: when the packets that give them are due."""
-    due = [packet.due or 0 for packet in packets]
-    shown = due[delay:]
-    return _Times([], [*shown, *range(shown[-1] + 1, shown[-1] + 1 + delay)], 1)
+def _times_by_due(packets: Sequence[_Packet], delay: int) -> _Times:
+    """Tell when pictures are shown that have no time of their own: when the packets that give them are due."""
+    given = packets[delay:]
+    shown = [packet.due or 0 for packet in given]
+    shown += range(shown[-1] + 1, shown[-1] + 1 + delay)
+    return _Times("dts", [packet.ticket for packet in given], shown, 1)
 
 
 def _times_by_stamps(packets: Sequence[_Packet], path: Path) -> _Times:
     shown = [packet.shown for packet in packets if packet.shown is not None]
     if not shown:
-        return _Times([], list(range(len(packets))), 1, stamped=False)
+        return _Times("", [], list(range(len(packets))), 1)
     if len(shown) < len(packets):
         raise DatasetError(
             f"{path}: {len(packets) - len(shown)} of its {len(packets)} pictures have no time stamp, so nobody knows "
             "when they are shown; write the video anew with time stamps"
         )
-    return _Times([packet.stamp for packet in packets], shown, packets[shown.index(max(shown))].lasts)
+    return _Times("pts", [packet.stamp for packet in packets], shown, packets[shown.index(max(shown))].lasts)
 
 
 def _nominal_rate(stream: VideoStream, shown: Sequence[int], path: Path, *, stated: bool) -> tuple[Fraction, bool]:

@@ -92,6 +92,17 @@ def test_packets_without_content_repeat_a_picture(tmp_path):
     assert watch(path) == repeated(14, (4, 5, 9, 13))
 
 
+PACKING = {"bf": "1", "sc_threshold": "1000000000", "b_strategy": "0"}
+
+
+@pytest.mark.parametrize("skipped", [(), (5, 6)])
+def test_packets_of_two_pictures_show_both_in_their_order(tmp_path, skipped):
+    """FFmpeg gives their pictures time stamps in the wrong order."""
+    source = write_video(tmp_path / "whole.avi", numbers_at(16, skipped), options=PACKING)
+    path = videos.pack_pictures(source, tmp_path / "video.avi")
+    assert watch(path) == repeated(16, skipped)
+
+
 @pytest.mark.parametrize("stated", [4, 11, 13, 40])
 def test_a_whole_avi_has_as_many_frames_as_it_holds_whatever_its_header_states(tmp_path, stated):
     path = videos.state_frames(write_video(tmp_path / "video.avi", numbers_at(12, (3,))), stated)

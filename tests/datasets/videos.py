@@ -2,6 +2,7 @@
 
 import struct
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -86,6 +87,27 @@ def stay(packet):
     short.pts, short.dts, short.duration, short.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
     short.stream = packet.stream
     return short
+
+
+def pack_pictures(source, target):
+    """Put each B picture into the packet before it and leave a short one in its place, as DivX did, and said."""
+    with av.open(str(source)) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+    contents = [bytes(packet) for packet in packets]
+    for earlier, (first, second) in enumerate(pairwise(packets)):
+        if second.pts < first.pts:
+            contents[earlier] += contents[earlier + 1]
+            contents[earlier + 1] = bytes(stay(second))
+    start = contents[0].index(b"\x00\x00\x01\xb6")
+    contents[0] = contents[0][:start] + b"\x00\x00\x01\xb2DivX503b1393p" + contents[0][start:]
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for content, packet in zip(contents, packets, strict=True):
+            packed = av.Packet(content)
+            packed.stream, packed.time_base, packed.is_keyframe = stream, packet.time_base, packet.is_keyframe
+            packed.pts = packed.dts = packet.dts
+            new.mux(packed)
+    return target
 
 
 def chunks_of(content):
