@@ -15,7 +15,7 @@ import typer
 
 from hocbench import paths
 from hocbench.cli_cost import print_cost, profile
-from hocbench.cli_data import data_app
+from hocbench.cli_data import ExcludeOption, data_app
 from hocbench.cli_evidence import claims, coverage
 from hocbench.cli_manifest import manifest_app
 from hocbench.cli_mlflow import mlflow_app
@@ -129,11 +129,11 @@ def synthesize(dataset: str, root: Path, parameters: Annotated[str, typer.Option
 
 
 @app.command()
-def index(dataset: str, root: Path, out: Path) -> None:
+def index(dataset: str, root: Path, out: Path, exclude: ExcludeOption = None) -> None:
     """Read a dataset as distributed into one row per frame: OUT/index.parquet and OUT/index.json."""
     from hocbench.datasets import read_index, write_index
 
-    write_index(read_index(dataset, root), out)
+    write_index(read_index(dataset, root, exclude or []), out)
 
 
 @app.command()

@@ -12,6 +12,10 @@ data_app = typer.Typer(no_args_is_help=True, help="Your own copies of AffectNet,
 ListOption = Annotated[
     Path | None, typer.Option("--checksums", help="list of checksums, by default data/checksums/DATASET.sha256")
 ]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(help="clip to leave out, by name or by its folder below ROOT; may be given more than once"),
+]
 
 
 def _list_of(dataset: str, path: Path | None) -> Path:
@@ -27,6 +31,7 @@ def check(
     dataset: str,
     root: Path,
     out: Annotated[Path | None, typer.Option(help="folder for check.txt and check.json")] = None,
+    exclude: ExcludeOption = None,
 ) -> None:
     """Take stock of a copy: files, labels, splits, duplicates, published counts. Exit code 2: not usable."""
     from hocbench.datasets import read_index
@@ -34,7 +39,7 @@ def check(
     from hocbench.datasets.inventory import describe_inventory
 
     try:
-        inventory = check_dataset(dataset, root, read_index(dataset, root))
+        inventory = check_dataset(dataset, root, read_index(dataset, root, exclude or []))
     except DatasetError as error:
         inventory = refused(dataset, error)
     if out is not None:

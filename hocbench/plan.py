@@ -261,7 +261,8 @@ class _Planner:
             "axes": axes.spelled(),
             "network": _network(params, axes),
             "split": split_protocol(settings_of),
-            "data": {key: dataset[key] for key in ("root", "synthetic", "crop")},
+            # A run of the whole copy keeps the name that it had before clips could be left out.
+            "data": {key: dataset[key] for key in ("root", "synthetic", "crop", "exclude") if dataset[key] != []},
             "training": training,
             "root_seed": params.seed,
             "threads": params.threads,

@@ -101,6 +101,9 @@ SPLIT_KEYS = {key for model in (FileSplit, OfficialSplit, SessionSplit, SubjectS
 class _Dataset(Section):
     root: str = Field(description="dataset folder; below data/synthetic/ it is rendered, elsewhere it must exist")
     fetch: list[Download] = Field(default=[], description="files to download into the root first")
+    exclude: list[str] = Field(
+        default=[], description="clips to leave out, by name or by their folder or archive below the root"
+    )
 
 
 class AffectNet(_Dataset):

@@ -149,7 +149,7 @@ def _read_list(holdings: Holdings, release: _Release, split: str, notes: dict[st
     path = holdings.root / source
     if PurePosixPath(source).name != f"{split}.csv":
         holdings.renamed(source, f"{split}.csv")
-    table = _read_csv(holdings, path, source)
+    table = _read_csv(holdings, release, path, source)
     _check_paths(path, table["subDirectory_filePath"])
     counts = table["expression"].value_counts().sort_index()
     notes["expressions"][split] = {str(expression): int(count) for expression, count in counts.items()}
@@ -219,7 +219,7 @@ def _refuse_twice(holdings: Holdings, release: _Release, parts: dict[str, pd.Dat
             )
 
 
-def _read_csv(holdings: Holdings, path: Path, source: str) -> pd.DataFrame:
+def _read_csv(holdings: Holdings, release: _Release, path: Path, source: str) -> pd.DataFrame:
     try:
         content = read_bytes(holdings.root, source)
     except OSError as error:
@@ -242,14 +242,20 @@ def _read_csv(holdings: Holdings, path: Path, source: str) -> pd.DataFrame:
         row = int(np.flatnonzero(nameless)[0])
         raise DatasetError(f"affectnet: {path}, row {row + 1}: subDirectory_filePath is empty; mend the row")
     table["subDirectory_filePath"] = table["subDirectory_filePath"].str.replace("\\", "/", regex=False)
-    clips = table["subDirectory_filePath"].str.replace(r"\.[^.]*$", "", regex=True)
-    pairs = zip(clips, table["subDirectory_filePath"], strict=True)
-    # Rows keep their numbers, which messages count.
-    table = table[[not holdings.excludes(clip, picture) for clip, picture in pairs]].copy()
+    table = _without_excluded(holdings, release, table)
     for column in ("face_x", "face_y", "face_width", "face_height", "valence", "arousal"):
         blank = column.startswith("face_")
         table[column] = to_numbers("affectnet", path, table, column, blank=blank)
     return table
+
+
+def _without_excluded(holdings: Holdings, release: _Release, table: pd.DataFrame) -> pd.DataFrame:
+    """Take rows out, and their pictures; the others keep their numbers, which messages count."""
+    names = table["subDirectory_filePath"]
+    excluded = [holdings.excludes(name.rpartition(".")[0] or name, name) for name in names]
+    for name in names[excluded]:
+        release.images.pop(name, None)
+    return table[[not each for each in excluded]].copy()
 
 
 def _is_number(cell: Any) -> bool:

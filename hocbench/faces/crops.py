@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hocbench.crop_section import CropOptions
-from hocbench.datasets.contract import NO_LABEL, load_index, write_parquet, write_text
+from hocbench.datasets.contract import NO_LABEL, load_excluded, load_index, write_parquet, write_text
 from hocbench.errors import FaceError
 from hocbench.faces.clips import Crop, crop_clip, encode
 from hocbench.manifest import file_hash
@@ -81,11 +81,13 @@ def make_crops(
     if not _is_whole(new, out):
         _crop_all(index, root, options, parts, workers)
         frames, ledger = _join(index, parts, options)
+        excluded = load_excluded(prepared)
+        ledger = _with_excluded(ledger, excluded)
         if (frames["face"] == "none").all():
             shutil.rmtree(parts)
             raise FaceError(f"no face found in any of the {len(index)} frames below {root}; is it the right folder?")
         about = {"dataset": str(index["dataset"].iloc[0]), "label": label} | options.model_dump()
-        _finish(new, frames, ledger, about)
+        _finish(new, frames, ledger, about | ({"excluded": excluded} if excluded else {}))
     # Until here an older store stays as it was. Readers do not hash large stores, so its summary goes first.
     move_into(new, out, "crops.json")
     shutil.rmtree(parts)
@@ -277,6 +279,15 @@ def _counts(frames: pd.DataFrame, ledger: pd.DataFrame) -> Row:
         "dropped": int((ledger["action"] == "dropped").sum()),
         "repaired": int((ledger["action"] == "repaired").sum()),
     }
+
+
+def _with_excluded(ledger: pd.DataFrame, excluded: list[str]) -> pd.DataFrame:
+    """Begin a ledger with the clips that the user left out, of which no frame was read."""
+    if not excluded:
+        return ledger
+    common = {"step": "index", "reason": "excluded", "action": "excluded", "detail": "left out by name"}
+    lines = pd.DataFrame({"clip": excluded, "frame": pd.array([None] * len(excluded), dtype="Int64")}).assign(**common)
+    return pd.concat([lines, ledger.astype({"frame": "Int64"})], ignore_index=True)
 
 
 def _ledger(frames: pd.DataFrame, method: str, details: list[str]) -> pd.DataFrame:

@@ -27,6 +27,11 @@ def addresses(wildcards):
     return " ".join(f"--url {shlex.quote(each.url + (f'#sha256={each.sha256}' if each.sha256 else ''))}" for each in wanted)
 
 
+def left_out(wildcards):
+    """Spell out which clips are not read."""
+    return " ".join(f"--exclude={shlex.quote(name)}" for name in settings(wildcards).exclude)
+
+
 rule synthesize:
     output: "data/synthetic/{folder}/SYNTHETIC.json"
     params:
@@ -58,6 +63,7 @@ rule check:
         layout=lambda w: layout(w.dataset),
         root=lambda w: settings(w).root,
         out=f"{PREPARED}/{{dataset}}",
+        exclude=left_out,
         # Snakemake deletes the outputs of a job that fails; what is wrong with a copy has to stay.
         report=f"{LOGS}/check/{{dataset}}",
         code=code_hash("hocbench.datasets.check"),
@@ -65,7 +71,7 @@ rule check:
     log: f"{LOGS}/check/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/check/{{dataset}}.tsv"
     shell:
-        "hocbench data check {params.layout} {params.root:q} --out {params.report:q} > {log} 2>&1 && "
+        "hocbench data check {params.layout} {params.root:q} --out {params.report:q} {params.exclude} > {log} 2>&1 && "
         "cp {params.report:q}/check.json {params.report:q}/check.txt {params.out:q}"
 
 
@@ -80,11 +86,12 @@ rule index:
         layout=lambda w: layout(w.dataset),
         root=lambda w: settings(w).root,
         out=f"{PREPARED}/{{dataset}}",
+        exclude=left_out,
         code=code_hash("hocbench.datasets"),
     resources: **job_resources(PARAMS, "index")
     log: f"{LOGS}/index/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/index/{{dataset}}.tsv"
-    shell: "hocbench index {params.layout} {params.root:q} {params.out:q} > {log} 2>&1"
+    shell: "hocbench index {params.layout} {params.root:q} {params.out:q} {params.exclude} > {log} 2>&1"
 
 
 rule crop:
