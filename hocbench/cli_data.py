@@ -32,14 +32,23 @@ def check(
     root: Path,
     out: Annotated[Path | None, typer.Option(help="folder for check.txt and check.json")] = None,
     exclude: ExcludeOption = None,
+    quick: Annotated[bool, typer.Option("--quick", help="headers only; no damage is looked for behind them")] = False,
+    workers: Annotated[int | None, typer.Option(help="processes, by default one per core")] = None,
 ) -> None:
-    """Take stock of a copy: files, labels, splits, duplicates, published counts. Exit code 2: not usable."""
+    """Take stock of a copy: files, read to their ends, labels, splits, duplicates, published counts.
+
+    Exit code 2: not usable.
+    """
     from hocbench.datasets import read_index
     from hocbench.datasets.check import check_dataset, refused, write_inventory
     from hocbench.datasets.inventory import describe_inventory
+    from hocbench.parallel import cores
+    from hocbench.section import Count, check_values
 
+    processes: int = check_values(Count, cores() if workers is None else workers, "--workers")
     try:
-        inventory = check_dataset(dataset, root, read_index(dataset, root, exclude or []))
+        index = read_index(dataset, root, exclude or [])
+        inventory = check_dataset(dataset, root, index, quick=quick, workers=processes)
     except DatasetError as error:
         inventory = refused(dataset, error)
     if out is not None:

@@ -24,7 +24,7 @@ CIRCULATING = (
 Inventory = dict[str, Any]
 
 
-def check_dataset(name: str, root: Path, index: DatasetIndex) -> Inventory:
+def check_dataset(name: str, root: Path, index: DatasetIndex, *, quick: bool = False, workers: int = 1) -> Inventory:
     """Take stock of a dataset.
 
     Parameters
@@ -35,6 +35,8 @@ def check_dataset(name: str, root: Path, index: DatasetIndex) -> Inventory:
         Its folder.
     index : DatasetIndex
         As read by its adapter.
+    quick, workers
+        See `hocbench.datasets.pictures.inspect_pictures`.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def check_dataset(name: str, root: Path, index: DatasetIndex) -> Inventory:
         Plain values: what `describe_inventory` puts into words.
     """
     frames = index.frames
-    pictures = inspect_pictures(frames, root)
+    pictures = inspect_pictures(frames, root, quick=quick, workers=workers)
     problems = _problems(frames, pictures)
     return {
         "dataset": name,
@@ -57,6 +59,7 @@ def check_dataset(name: str, root: Path, index: DatasetIndex) -> Inventory:
         "landmarks_failed_share": _share((frames["landmarks"].map(len) == 0).sum(), len(frames)),
         "labels": {target: _histogram(frames[target]) for target in ("valence", "arousal")},
         "files": pictures.files,
+        "read": "headers only" if quick else "to the end",
         "missing": pictures.missing,
         "unreadable": pictures.unreadable,
         "duplicates": [list(pair) for pair in pictures.duplicates],

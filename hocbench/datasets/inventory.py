@@ -15,6 +15,10 @@ WORDS = {
     "persons_in_several_spellings": "one person in several spellings, taken as one",
     "persons_who_may_be_one": "WARNING: perhaps one person under two names, taken as two; correct the names",
 }
+HOW_READ = {
+    "to the end": "each read and decoded to its end",
+    "headers only": "of which only the headers were read (--quick); damage behind them is not looked for",
+}
 BAR = 30  # characters of the longest bar of a histogram
 
 
@@ -38,7 +42,7 @@ def describe_inventory(inventory: dict[str, Any]) -> str:
     lines.append(f"  without landmarks: {inventory['landmarks_failed_share']:.2%}")
     for target, histogram in inventory["labels"].items():
         lines += ["", _range(target, histogram), *_bars(histogram)]
-    lines += ["", f"files: {inventory['files']:,}"]
+    lines += ["", f"files: {inventory['files']:,}, {HOW_READ[inventory['read']]}"]
     lines += _named("missing", inventory["missing"])
     lines += _named("unreadable", [f"{source} ({why})" for source, why in inventory["unreadable"].items()])
     lines += _named("in two splits or of two subjects", [" = ".join(pair) for pair in inventory["duplicates"]])

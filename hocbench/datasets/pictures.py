@@ -1,21 +1,31 @@
 """Which pictures of a dataset are missing or damaged, and which occur twice."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import cv2
+import av
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.sources import locate, read_bytes
+from hocbench.datasets.playback import play
+from hocbench.datasets.sources import is_video, locate, open_media, read_bytes
+from hocbench.errors import DatasetError
+from hocbench.faces.pixels import PictureError, open_header, read_picture
+from hocbench.parallel import shared
 from hocbench.progress import progress
 
-VIDEOS = (".avi", ".mp4", ".mkv", ".mov")
-END_BYTES = 64  # some writers pad a file behind its end mark
-SCAN, JPEG_END = b"\xff\xda", b"\xff\xd9"
-ENDS = {b"\xff\xd8": JPEG_END, b"\x89PNG": b"IEND"}  # by the beginning of a file
+BATCH_PICTURES, BATCH_VIDEOS = 256, 8  # that a worker process reads at a time
+
+
+@dataclass(frozen=True)
+class File:
+    """A file: its size in bytes, and what is wrong with it, if anything."""
+
+    size: int
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,26 +50,12 @@ class Pictures:
     duplicates: list[tuple[str, str]]
 
 
-def is_video(source: str) -> bool:
-    """Tell a video by the end of its name."""
-    return source.lower().endswith(VIDEOS)
+def inspect_pictures(frames: pd.DataFrame, root: Path, *, quick: bool = False, workers: int = 1) -> Pictures:
+    """Read every file of an index.
 
-
-def is_cut_short(content: bytes) -> bool:
-    """Tell whether a JPEG or PNG file lacks its end; others cannot be told."""
-    for start, end in ENDS.items():
-        if content.startswith(start) and end not in content[-END_BYTES:]:
-            # Cameras and editors append data of their own; the end then stands before it, behind the last scan.
-            return content.rfind(end) <= content.rfind(SCAN) if end == JPEG_END else end not in content
-    return False
-
-
-def inspect_pictures(frames: pd.DataFrame, root: Path) -> Pictures:
-    """Look at every file of an index.
-
-    Each file is looked at by its first and last bytes, and read or decoded where these are odd; damage in the middle is
-    found when the faces are cropped, and listed there. Files are hashed where another file of equal size belongs to
-    another official split or, without such splits, to another subject.
+    Pictures and videos are decoded to their ends, so that damage anywhere is found, as far as their decoders can tell.
+    Files are hashed where another file of equal size belongs to another official split or, without such splits, to
+    another subject.
 
     Parameters
     ----------
@@ -67,54 +63,100 @@ def inspect_pictures(frames: pd.DataFrame, root: Path) -> Pictures:
         Frames of an index.
     root : Path
         Its dataset folder.
+    quick : bool
+        Read no more than the headers of pictures, and of videos what the index has read already.
+    workers : int
+        Processes.
+
+    Raises
+    ------
+    DatasetError
+        If a worker is killed.
     """
     # Two people never share a picture, and neither do two splits.
     owner = frames["split"].where(frames["split"] != "", frames["subject"])
     owners = dict(zip(frames["source"], owner, strict=True))
-    missing: list[str] = []
-    unreadable: dict[str, str] = {}
+    wanted: dict[str, list[int]] = {source: [] for source in owners}
+    videos = np.array([is_video(source) for source in frames["source"]], dtype=bool)
+    shown = frames[videos & (frames["status"] != "frame_missing").to_numpy()]
+    for source, part in shown.groupby("source"):
+        wanted[str(source)] = part["source_frame"].tolist()
+    found: dict[str, File | None] = {}
+    batches = list(_batches(wanted))
+    label = "Looking at headers" if quick else "Reading files"
+    jobs = ((root, each, quick) for each in batches)
+    try:
+        for batch in shared(_inspect_all, jobs, len(batches), workers, label):
+            found |= batch
+    except BrokenProcessPool:
+        raise DatasetError(
+            f"a worker that read {root} was killed, perhaps for want of memory; start again, with fewer --workers"
+        ) from None
+    missing = sorted(source for source, file in found.items() if file is None)
+    unreadable = {source: file.fault for source, file in sorted(found.items()) if file is not None and file.fault}
     sizes: dict[int, list[str]] = {}
-    for source in progress(owners, "Looking at files", len(owners)):
-        try:
-            size, reason = _inspect(root, source)
-        except FileNotFoundError:
-            missing.append(source)
-            continue
-        except OSError as error:
-            size, reason = 0, str(error)
-        if reason:
-            unreadable[source] = reason
-        else:
-            sizes.setdefault(size, []).append(source)
+    for source in owners:
+        file = found[source]
+        if file is not None and not file.fault:
+            sizes.setdefault(file.size, []).append(source)
     alike = [group for group in sizes.values() if len({owners[source] for source in group}) > 1]
-    return Pictures(len(owners), sorted(missing), dict(sorted(unreadable.items())), _duplicates(root, alike, owners))
+    return Pictures(len(owners), missing, unreadable, _duplicates(root, alike, owners))
 
 
-def _inspect(root: Path, source: str) -> tuple[int, str]:
-    """Return the size of a file and what is wrong with it, if anything."""
+def _batches(wanted: dict[str, list[int]]) -> Iterator[dict[str, list[int]]]:
+    for videos, length in ((False, BATCH_PICTURES), (True, BATCH_VIDEOS)):
+        sources = [source for source in wanted if is_video(source) == videos]
+        for start in range(0, len(sources), length):
+            yield {source: wanted[source] for source in sources[start : start + length]}
+
+
+def _inspect_all(root: Path, batch: dict[str, list[int]], quick: bool) -> dict[str, File | None]:
+    """Read some files; None stands for one that is missing."""
+    found: dict[str, File | None] = {}
+    for source, frames in batch.items():
+        try:
+            found[source] = _inspect(root, source, frames, quick)
+        except FileNotFoundError:
+            found[source] = None
+        except OSError as error:
+            found[source] = File(0, error.strerror or str(error))
+    return found
+
+
+def _inspect(root: Path, source: str, frames: list[int], quick: bool) -> File:
     path, member = locate(root, source)
-    if member is not None:
-        content = read_bytes(root, source)
-        return len(content), _fault(source, content, content[-END_BYTES:], lambda: content)
-    with path.open("rb") as file:
+    if is_video(source) and member is None:
         size = path.stat().st_size
-        head = file.read(END_BYTES)
-        file.seek(max(0, size - END_BYTES))
-        return size, _fault(source, head, file.read(), path.read_bytes)
-
-
-def _fault(source: str, head: bytes, tail: bytes, content: Callable[[], bytes]) -> str:
-    if not head:
-        return "empty file"
+        return File(size, "" if quick or not size else _fault_of_video(root, source, frames))
+    content = read_bytes(root, source)
     if is_video(source):
-        return ""  # the index has opened it
-    kind = PurePosixPath(source).suffix.lower()
-    if any(head.startswith(start) and end in tail for start, end in ENDS.items()):
-        return ""
-    if head.startswith(tuple(ENDS)):
-        return "cut short" if is_cut_short(content()) else ""
-    picture = cv2.imdecode(np.frombuffer(content(), np.uint8), cv2.IMREAD_COLOR)
-    return f"not a picture, though named {kind}" if picture is None else ""
+        return File(len(content), "" if quick else _fault_of_video(root, source, frames))
+    try:
+        if not content:
+            raise PictureError("empty file")
+        if quick:
+            open_header(content)
+        else:
+            read_picture(content)
+    except PictureError as error:
+        kind = PurePosixPath(source).suffix.lower()
+        named = f", though named {kind}" if str(error) == "not a picture" else ""
+        return File(len(content), f"{error}{named}")
+    return File(len(content))
+
+
+def _fault_of_video(root: Path, source: str, frames: list[int]) -> str:
+    """Decode a video to its end, and say which of the frames that the index names cannot be shown."""
+    wanted, lost = set(frames), []
+    try:
+        for number, shown in enumerate(play(open_media(root, source), root / source)):
+            if isinstance(shown, str) and number in wanted:
+                lost.append(shown)
+            wanted.discard(number)
+    except (av.FFmpegError, IndexError, DatasetError) as error:
+        return str(error)
+    lost += [f"the video ends before frame {number}" for number in sorted(wanted)]
+    return f"{len(lost)} of {len(frames)} frames cannot be decoded; {lost[0]}" if lost else ""
 
 
 def _duplicates(root: Path, alike: list[list[str]], owners: dict[str, str]) -> list[tuple[str, str]]:

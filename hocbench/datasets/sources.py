@@ -14,6 +14,7 @@ from hocbench.datasets.litter import litter_kind
 
 Archive = tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]
 
+VIDEOS = (".avi", ".mp4", ".mkv", ".mov")
 LARGEST_MEMBER_BYTES = 4 * 2**30  # unpacked; no file of the datasets comes near
 LARGEST_INNER_BYTES = 2**30  # of an archive in an archive, which is held in memory
 MOST_NESTED = 3  # archives in one another
@@ -87,6 +88,11 @@ def same_content(root: Path, first: str, second: str) -> bool:
     return sizes[0] == sizes[1] and read_bytes(root, first) == read_bytes(root, second)
 
 
+def is_video(source: str) -> bool:
+    """Tell a video by the end of its name."""
+    return source.lower().endswith(VIDEOS)
+
+
 def open_media(root: Path, source: str) -> str | io.BytesIO:
     """Return what PyAV opens: the path of a file, or the content of a member of an archive.
 
@@ -96,7 +102,8 @@ def open_media(root: Path, source: str) -> str | io.BytesIO:
         As `read_bytes`.
     """
     path, member = locate(root, source)
-    return str(path) if member is None else io.BytesIO(read_bytes(root, source))
+    # FFmpeg takes what stands before a colon for a protocol, unless there is a slash before it.
+    return str(path.absolute()) if member is None else io.BytesIO(read_bytes(root, source))
 
 
 def locate(root: Path, source: str) -> tuple[Path, str | None]:

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from hocbench.crop_section import CropOptions
-from hocbench.datasets.pictures import is_video
 from hocbench.datasets.playback import Shown, play
-from hocbench.datasets.sources import open_media, read_bytes
+from hocbench.datasets.sources import is_video, open_media, read_bytes
 from hocbench.errors import DatasetError
 from hocbench.faces.align import cut, from_box, from_landmarks
 from hocbench.faces.detect import detect_face

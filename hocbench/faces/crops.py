@@ -4,13 +4,10 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any
 
-import cv2
 import numpy as np
 import pandas as pd
 
@@ -19,8 +16,7 @@ from hocbench.datasets.contract import NO_LABEL, load_excluded, load_index, writ
 from hocbench.errors import FaceError
 from hocbench.faces.clips import Crop, crop_clip, encode
 from hocbench.manifest import file_hash
-from hocbench.memory import keep_freed_memory
-from hocbench.progress import progress
+from hocbench.parallel import shared
 from hocbench.seals import FILES, hashes_of, read_sealed, sealed
 from hocbench.section import Count, check_values
 from hocbench.staging import move_into
@@ -174,31 +170,15 @@ def _batches(index: pd.DataFrame) -> Iterator[tuple[int, int]]:
 def _crop_all(index: pd.DataFrame, root: Path, options: CropOptions, parts: Path, workers: int) -> None:
     """Crop every batch that is not done yet."""
     waiting = [batch for batch in _batches(index) if not _part(parts, batch[0]).is_file()]
-    label = f"Cropping {index['dataset'].iloc[0]}"
     jobs = ((index.iloc[start:stop], root, options, parts, start) for start, stop in waiting)
-    if workers == 1 or len(waiting) < 2:
-        keep_freed_memory()
-        for job in progress(jobs, label, len(waiting)):
-            crop_batch(*job)
-        return
-    # Forked workers would inherit locks of OpenCV's and PyAV's threads.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
     try:
-        done = as_completed([pool.submit(crop_batch, *job) for job in jobs])
-        for future in progress(done, label, len(waiting)):
-            future.result()
+        for _ in shared(crop_batch, jobs, len(waiting), workers, f"Cropping {index['dataset'].iloc[0]}"):
+            pass
     except BrokenProcessPool:
         raise FaceError(
             f"a worker that cropped {root} was killed, perhaps for want of memory; what is done is kept, "
             "so start again, with fewer workers"
         ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    cv2.setNumThreads(1)
-    keep_freed_memory()
 
 
 def _part(parts: Path, start: int) -> Path:

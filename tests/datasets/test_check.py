@@ -4,10 +4,10 @@ import shutil
 import pandas as pd
 import pytest
 
-from hocbench.datasets import read_index
+from hocbench.datasets import pictures, read_index, write_index
 from hocbench.datasets.check import check_dataset, write_inventory
 from hocbench.datasets.inventory import describe_inventory
-from hocbench.datasets.pictures import inspect_pictures
+from hocbench.faces import CropStore, make_crops
 from tests.datasets.conftest import PARAMETERS
 from tests.datasets.layouts import IMAGES, LISTS, make_real, pack_afew_va, to_affectnet_2021
 
@@ -166,7 +166,86 @@ def test_text_and_json_are_written_and_agree(inventories, tmp_path):
         assert "valence from " in text
 
 
-def test_a_video_is_not_opened_again(indices, rendered, monkeypatch):
-    monkeypatch.setattr("hocbench.datasets.pictures.cv2.imdecode", None)
-    pictures = inspect_pictures(indices["sewa"].frames, rendered["sewa"])
-    assert (pictures.files, pictures.missing, pictures.unreadable) == (6, [], {})
+def zeroed(content):
+    """A disk block in the middle that was never written."""
+    middle = len(content) // 2
+    return content[:middle] + bytes(256) + content[middle + 256 :]
+
+
+def flipped(content):
+    """A wrong byte that no longer is what was compressed there."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 0x55]) + content[middle + 1 :]
+
+
+def lacking(content):
+    """A block that was left out in the middle."""
+    middle = len(content) // 2
+    return content[:middle] + content[middle + 256 :]
+
+
+def halved(content):
+    return content[: len(content) // 2]
+
+
+DAMAGES = {
+    "a jpeg with a zeroed block": ("affectnet", "*.jpg", zeroed, "damaged (Corrupt JPEG data"),
+    "a jpeg that was cut": ("affectnet", "*.jpg", halved, "cut short"),
+    "a png with a flipped byte": ("afew_va", "*.png", flipped, "damaged"),
+    "a png without a block": ("afew_va", "*.png", lacking, "damaged"),
+    "a png that was cut": ("afew_va", "*.png", halved, "cut short"),
+    "a video that was cut": ("sewa", "*.avi", halved, " frames cannot be decoded; the video ends or is damaged before"),
+    "a video with a zeroed block": ("sewa", "*.avi", zeroed, " frames cannot be decoded; "),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_damage_in_the_middle_is_named_by_check_and_in_the_ledger_of_the_crops(copy_of, tmp_path, case):
+    name, files, damage, reason = DAMAGES[case]
+    root = copy_of(name)
+    sources = sorted(path for path in root.rglob(files) if path.stat().st_size > 100)
+    chosen = sources[2:6:3]
+    for path in chosen:
+        path.write_bytes(damage(path.read_bytes()))
+    named = {path.relative_to(root).as_posix() for path in chosen}
+    found = check(name, root)["unreadable"]
+    assert set(found) >= named
+    assert all(reason in found[source] for source in named)
+    write_index(read_index(name, root), tmp_path / "out")
+    make_crops(tmp_path / "out", root, tmp_path / "out", size=32, margin=1.25)
+    index = pd.read_parquet(tmp_path / "out" / "index.parquet")
+    status = CropStore(tmp_path / "out").frames["status"]
+    ledger = pd.read_csv(tmp_path / "out" / "ledger.csv", dtype={"clip": str})
+    for source in named:
+        lost = index[(index["source"] == source).to_numpy() & (status == "image_unreadable").to_numpy()]
+        assert len(lost)
+        rows = ledger.merge(lost[["clip", "frame"]], on=["clip", "frame"])
+        assert len(rows) == len(lost)
+        assert rows["detail"].str.contains(reason.split("; ")[-1], regex=False).all()
+
+
+def test_the_number_of_workers_changes_nothing(copy_of, monkeypatch):
+    root = copy_of("afew_va")
+    sources = sorted(root.rglob("*.png"))
+    sources[0].write_bytes(halved(sources[0].read_bytes()))
+    sources[1].unlink()
+    monkeypatch.setattr(pictures, "BATCH_PICTURES", 5)
+    index = read_index("afew_va", root)
+    one, two = (check_dataset("afew_va", root, index, workers=workers) for workers in (1, 2))
+    assert json.dumps(one) == json.dumps(two)
+    assert len(one["missing"]) + len(one["unreadable"]) >= 2
+
+
+def test_a_quick_check_reads_headers_only_and_says_so(copy_of, inventories):
+    root = copy_of("affectnet")
+    path = sorted(root.rglob("*.jpg"))[3]
+    path.write_bytes(zeroed(path.read_bytes()))
+    index = read_index("affectnet", root)
+    quick = check_dataset("affectnet", root, index, quick=True)
+    assert quick["read"] == "headers only"
+    assert path.relative_to(root).as_posix() not in quick["unreadable"]
+    assert "files: 50, of which only the headers were read (--quick); damage behind them is not looked for" in (
+        describe_inventory(quick)
+    )
+    assert inventories["affectnet"]["read"] == "to the end"
+    assert "files: 50, each read and decoded to its end" in describe_inventory(inventories["affectnet"])

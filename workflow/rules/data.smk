@@ -67,11 +67,13 @@ rule check:
         # Snakemake deletes the outputs of a job that fails; what is wrong with a copy has to stay.
         report=f"{LOGS}/check/{{dataset}}",
         code=code_hash("hocbench.datasets.check"),
+    threads: PARAMS.threads
     resources: **job_resources(PARAMS, "check")
     log: f"{LOGS}/check/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/check/{{dataset}}.tsv"
     shell:
-        "hocbench data check {params.layout} {params.root:q} --out {params.report:q} {params.exclude} > {log} 2>&1 && "
+        "hocbench data check {params.layout} {params.root:q} --out {params.report:q} --workers {threads} {params.exclude} "
+        "> {log} 2>&1 && "
         "cp {params.report:q}/check.json {params.report:q}/check.txt {params.out:q}"
 
 
