@@ -25,6 +25,8 @@ OFF_GRID = Fraction(1, 10)
 DENSEST = 1.5
 # FFmpeg guesses the times of these in an AVI, which holds none, and it guesses wrong around skipped frames.
 GUESSED_IN_AVI = ("h264", "hevc", "vvc")
+# What FFmpeg states in an AVI that it writes into a pipe, where it cannot come back to its header.
+UNKNOWN_FRAMES = 2**30
 # How DivX and others say that a packet may hold two pictures of MPEG-4, of which the later one is shown first.
 PACKED = re.compile(rb"DivX\d+(?:Build|b)\d+p")
 
@@ -147,7 +149,7 @@ def read_timeline(media: str | io.BytesIO, path: Path) -> Timeline:
         rate, varies = _nominal_rate(stream, times.shown, path, stated=avi or not times.key)
         step = Fraction(stream.time_base or 1) * rate if times.key else Fraction(1)
         stated = stream.frames if avi else _nearest(stream.duration or 0, step)
-        cut = index is None and stream.frames > len(packets)
+        cut = index is None and len(packets) < stream.frames < UNKNOWN_FRAMES
         skips = stream.codec_context.name == "mpeg4"
     # An AVI may begin with chunks without content; players show other files from their first picture on.
     origin = min(times.shown) - (packets[0].due or 0 if index is not None else 0)

@@ -110,6 +110,15 @@ def test_a_whole_avi_has_as_many_frames_as_it_holds_whatever_its_header_states(t
     assert watch(path) == repeated(12, (3,))
 
 
+def test_an_avi_that_was_written_into_a_pipe_has_as_many_frames_as_it_holds(tmp_path):
+    path = write_video(tmp_path / "video.avi", numbers_at(12, (3,)))
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"idx1")])
+    videos.state_frames(path, 2**30)
+    assert probe(path).frames == 12
+    assert watch(path) == repeated(12, (3,))
+
+
 def test_a_cut_avi_has_as_many_frames_as_its_header_states(tmp_path):
     path = write_video(tmp_path / "video.avi", numbers_at(12, (3,)), codec="rawvideo")
     content = path.read_bytes()
