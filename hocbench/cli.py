@@ -149,7 +149,9 @@ def crop(
 ) -> None:
     """Cut and align the faces of an index into PREPARED/crops.npy, with a ledger of what was dropped or repaired."""
     from hocbench.faces import make_crops
+    from hocbench.memory import keep_freed_memory
 
+    keep_freed_memory()
     where = {"method": method, "detector": detector}
     make_crops(prepared, root, prepared, size=size, margin=margin, **where, store=store, workers=workers)
 
@@ -180,9 +182,11 @@ def fit(
 
         if values.get("processes", 1) > 1 and not is_worker():
             sys.exit(launch(sys.argv[1:], values["processes"]))
+        from hocbench.memory import keep_freed_memory
         from hocbench.training import Saving
         from hocbench.training import fit as train
 
+        keep_freed_memory()
         forget(folder, [parent.name] if parent else [])
         train(values, crops, parent, out, workers, Saving(folder, 60 * checkpoint_minutes, keep_checkpoint))
 
@@ -244,7 +248,9 @@ def bench(
 ) -> None:
     """Measure speed and memory against the rivals: OUT/speed.csv, bars.csv, speed.md, speed.png and speed.pdf."""
     from hocbench.bench import Options, run_benchmark
+    from hocbench.memory import keep_freed_memory
 
+    keep_freed_memory()  # for every method alike, as in training
     outcomes = run_benchmark(out, Options(scale, tuple(threads or [1]), rounds, device))
     counts = Counter(outcome.status for outcome in outcomes)
     sys.stdout.write(f"{out}: bars " + ", ".join(f"{count} {status}" for status, count in counts.items()) + "\n")

@@ -20,7 +20,9 @@ MOST_LAYERS = 12  # that are shown
 def print_cost(runs: "Sequence[Run]") -> None:
     """Measure the steps of a plan and print what its runs will cost."""
     from hocbench.estimate.run import estimate, estimate_notes, estimate_table
+    from hocbench.memory import keep_freed_memory
 
+    keep_freed_memory()
     result = estimate(runs)
     print_table(estimate_table(result))
     sys.stdout.write("\n".join(estimate_notes(result)) + "\n")
@@ -34,10 +36,12 @@ def profile(
     """Show where the time of a training step of a finished run goes; the run stays as it is."""
     from rich.table import Table
 
+    from hocbench.memory import keep_freed_memory
     from hocbench.training.profiling import profile_run
 
     if steps < 1:
         raise ParameterError(f"--steps is {steps}; give 1 or more")
+    keep_freed_memory()
     found = profile_run(run, crops, steps)
     total = math.fsum(found.parts_ms.values())
     about = found.setting

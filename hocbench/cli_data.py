@@ -42,9 +42,11 @@ def check(
     from hocbench.datasets import read_index
     from hocbench.datasets.check import check_dataset, refused, write_inventory
     from hocbench.datasets.inventory import describe_inventory
+    from hocbench.memory import keep_freed_memory
     from hocbench.parallel import cores
     from hocbench.section import Count, check_values
 
+    keep_freed_memory()
     processes: int = check_values(Count, cores() if workers is None else workers, "--workers")
     try:
         index = read_index(dataset, root, exclude or [])

@@ -43,7 +43,6 @@ def shared(
         If a worker was killed.
     """
     if workers == 1 or count < 2:
-        keep_freed_memory()
         for job in progress(jobs, label, count):
             yield work(*job)
         return

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -12,7 +11,7 @@ from hocbench.bench.layers import DENSE, TLTORCH, TWO_PLUS_ONE
 from hocbench.bench.measurements import LIMIT, TIME, Measurement, ratio_to_ours
 from hocbench.bench.roofline import BY_COUNT, BY_ROOFLINE
 from hocbench.bench.timing import Setting, spread
-from hocbench.reporting.style import COLOURS, use_style
+from hocbench.reporting.style import COLOURS, style, subplots
 
 WIDTH = 7.0  # inches
 ROW = 2.3
@@ -32,12 +31,12 @@ LIMITS = {
 }
 
 
+@style()
 def draw_speed(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> Figure:
     """Draw a row per setting and a panel per order and input size; bars are quartiles."""
-    use_style()
     rows = [m for m in measurements if m.group.startswith("layers")]
     panels = list(dict.fromkeys((m.group, m.case) for m in rows))
-    figure, grid = plt.subplots(
+    figure, grid = subplots(
         len(settings),
         len(panels),
         figsize=(WIDTH, ROW * len(settings) + 0.9),

@@ -25,8 +25,7 @@ from hocbench.bench.timing import DTYPES, Setting
 from hocbench.datasets.contract import write_text
 from hocbench.errors import BenchmarkError
 from hocbench.evaluation.files import write_csv
-from hocbench.memory import keep_freed_memory
-from hocbench.reporting.style import save
+from hocbench.reporting.style import save, style
 from hocbench.staging import staged
 
 GROUPS: tuple[Callable[[Bench], list[Measurement]], ...] = (
@@ -85,8 +84,6 @@ def run_benchmark(out: Path, options: Options | None = None) -> list[Outcome]:
     """
     options = options or Options()
     settings = resolve_settings(out, options)
-    # For every method alike, as in training.
-    keep_freed_memory()
     scale = find_scale(options.scale, settings[0].device)
     measurements: list[Measurement] = []
     out.mkdir(parents=True, exist_ok=True)
@@ -100,7 +97,8 @@ def run_benchmark(out: Path, options: Options | None = None) -> list[Outcome]:
     with staged(out, "bench") as folder:
         write_csv(to_table(measurements), folder / "speed.csv")
         write_csv(outcome_table(outcomes), folder / "bars.csv")
-        save(draw_speed(measurements, settings), folder / "speed")
+        with style():
+            save(draw_speed(measurements, settings), folder / "speed")
         write_text(describe_speed(scale, options.rounds, settings, measurements, outcomes), folder / "speed.md")
     (out / UNFINISHED).unlink(missing_ok=True)
     return outcomes

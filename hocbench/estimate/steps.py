@@ -13,18 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator
 
 from hocbench.estimate.cost import Seconds
 from hocbench.faces import CropStore
-from hocbench.memory import keep_freed_memory
 from hocbench.nn import ResNet
 from hocbench.seeds import batch_axes
 from hocbench.tracking.store import is_off
 from hocbench.training.beginning import begin
 from hocbench.training.data import EVALUATION_IMAGES, Samples
-from hocbench.training.determinism import deterministic_mode
-from hocbench.training.devices import make_accelerator
+from hocbench.training.determinism import as_runs_compute
+from hocbench.training.devices import Accelerator, make_accelerator
 from hocbench.training.loop import Setting, Training
 from hocbench.training.predict import predict
 
@@ -165,14 +163,8 @@ def _network(spec: dict[str, Any], samples: Samples, accelerator: Accelerator) -
 @contextmanager
 def _machine(threads: int) -> Iterator[Accelerator]:
     """Compute as runs do inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    keep_freed_memory()
-    try:
-        with deterministic_mode():
-            yield make_accelerator(1)
-    finally:
-        torch.set_num_threads(before)
+    with as_runs_compute(threads):
+        yield make_accelerator(1)
 
 
 def measure_start() -> Seconds:

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,7 +13,7 @@ from hocbench.evaluation.files import write_csv
 from hocbench.evaluation.statistics import METRICS
 from hocbench.reporting.facts import counted
 from hocbench.reporting.markdown import markdown_table
-from hocbench.reporting.style import COLOURS, MARKERS, save, use_style
+from hocbench.reporting.style import COLOURS, MARKERS, save, style, subplots
 from hocbench.staging import staged
 
 WIDTH = 7.0
@@ -46,8 +45,7 @@ def write_coverage(out: Path, draws: int, seed: int, processes: int) -> pd.DataF
         From `hocbench.evaluation.coverage.coverage_table`.
     """
     table = coverage_table(draws, seed, processes)
-    use_style()
-    with staged(out, "coverage") as folder:
+    with staged(out, "coverage") as folder, style():
         write_csv(table, folder / "coverage.csv")
         write_text(coverage_page(table), folder / "coverage.md")
         save(coverage_figure(table), folder / "coverage")
@@ -57,7 +55,7 @@ def write_coverage(out: Path, draws: int, seed: int, processes: int) -> pd.DataF
 def coverage_figure(table: pd.DataFrame) -> Figure:
     """Draw the shares by number of clusters: rows are one seed and several, columns the quantities."""
     seeds = sorted(table["seeds"].unique())
-    figure, panels = plt.subplots(
+    figure, panels = subplots(
         len(seeds), len(QUANTITIES), figsize=(WIDTH, 2.4 * len(seeds)), squeeze=False, sharex=True, layout="constrained"
     )
     for axes_row, count in zip(panels, seeds, strict=True):
@@ -70,8 +68,8 @@ def coverage_figure(table: pd.DataFrame) -> Figure:
             axes.axhspan(low, high, color="0.9", zorder=0)
             for k, (method, rows) in enumerate(own.groupby("method", sort=False)):
                 by_size = rows.groupby("clusters")["share"]
-                style: dict[str, Any] = {"color": COLOURS[k], "marker": MARKERS[k], "markersize": 4, "linewidth": 1.2}
-                axes.plot(by_size.mean().index, by_size.mean(), label=str(method), **style)
+                line: dict[str, Any] = {"color": COLOURS[k], "marker": MARKERS[k], "markersize": 4, "linewidth": 1.2}
+                axes.plot(by_size.mean().index, by_size.mean(), label=str(method), **line)
                 axes.fill_between(by_size.mean().index, by_size.min(), by_size.max(), color=COLOURS[k], alpha=0.15)
             axes.set_xscale("log")
             sizes = sorted(table["clusters"].unique())

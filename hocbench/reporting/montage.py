@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hocbench.faces import CropStore
-from hocbench.reporting.style import save
+from hocbench.reporting.style import new_figure, save, style
 from hocbench.seeds import generator
 from hocbench.staging import staged
 
@@ -34,7 +33,7 @@ def draw_montage(prepared: Path, stem: Path) -> None:
         If the folder is not a complete store.
     """
     store = CropStore(prepared)
-    with staged(stem.parent, stem.name) as folder:
+    with staged(stem.parent, stem.name) as folder, style():
         save(montage(store), folder / stem.name)
 
 
@@ -52,7 +51,7 @@ def montage(store: CropStore) -> Figure:
         ),
     ]
     heights = [max(1, -(-len(rows) // COLUMNS)) for _, rows in sections]
-    figure = plt.figure(figsize=(COLUMNS * 1.05, sum(heights) * 1.45 + 1.2), layout="constrained")
+    figure = new_figure(figsize=(COLUMNS * 1.05, sum(heights) * 1.45 + 1.2), layout="constrained")
     label = "SYNTHETIC " if store.label == "synthetic" else ""
     counts = f"{int(usable.sum()):,} of {len(frames):,} frames usable, {int(special.sum()):,} special"
     figure.suptitle(f"{label}{frames['dataset'].iloc[0]}: {counts}. Under each crop: valence, arousal", fontsize=10)

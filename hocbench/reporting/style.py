@@ -1,13 +1,13 @@
 """One look for all figures: legible in print, for the colour-blind, and in grey."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by most colour-blind readers; markers and dashes tell them apart in grey.
@@ -36,12 +36,35 @@ LOOKS = {
 }
 
 
-def use_style() -> None:
-    """Set fonts, lines and colours for the figures drawn after it."""
-    sns.set_theme(context="paper", style="whitegrid", palette=list(COLOURS))
-    plt.rcParams.update(
-        {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8, "pdf.fonttype": 42}
-    )
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save with our fonts, lines and colours inside the block, whatever the user's own settings are.
+
+    Afterwards these are as they were.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        sns.set_theme(context="paper", style="whitegrid", palette=list(COLOURS))
+        matplotlib.rc("font", size=9)
+        matplotlib.rc("axes", titlesize=9, labelsize=9)
+        matplotlib.rc("legend", fontsize=8)
+        matplotlib.rc("pdf", fonttype=42)
+        yield
+
+
+def new_figure(**options: Any) -> Figure:
+    """Make a figure that no window, notebook or backend of the user's knows of; options as of ``Figure``."""
+    figure = Figure(**options)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def subplots(
+    rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], layout: str | None = None, **options: Any
+) -> tuple[Figure, Any]:
+    """Make such a figure with axes; options as of ``Figure.subplots``."""
+    figure = new_figure(figsize=figsize, layout=layout)
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def place(method: str) -> tuple[int, str]:
@@ -67,4 +90,3 @@ def save(figure: Figure, stem: Path) -> None:
         temporary = stem.with_name(f".{stem.name}.part.{kind}")
         figure.savefig(temporary, metadata=metadata, dpi=200, bbox_inches="tight")
         temporary.replace(stem.with_suffix(f".{kind}"))
-    plt.close(figure)

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from hocbench.errors import RunError
 from hocbench.nn import ResNet, compact, resnet18, transduct
 from hocbench.nn.lasso import normalize_factors
 from hocbench.seeds import derive_seed
 from hocbench.training.data import Samples
+from hocbench.training.devices import Accelerator
 from hocbench.training.predict import mean_ccc, predict, score
 from hocbench.training.rundir import Layers, load_network
 

@@ -10,12 +10,41 @@ from typing import Any, TextIO
 
 import torch
 
+from hocbench.training.devices import own_accelerate_state
+from hocbench.training.state import capture_generators, restore_generators
+
 LOGGER = logging.getLogger(__name__)
 
 # What torch says of an operation that it computes all the same.
 UNAVAILABLE = r"(.+?) does not have a deterministic implementation"
 # cuBLAS is deterministic with a workspace of a fixed size; another size may round differently.
 WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+@contextmanager
+def as_runs_compute(threads: int) -> Iterator[set[str]]:
+    """Compute inside the block as runs do, and leave the process as it was.
+
+    That is in deterministic mode, with so many threads, and with a state of accelerate of its own. What the block drew
+    from the global random generators, or set them to, is undone as well.
+
+    Parameters
+    ----------
+    threads : int
+        Of torch.
+
+    Yields
+    ------
+    set of str
+        See `deterministic_mode`.
+    """
+    with ExitStack() as stack:
+        operations = stack.enter_context(deterministic_mode())
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(threads)
+        stack.callback(restore_generators, capture_generators())
+        stack.enter_context(own_accelerate_state())
+        yield operations
 
 
 @contextmanager

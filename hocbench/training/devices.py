@@ -5,17 +5,40 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, distributed, nn
 
 from hocbench.errors import RunError, StoppedEarly
 from hocbench.training.stopping import StopRequest
 
+with warnings.catch_warnings():
+    # It adds a filter to those of the whole process, so all others take it from here.
+    from accelerate import Accelerator as Accelerator
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
 PATIENCE_S = 30.0  # for the other processes of a run once one of them has failed
+
+
+@contextmanager
+def own_accelerate_state() -> Iterator[None]:
+    """Begin inside the block with a fresh state of accelerate, and put back what was there.
+
+    All accelerators of a process share one: a later one with other options than the first is refused.
+    """
+    shared = [kind._shared_state for kind in (PartialState, AcceleratorState, GradientState)]
+    before = [dict(state) for state in shared]
+    try:
+        for state in shared:
+            state.clear()
+        yield
+    finally:
+        for state, values in zip(shared, before, strict=True):
+            state.clear()
+            state.update(values)
 
 
 def make_accelerator(processes: int) -> Accelerator:

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from hocbench.errors import RunError
 from hocbench.nn import ResNet, reestimate_batchnorm
 from hocbench.nn.lasso import count_zeros
 from hocbench.training.data import Samples, steps_per_epoch, training_batches
-from hocbench.training.devices import autocast, gather, share_buffers
+from hocbench.training.devices import Accelerator, autocast, gather, share_buffers
 from hocbench.training.losses import affect_loss
 from hocbench.training.optimization import make_optimizers
 from hocbench.training.outcome import Outcome, noted_paths

@@ -20,11 +20,10 @@ from hocbench.datasets.splits import make_splits
 from hocbench.errors import RunError
 from hocbench.faces import CropStore
 from hocbench.manifest import file_hash
-from hocbench.memory import keep_freed_memory
 from hocbench.nn import FactorizedConv
 from hocbench.seeds import batch_axes
 from hocbench.training.data import first_clips, select
-from hocbench.training.determinism import deterministic_mode
+from hocbench.training.determinism import as_runs_compute
 from hocbench.training.devices import make_accelerator
 from hocbench.training.loop import Setting, Training
 from hocbench.training.rundir import load_network
@@ -93,9 +92,7 @@ def profile_run(run: Path, crops: Path | None = None, steps: int = 10) -> Profil
     if not spec["axes"]["epochs"]:
         raise RunError(f"{run} was not trained (0 epochs), so it has no steps; profile a run that starts from it")
     store = _store(run, manifest, crops)
-    torch.set_num_threads(spec["threads"])
-    keep_freed_memory()
-    with deterministic_mode():
+    with as_runs_compute(spec["threads"]):
         training = _training(run, spec, store, 2 * (steps + WARM_UP))
         clock = _Clock(training, steps)
         with suppress(_Enough):

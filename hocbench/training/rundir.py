@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -119,7 +120,8 @@ def load_network(run: Path) -> tuple[ResNet, Layers]:
                     f"{run / name} is damaged (its hash differs from the manifest); delete {run} and start again"
                 )
         description = json.loads((run / "network.json").read_text(encoding="utf-8"))
-        network = ResNet(NetworkConfig(**description["config"]))
+        with torch.random.fork_rng(devices=[]):  # its first weights are replaced at once
+            network = ResNet(NetworkConfig(**description["config"]))
         network.load_state_dict(load_file(run / "weights.safetensors"))
         layers: Layers = description["layers"]
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

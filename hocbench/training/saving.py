@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from hocbench.errors import StoppedEarly
 from hocbench.training.checkpoint import Checkpoints
-from hocbench.training.devices import add_up
+from hocbench.training.devices import Accelerator, add_up
 from hocbench.training.loop import Training
 from hocbench.training.state import State
 from hocbench.training.stopping import StopRequest

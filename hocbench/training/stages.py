@@ -5,20 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from accelerate import Accelerator
 
 from hocbench.datasets.splits import make_splits
 from hocbench.faces import CropStore
-from hocbench.memory import keep_freed_memory
 from hocbench.nn import ResNet
 from hocbench.seeds import batch_axes
 from hocbench.training import records
 from hocbench.training.beginning import begin, rescales
 from hocbench.training.checkpoint import Checkpoints
 from hocbench.training.data import Samples, first_clips, select
-from hocbench.training.determinism import deterministic_mode
-from hocbench.training.devices import make_accelerator
+from hocbench.training.determinism import as_runs_compute
+from hocbench.training.devices import Accelerator, make_accelerator
 from hocbench.training.loop import Setting, Training
 from hocbench.training.predict import mean_label, predict, prediction_table
 from hocbench.training.rundir import Layers, describe_layers, write_run
@@ -71,9 +68,7 @@ def fit(
     StoppedEarly
         If the process was asked to stop.
     """
-    torch.set_num_threads(spec["threads"])
-    keep_freed_memory()
-    with deterministic_mode() as operations:
+    with as_runs_compute(spec["threads"]) as operations:
         accelerator = make_accelerator(spec["processes"])
         store = CropStore(crops)
         splits = make_splits(store.frames, spec["split"], spec["root_seed"])

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 import torch
@@ -178,7 +177,6 @@ def test_the_figure_has_a_panel_per_setting_and_case_with_both_limits():
         assert sum("limit" in label for label in labels) == 2
         assert len(labels) == len(set(labels)) == 6
         assert [label.get_text() for label in axes.get_xticklabels()] == ["64", "128"]
-    plt.close(figure)
 
 
 def test_the_target_is_planned_alone_and_not_part_of_all(copied_tree):

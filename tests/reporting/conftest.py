@@ -4,14 +4,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from hocbench.evaluation import evaluate
 from hocbench.reporting.figures import FIGURES
-from hocbench.reporting.style import use_style
+from hocbench.reporting.style import style
 from tests.evaluation.conftest import Writer, write_plan
 
 SIZES = {("cp", 2): 165_000, ("cp", 3): 168_300, ("dense", 2): 701_000, ("dense", 3): 2_080_000}
@@ -71,13 +70,12 @@ def draw():
     """Draw one figure as it is saved, with all places settled."""
 
     def drawn(name, evaluation):
-        use_style()
-        figure = FIGURES[name](evaluation).figure
-        figure.canvas.draw()
+        with style():
+            figure = FIGURES[name](evaluation).figure
+            figure.canvas.draw()
         return figure
 
-    yield drawn
-    plt.close("all")
+    return drawn
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from hocbench.errors import EvaluationError
 from hocbench.paths import FIGURE_FILES
 from hocbench.paths import FIGURES as NAMES
 from hocbench.reporting.figures import FIGURES, draw_figure, draw_figures
-from hocbench.reporting.style import use_style
+from hocbench.reporting.style import style
 from hocbench.seals import read_sealed
 from tests.reporting.drawing import assert_legible, copy_with, title_of
 
@@ -36,13 +36,11 @@ def seen(evaluation, real, scanty):
 
     def look(name, kind):
         if (name, kind) not in drawn:
-            use_style()
-            drawn[name, kind] = FIGURES[name](folders[kind])
+            with style():
+                drawn[name, kind] = FIGURES[name](folders[kind])
         return drawn[name, kind]
 
-    with plt.rc_context({"figure.max_open_warning": 0}):
-        yield look
-    plt.close("all")
+    return look
 
 
 @pytest.mark.parametrize("name", ["sparsity", "rank_sweep"])  # one that is drawn, one that says why it is not
@@ -63,7 +61,6 @@ def test_a_figure_is_written_as_png_pdf_and_words_with_the_same_bytes_each_time(
     width = plt.imread(first / f"{name}.png").shape[1]
     assert width < 1450
     assert width > 1350 or name == "rank_sweep"
-    plt.close("all")
 
 
 def test_the_figures_are_those_of_the_workflow():
@@ -144,4 +141,3 @@ def test_a_figure_of_synthetic_and_real_data_is_labelled_as_both(evaluation, tmp
     assert picture.label == "synthetic and real"
     assert "AffectNet, SYNTHETIC data: 30 validation images" in picture.caption
     assert "SEWA, real data: 480 validation frames" in picture.caption
-    plt.close("all")

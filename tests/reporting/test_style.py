@@ -1,9 +1,9 @@
-import matplotlib.pyplot as plt
+import matplotlib
 import pytest
 
 from hocbench.plan import method_name
-from hocbench.reporting.figures import FIGURES
-from hocbench.reporting.style import COLOURS, LOOKS, data_label, look, place, use_style
+from hocbench.reporting.figures import FIGURES, draw_figure
+from hocbench.reporting.style import COLOURS, LOOKS, data_label, look, place, style
 
 STAGES = {"static": ("cp", "dense"), "frames": ("cp",), "lasso": ("cp",), "temporal": ("cp",)}
 STAGES |= {"joint": ("cp", "inflated"), "scratch": ("cp", "dense", "2plus1d")}
@@ -38,6 +38,16 @@ def test_unknown_methods_come_last_in_the_order_of_their_names():
     assert sorted(["b", *known[::-1], "a"], key=place) == [*known, "a", "b"]
 
 
+def test_settings_of_the_user_change_no_figure_and_are_kept(evaluation, tmp_path):
+    draw_figure("sparsity", evaluation, tmp_path / "plain")
+    with matplotlib.rc_context({"font.size": 20, "savefig.dpi": 30, "figure.autolayout": True, "axes.grid": True}):
+        before = dict(matplotlib.rcParams)
+        draw_figure("sparsity", evaluation, tmp_path / "own")
+        assert dict(matplotlib.rcParams) == before
+    for kind in ("png", "pdf"):
+        assert (tmp_path / f"own.{kind}").read_bytes() == (tmp_path / f"plain.{kind}").read_bytes()
+
+
 @pytest.mark.parametrize(("label", "text"), [("synthetic", "SYNTHETIC data"), ("real", "real data")])
 def test_the_label_is_spelled_out(label, text):
     assert data_label(label) == text
@@ -49,12 +59,11 @@ def test_ranks_of_one_method_are_told_apart_by_the_filling_of_their_markers(writ
             runs("affectnet", "static", rank=rank)
         runs("affectnet", "static", "dense")
 
-    use_style()
-    (axes,) = FIGURES["learning_curves"](write_evaluation("ranks", plan=plan)).figure.axes
+    with style():
+        (axes,) = FIGURES["learning_curves"](write_evaluation("ranks", plan=plan)).figure.axes
     fills = {line.get_label(): line.get_fillstyle() for line in axes.get_lines()}
     assert fills == {
         "CP 2-D, static, rank 0.5": "full",
         "CP 2-D, static, rank same": "none",
         "dense 2-D, static": "full",
     }
-    plt.close("all")

@@ -56,7 +56,7 @@ OVERLAY = {
 
 @pytest.fixture(autouse=True)
 def restored_globals():
-    """Fits set threads, determinism and environment variables of the whole process."""
+    """Tests set threads, generators and environment variables of the whole process."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     environment, state = dict(os.environ), torch.get_rng_state()
     os.environ.pop("HOCBENCH_MLFLOW_PARENT", None)

@@ -13,7 +13,7 @@ from hocbench.reporting.figures.rows import forest, quadrants
 from hocbench.reporting.figures.scores import pareto, score_parameters
 from hocbench.reporting.figures.sweeps import clips, lasso_path, rank_sweep
 from hocbench.reporting.figures.taps import temporal_factors
-from hocbench.reporting.style import save, use_style
+from hocbench.reporting.style import save, style
 from hocbench.seals import sealed
 from hocbench.staging import staged
 
@@ -54,12 +54,11 @@ def draw_figure(name: str, evaluation: Path, stem: Path) -> None:
         If a table is not as it was written.
     """
     check_names([name])
-    with staged(stem.parent, stem.name) as folder:
+    with staged(stem.parent, stem.name) as folder, style():
         _draw(name, evaluation, folder / stem.name)
 
 
 def _draw(name: str, evaluation: Path, stem: Path) -> None:
-    use_style()
     picture = FIGURES[name](evaluation)
     save(picture.figure, stem)
     words = {"title": picture.title, "caption": picture.caption, "alt": picture.alt, "label": picture.label}

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from hocbench.reporting.figures.parts import HATCHES, WIDTH, Picture, legend, load, nothing, sample, t_interval
-from hocbench.reporting.style import COLOURS, data_label
+from hocbench.reporting.style import COLOURS, data_label, subplots
 
 TITLE = "Components removed by LASSO per residual block"
 
@@ -20,7 +19,7 @@ def sparsity(evaluation: Path) -> Picture:
     table = table[(table["lasso"] > 0) & (table["variant"] == "")]
     if table.empty:
         return nothing("No run with LASSO", evaluation, TITLE)
-    figure, axes = plt.subplots(figsize=(WIDTH, 2.9), layout="constrained")
+    figure, axes = subplots(figsize=(WIDTH, 2.9), layout="constrained")
     blocks = sorted(table["block"].unique(), key=lambda block: (block != "stem", block))
     series = list(table.sort_values(["rank", "lasso"]).groupby(["rank", "lasso"]))
     several = table["rank"].nunique() > 1

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -25,7 +24,7 @@ from hocbench.reporting.figures.parts import (
     sample,
 )
 from hocbench.reporting.names import DATASET_NAMES
-from hocbench.reporting.style import COLOURS, DASHES, MARKERS, look, place
+from hocbench.reporting.style import COLOURS, DASHES, MARKERS, look, place, subplots
 
 LEVEL = "level of the transducted 2-D network"
 CURVES, RECOVERY = "Learning curves", "Recovery of the static level by temporal factors alone"
@@ -39,7 +38,7 @@ def learning_curves(evaluation: Path) -> Picture:
     names = datasets_of(table)
     if not names:
         return nothing("No network was trained", evaluation, CURVES)
-    figure, panels = plt.subplots(1, len(names), figsize=(WIDTH, 3.3), sharey=True, squeeze=False, layout="constrained")
+    figure, panels = subplots(1, len(names), figsize=(WIDTH, 3.3), sharey=True, squeeze=False, layout="constrained")
     ranks = sorted(set(table["rank"]) - {""}, key=rank_order)
     words = []
     for axes, name in zip(panels[0], names, strict=True):
@@ -77,7 +76,7 @@ def recovery(evaluation: Path) -> Picture:
     names = datasets_of(table)
     if not names:
         return nothing("No temporal factors were trained", evaluation, RECOVERY)
-    figure, panels = plt.subplots(1, len(names), figsize=(WIDTH, 3.1), squeeze=False, layout="constrained")
+    figure, panels = subplots(1, len(names), figsize=(WIDTH, 3.1), squeeze=False, layout="constrained")
     variants = sorted(set(table["variant"]))
     words = []
     for axes, name in zip(panels[0], names, strict=True):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,7 +14,7 @@ from scipy import stats
 from hocbench.evaluation import read_table
 from hocbench.evaluation.runs import default_rank as default_of
 from hocbench.reporting.names import DATASET_NAMES
-from hocbench.reporting.style import data_label
+from hocbench.reporting.style import data_label, new_figure
 
 WIDTH = 7.0  # inches, that of a printed page between its margins
 HATCHES, FILLS = ("", "//", "..", "xx"), ("full", "none", "left", "bottom")
@@ -73,7 +72,7 @@ def load(evaluation: Path, name: str) -> pd.DataFrame:
 def nothing(text: str, evaluation: Path, title: str) -> Picture:
     """Say in place of a figure that there is nothing to draw."""
     label = label_of(evaluation)
-    figure = plt.figure(figsize=(WIDTH, 0.8))
+    figure = new_figure(figsize=(WIDTH, 0.8))
     words = f"{text}, {data_label(label)}"
     figure.suptitle(words, y=0.5, va="center", fontsize=9)
     return Picture(figure, title, f"Nothing to draw: {words}.", f"No figure, only the words: {words}.", label)

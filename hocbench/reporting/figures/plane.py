@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,7 +20,7 @@ from hocbench.reporting.figures.parts import (
     sample,
 )
 from hocbench.reporting.names import DATASET_NAMES
-from hocbench.reporting.style import DASHES, TARGET_NAMES, data_label, look, place
+from hocbench.reporting.style import DASHES, TARGET_NAMES, data_label, look, place, subplots
 
 TIMELINES = "Timelines of test clips"
 CIRCUMPLEX = "Labels and predictions in the circumplex plane"
@@ -35,7 +34,7 @@ def timelines(evaluation: Path) -> Picture:
         return nothing("No test clip of SEWA to draw", evaluation, TIMELINES)
     label = label_of(evaluation, ["sewa"])
     clips = list(dict.fromkeys(table["clip"]))
-    figure, panels = plt.subplots(
+    figure, panels = subplots(
         2, len(clips), figsize=(WIDTH, 4.0), sharex="col", sharey=True, squeeze=False, layout="constrained"
     )
     methods = sorted(table["method"].unique(), key=place)
@@ -76,7 +75,7 @@ def circumplex(evaluation: Path) -> Picture:
     if not names:
         return nothing("No fine-tuned video network to draw", evaluation, CIRCUMPLEX)
     columns = 1 + max(table[table["trajectory"]].groupby("dataset")["clip"].nunique())
-    figure, panels = plt.subplots(
+    figure, panels = subplots(
         *(len(names), columns), figsize=(WIDTH, 0.95 + 1.9 * len(names)), squeeze=False, sharex=True, sharey=True
     )
     figure.set_layout_engine("constrained")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
@@ -27,7 +26,7 @@ from hocbench.reporting.figures.parts import (
     spread,
 )
 from hocbench.reporting.names import DATASET_NAMES
-from hocbench.reporting.style import COLOURS, MARKERS, TARGET_NAMES, data_label, place
+from hocbench.reporting.style import COLOURS, MARKERS, TARGET_NAMES, data_label, place, subplots
 
 FOREST, QUADRANTS = "Paired differences of CCC", "Error by quadrant of the labels"
 LEVEL = 0.05  # of significance
@@ -123,7 +122,7 @@ def _networks(rows: pd.DataFrame) -> list[pd.DataFrame]:
 def _rows(groups: Sequence[tuple[str, list[str]]]) -> tuple[Any, Any]:
     """Lay out two panels, one per target, with names of rows under headings."""
     count = sum(1 + len(names) for _, names in groups)
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 1.0 + 0.165 * count), sharey=True, layout="constrained")
+    figure, panels = subplots(1, 2, figsize=(WIDTH, 1.0 + 0.165 * count), sharey=True, layout="constrained")
     ticks: list[int] = []
     labels: list[str] = []
     y = 0

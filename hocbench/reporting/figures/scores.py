@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -27,7 +26,7 @@ from hocbench.reporting.figures.parts import (
     spread,
     with_parameters,
 )
-from hocbench.reporting.style import COLOURS, TARGET_NAMES, data_label, look, place
+from hocbench.reporting.style import COLOURS, TARGET_NAMES, data_label, look, place, subplots
 
 SIZES, PARETO = "Score and parameters", "Score against parameters, operations and training time"
 
@@ -40,7 +39,7 @@ def score_parameters(evaluation: Path) -> Picture:
     table = table.assign(place=[place(method)[0] for method in table["method"]])
     table = table.sort_values(["parameters", "place", "method", "rank", "lasso"], kind="stable")
     rows = [rows for _, rows in table.groupby(["method", "rank", "lasso"], sort=False)]
-    figure, panels = plt.subplots(
+    figure, panels = subplots(
         1, 3, figsize=(WIDTH, 1.3 + 0.19 * len(rows)), sharey=True, width_ratios=(2, 3, 3), layout="constrained"
     )
     for y, mine in enumerate(rows):
@@ -74,7 +73,7 @@ def pareto(evaluation: Path) -> Picture:
         return nothing("No score on SEWA", evaluation, PARETO)
     unit = "GPU" if seconds == "gpu_s" else "CPU"
     costs = {"parameters": "Parameters", "multiply_adds": "Multiply-adds per frame", seconds: f"Training, {unit} s"}
-    figure, panels = plt.subplots(2, 3, figsize=(WIDTH, 5.2), sharex="col", sharey="row", layout="constrained")
+    figure, panels = subplots(2, 3, figsize=(WIDTH, 5.2), sharex="col", sharey="row", layout="constrained")
     ranks = table.loc[table["rank"] != "", "rank"]
     several, words = ranks.nunique() > 1, []
     for line, target in zip(panels, TARGETS, strict=True):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -33,7 +32,7 @@ from hocbench.reporting.figures.parts import (
     with_parameters,
 )
 from hocbench.reporting.names import DATASET_NAMES
-from hocbench.reporting.style import COLOURS, TARGET_NAMES, data_label, look, place
+from hocbench.reporting.style import COLOURS, TARGET_NAMES, data_label, look, place, subplots
 
 STATIC, LASSO = "CP 2-D, static", "CP 2-D, LASSO"
 SERIES = ["dataset", "method", "rank", "lasso", "how"]
@@ -93,7 +92,7 @@ def clips(evaluation: Path) -> Picture:
     if table.empty:
         return nothing("No network was trained on fewer clips", evaluation, title)
     levels = sorted(set(table["level"]), key=lambda level: float("inf") if level == "all" else float(level))
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 3.0), sharey=True, layout="constrained")
+    figure, panels = subplots(1, 2, figsize=(WIDTH, 3.0), sharey=True, layout="constrained")
     words = []
     series = sorted(table.groupby(SERIES), key=lambda item: (item[0][0], place(str(item[0][1])), item[0]))
     for axes, target in zip(panels, TARGETS, strict=True):
@@ -156,7 +155,7 @@ def _sweep(evaluation: Path, table: pd.DataFrame, axis: _Axis, absent: str) -> P
     if not names:
         return nothing(absent, evaluation, axis.title)
     table = table[table["dataset"].isin(names)]
-    figure, panels = plt.subplots(
+    figure, panels = subplots(
         *(2, len(names)),
         figsize=(WIDTH, 4.2),
         sharex="col",

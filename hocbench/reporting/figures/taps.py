@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,7 +20,7 @@ from hocbench.reporting.figures.parts import (
     spread,
 )
 from hocbench.reporting.names import DATASET_NAMES
-from hocbench.reporting.style import COLOURS, MARKERS, data_label, place
+from hocbench.reporting.style import COLOURS, MARKERS, data_label, place, subplots
 
 TITLE = "Learned temporal factors against their start"
 PRESENT, START = "tap 0 (present frame)", "start"
@@ -39,7 +38,7 @@ def temporal_factors(evaluation: Path) -> Picture:
         (name, variant) for name in names for variant in sorted(set(table.loc[table["dataset"] == name, "variant"]))
     ]
     methods = sorted(set(table["method"]), key=place)
-    figure, panels = plt.subplots(
+    figure, panels = subplots(
         *(len(networks), len(methods)),
         figsize=(WIDTH, 1.2 + 1.6 * len(networks)),
         sharex=True,
