@@ -3,7 +3,6 @@
 Heavy packages are imported inside the commands that need them, so that each job starts quickly.
 """
 
-import json
 import logging
 import os
 import sys
@@ -70,13 +69,6 @@ def _main() -> None:
         sys.exit(StoppedEarly.exit_code)
 
 
-def _json(text: str, what: str, hint: str = "give what the workflow prints with `snakemake -n -p`") -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ParameterError(f"{what} is not JSON ({error}); {hint}") from None
-
-
 @app.command()
 def params() -> None:
     """Describe every key of params.yaml."""
@@ -123,9 +115,10 @@ def plan(
 @app.command()
 def synthesize(dataset: str, root: Path, parameters: Annotated[str, typer.Option(help="JSON")]) -> None:
     """Render a SYNTHETIC dataset in the layout of a real one."""
+    from hocbench.cli_options import read_json
     from hocbench.synthetic import synthesize as render
 
-    render(dataset, root, _json(parameters, "--parameters", "`hocbench params` describes the keys"))
+    render(dataset, root, read_json(parameters, "--parameters", Any, "`hocbench params` describes the keys"))
 
 
 @app.command()
@@ -174,8 +167,13 @@ def fit(
     SIGTERM, SIGUSR1 and Ctrl-C save it and end with exit code 75.
     """
     from hocbench.attempts import forget, not_repeated
+    from hocbench.cli_options import RunSpec, read_json
+    from hocbench.section import Amount, Count, Seed, check_values
 
-    values = _json(spec, "--spec", "`hocbench plan --spec RUN` prints it")
+    values = read_json(spec, "--spec", RunSpec, "`hocbench plan --spec RUN` prints it")
+    check_values(Seed, workers, "--workers")
+    check_values(Amount, checkpoint_minutes, "--checkpoint-minutes")
+    check_values(Count, attempt, "--attempt")
     folder = paths.checkpoints()
     with not_repeated(folder, str(values.get("run")), attempt):
         from hocbench.training.devices import is_worker, launch
@@ -266,9 +264,15 @@ def evaluate(
 ) -> None:
     """Score run directories: tidy tables with intervals and paired differences."""
     from hocbench.attempts import forget
+    from hocbench.cli_options import read_json
     from hocbench.evaluation import evaluate as score
+    from hocbench.section import Odd, Seed, check_values
+    from hocbench.sections import Evaluation
 
-    score(runs, out, replicates, seed, _json(windows, "--windows"))
+    chosen = read_json(windows, "--windows", list[Odd])
+    check_values(Evaluation, {"replicates": replicates, "smoothing_windows": chosen}, "--replicates and --windows")
+    check_values(Seed, seed, "--seed")
+    score(runs, out, replicates, seed, chosen)
     forget(paths.checkpoints(), [run.name for run in runs])
 
 
@@ -280,9 +284,11 @@ def tables(
     setting: Annotated[str, typer.Option(help="profile, width, crop size, rank; JSON")],
 ) -> None:
     """Write the tables of results as Markdown, HTML, CSV and, in the layout of the paper, LaTeX."""
+    from hocbench.cli_options import Row, TableSetting, read_json
     from hocbench.reporting.tables import write_tables
 
-    write_tables(evaluation, out, _json(expected, "--expected"), _json(setting, "--setting"))
+    rows = read_json(expected, "--expected", list[Row])
+    write_tables(evaluation, out, rows, read_json(setting, "--setting", TableSetting))
 
 
 @app.command()
@@ -292,9 +298,10 @@ def counts(
     setting: Annotated[str, typer.Option(help="profile and width, JSON")],
 ) -> None:
     """Write the tables that need networks: parameters, ways to count them, blocks as special cases."""
+    from hocbench.cli_options import Setting, read_json
     from hocbench.counting import write_counts
 
-    write_counts(evaluation, out, _json(setting, "--setting"))
+    write_counts(evaluation, out, read_json(setting, "--setting", Setting))
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hocbench.errors import DatasetError, ParameterError
+from hocbench.errors import DatasetError
 
 data_app = typer.Typer(no_args_is_help=True, help="Your own copies of AffectNet, SEWA and AFEW-VA.")
 ListOption = Annotated[
@@ -126,15 +126,16 @@ def splits(
     seed: Annotated[int, typer.Option(help="root seed")],
 ) -> None:
     """Write who is in which part: PREPARED/splits.csv, ids and hashes only, and PREPARED/splits.json."""
-    import json
-
+    from hocbench.cli_options import read_json
     from hocbench.datasets.contract import load_index
     from hocbench.datasets.splits import INDEX_COLUMNS, make_splits, write_splits
+    from hocbench.section import Section, Seed, check_values
+    from hocbench.sections import AnySplit
 
-    try:
-        protocol = json.loads(split)
-    except json.JSONDecodeError as error:
-        raise ParameterError(f"--split is not JSON ({error}); `hocbench params` describes the keys") from None
+    given = read_json(split, "--split", AnySplit, "`hocbench params` describes the keys")
+    checked: Section = check_values(AnySplit, given, "--split")
+    protocol = checked.model_dump(mode="json", exclude_unset=True)
+    check_values(Seed, seed, "--seed")
     index, _ = load_index(prepared, INDEX_COLUMNS)
     write_splits(index, make_splits(index, protocol, seed), protocol, prepared)
 

@@ -19,6 +19,7 @@ from hocbench.yaml_text import typed
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 
@@ -72,7 +73,7 @@ def check_values(kind: type[Checked] | Any, values: Any, what: str) -> Checked:
     try:
         checked: Checked = TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        raise ParameterError(f"{what} are not valid:\n" + "\n".join(describe_faults(error, kind))) from None
+        raise ParameterError(f"{what}: not valid\n" + "\n".join(describe_faults(error, kind))) from None
     return checked
 
 

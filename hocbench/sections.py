@@ -95,6 +95,13 @@ class SubjectSplit(_Split):
     seed: Seed = Field(default=0, description="split seed")
 
 
+class GivenList(FileSplit):
+    """A list as the workflow hands it on, with the hash that it had."""
+
+    sha256: str | None = Field(default=None, description="of the list")
+
+
+AnySplit = Annotated[OfficialSplit | SessionSplit | SubjectSplit | GivenList, Field(discriminator="kind")]
 SPLIT_KEYS = {key for model in (FileSplit, OfficialSplit, SessionSplit, SubjectSplit) for key in model.model_fields}
 
 

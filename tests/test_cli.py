@@ -141,3 +141,75 @@ def test_a_forgotten_argument_is_refused_by_name(hocbench):
     assert code == 2
     assert "root" in err.lower()
     assert "Traceback" not in out + err
+
+
+SETTING = {"profile": "p", "width": 4, "rank": ["same"], "crop_size": {"sewa": 48}}
+SPLIT, SHOW = ("data", "splits", "x", "--seed", "1", "--split"), ("tables", "x", "y", "--setting", json.dumps(SETTING))
+ROW = {"dataset": "sewa", "method": "m", "rank": "same", "lasso": 0}
+FIT = ("fit", "x", "--crops", "y", "--spec")
+REFUSED = [
+    (
+        (*SPLIT, '{"kind": "nonsense"}'),
+        "kind: 'nonsense' is not valid; input should be 'official', 'sessions', 'subjects'",
+    ),
+    ((*SPLIT, "{}"), "kind: missing; add it"),
+    ((*SPLIT, '{"kind": "subjects"}'), "folds: missing; add it"),
+    ((*SPLIT, '{"kind": "subjects", "folds": 1, "validation_share": 0.2}'), "folds: 1 is not valid"),
+    ((*SPLIT, '{"kind": "subjects", "folds": "five", "validation_share": 0.2}'), "folds: 'five' is not valid"),
+    ((*SPLIT, '{"kind": "subjects", "folds": 5, "validation_share": NaN}'), "validation_share: nan is not valid"),
+    ((*SPLIT, '{"kind": "subjects", "fold": 5, "validation_share": 0.2}'), "did you mean folds?"),
+    ((*SPLIT, '{"kind": "sessions", "ratio": [1, 2]}'), "missing"),
+    ((*SPLIT, '{"kind": "sessions", "ratio": [1, -2, 1]}'), "ratio.1: -2 is not valid"),
+    ((*SPLIT, "[]"), "[] is not valid"),
+    ((*SPLIT, "7"), "7 is not valid"),
+    (
+        ("data", "splits", "x", "--seed", "-1", "--split", '{"kind": "official", "validation_share": 0.1}'),
+        "-1 is not valid",
+    ),
+    ((*SHOW, "--expected", "{}"), "{} is not valid"),
+    ((*SHOW, "--expected", json.dumps([ROW | {"lasso": -1}])), "0.lasso: -1 is not valid"),
+    ((*SHOW, "--expected", json.dumps([{"dataset": "sewa"}])), "0.method: missing; add it"),
+    (
+        ("tables", "x", "y", "--expected", "[]", "--setting", '{"profile": "p", "width": 4, "rank": [1]}'),
+        "crop_size: missing",
+    ),
+    (("counts", "x", "y", "--setting", "[]"), "[] is not valid"),
+    (("counts", "x", "y", "--setting", '{"profile": "p", "width": 0, "rank": ["same"]}'), "width: 0 is not valid"),
+    (("claims", "x", "y", "z", "--setting", "null"), "None is not valid"),
+    (("evaluate", "x", "y", "--replicates", "-5", "--seed", "0", "--windows", "[1]"), "replicates: -5 is not valid"),
+    (("evaluate", "x", "y", "--replicates", "100", "--seed", "0", "--windows", "[2]"), "give an odd number"),
+    (
+        ("evaluate", "x", "y", "--replicates", "100", "--seed", "0", "--windows", "[]"),
+        "smoothing_windows: [] is not valid",
+    ),
+    (("evaluate", "x", "y", "--replicates", "100", "--seed", "-3", "--windows", "[1]"), "-3 is not valid"),
+    ((*FIT, "[]"), "[] is not valid"),
+    ((*FIT, '{"run": "r"}'), "axes: missing; add it"),
+    (("coverage", "x", "--draws", "0"), "--draws: not valid"),
+    (("coverage", "x", "--processes", "-2"), "--processes: not valid"),
+    (("data", "check", "sewa", "x", "--workers", "0"), "--workers: not valid"),
+    (("crop", "x", "y", "--size", "0", "--margin", "nan"), "margin: nan is not valid"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), REFUSED)
+def test_an_option_of_the_wrong_kind_is_refused_by_its_key(hocbench, tmp_path, monkeypatch, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = hocbench(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("hocbench: error: ")
+    assert text in err
+    assert not any(tmp_path.iterdir())
+
+
+def test_official_lists_of_a_dataset_without_any_are_refused(hocbench, tmp_path):
+    assert (
+        hocbench(
+            "synthesize", "sewa", tmp_path / "sewa", "--parameters", json.dumps(SEWA | {"height": 64, "width": 64})
+        )[0]
+        == 0
+    )
+    assert hocbench("index", "sewa", tmp_path / "sewa", tmp_path / "out")[0] == 0
+    protocol = '{"kind": "official", "validation_share": 0.1}'
+    outcome = hocbench("data", "splits", tmp_path / "out", "--split", protocol, "--seed", 1)
+    assert_refused(outcome, "split kind 'official': the dataset has no official lists")
