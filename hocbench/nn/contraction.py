@@ -41,15 +41,20 @@ class Planes:
         return Planes(values, self.batch, self.lead)
 
 
+def channels_last(x: Tensor) -> Tensor:
+    """Lay ``(B, C, ...)`` out in channels-last memory; by permuting, which torch.vmap understands unlike formats."""
+    return x.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
 def to_planes(x: Tensor) -> Planes:
     """Turn ``(B, C, W)``, ``(B, C, H, W)`` or ``(B, C, D, H, W)`` into planes; a view where memory is channels-last."""
     if x.ndim == 3:
         x = x.unsqueeze(2)
     if x.ndim == 4:
-        return Planes(x.contiguous(memory_format=torch.channels_last), x.shape[0], 1)
+        return Planes(channels_last(x), x.shape[0], 1)
     batch, channels, lead, height, width = x.shape
     values = x.permute(0, 2, 1, 3, 4).reshape(batch * lead, channels, height, width)
-    return Planes(values.contiguous(memory_format=torch.channels_last), batch, lead)
+    return Planes(channels_last(values), batch, lead)
 
 
 def from_planes(planes: Planes, order: int) -> Tensor:
@@ -166,11 +171,16 @@ def cp_kernel(weights: Tensor, factors: Sequence[Tensor]) -> Tensor:
     Tensor, shape (n_0, n_1, ...)
         ``Σ_r λ_r · f_0[:, r] ∘ f_1[:, r] ∘ ...``
     """
-    columns = weights.unsqueeze(0)
-    # Khatri-Rao product of all modes but the first, then one matrix product.
+    columns = khatri_rao([weights.unsqueeze(0), *factors[1:]])
+    return (factors[0] @ columns.t()).reshape([factor.shape[0] for factor in factors])
+
+
+def khatri_rao(factors: Sequence[Tensor]) -> Tensor:
+    """Multiply matrices ``(n_i, R)`` out column by column, shape ``(Πn_i, R)``, the last mode running fastest."""
+    columns = factors[0]
     for factor in factors[1:]:
         columns = (columns.unsqueeze(1) * factor.unsqueeze(0)).flatten(0, 1)
-    return (factors[0] @ columns.t()).reshape([factor.shape[0] for factor in factors])
+    return columns
 
 
 def unit_columns(rows: int, columns: int, generator: torch.Generator | None = None) -> Tensor:

@@ -13,10 +13,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hocbench.errors import NetworkError
-from hocbench.nn.contraction import Planes, convolve_dense, from_planes, to_planes
+from hocbench.nn.contraction import Planes, channels_last, convolve_dense, from_planes, to_planes
 from hocbench.nn.factorizations import Cost, Rank, find_factorization
 from hocbench.nn.geometry import DIMENSIONS, Geometry, make_geometry
-from hocbench.nn.paths import MEASURED, check_path, fastest, rule_path, situation
+from hocbench.nn.paths import (
+    LARGE,
+    MEASURED,
+    check_path,
+    computes_eagerly,
+    fastest,
+    is_transformed,
+    rule_path,
+    situation,
+)
 from hocbench.nn.recompute import recomputed
 from hocbench.nn.weights import check_state
 
@@ -144,6 +153,14 @@ class FactorizedConv(nn.Module):
         layer.choices = {}
         return layer
 
+    def hold(self, parameters: Mapping[str, Any]) -> None:
+        """Use these parameters as the tensors, by their names as of `tensors`; other layers may use them too."""
+        for name, parameter in parameters.items():
+            if name == self.scheme.core_name:
+                setattr(self, name, parameter)
+            else:
+                self.factors[name] = parameter
+
     @property
     def path(self) -> str:
         """How the layer is computed."""
@@ -189,6 +206,12 @@ class FactorizedConv(nn.Module):
         return first | {name: self.factors[name] for name in self.factor_names}
 
     @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """All names that parameters of such a layer may have."""
+        factors = [f"factors.{name}" for name in self.factor_names]
+        return (*factors, "weights", "core", "bias", "inner_norm.weight", "inner_norm.bias")
+
+    @property
     def rank(self) -> Any:
         """CP: number of components R; Tucker: one rank per mode; tensor-train: the bonds."""
         return self.scheme.rank_of(self.tensors)
@@ -212,22 +235,26 @@ class FactorizedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(N, C, ...)`` with one, two or three dimensions behind the channels.
 
+        Under torch.vmap a sample may come alone, ``(C, ...)``.
+
         Raises
         ------
         NetworkError
             If the input has another order or number of channels, or is smaller than the kernel.
         """
-        if x.ndim != self.order + 2 or x.shape[1] != self.in_channels:
+        batch = x.unsqueeze(0) if x.ndim == self.order + 1 and is_transformed() else x
+        if batch.ndim != self.order + 2 or batch.shape[1] != self.in_channels:
             wanted = ", ".join(["N", str(self.in_channels), *(_LETTERS.get(d, d) for d in self.dimensions)])
             raise NetworkError(f"factorized convolution of order {self.order} wants ({wanted}), got {tuple(x.shape)}")
-        path = self.chosen_path(x)
-        return self._compute(x, path)
+        self.geometry.output_size(tuple(batch.shape[2:]))
+        y = self._compute(batch, self.chosen_path(batch))
+        return y if batch is x else y.squeeze(0)
 
     def _compute(self, x: Tensor, path: str) -> Tensor:
         if path == "reconstructed":
             y = convolve_dense(x, self.dense_kernel(), self.geometry, self.bias)
             # torch forgets channels-last memory in 3-D convolutions of float64.
-            return y.contiguous(memory_format=torch.channels_last_3d) if self.order == 3 and _is_last(x) else y
+            return channels_last(y) if self.order == 3 and _is_last(x) else y
         if path == "recompute" and torch.is_grad_enabled() and x.shape[0]:
             return recomputed(self._chain, x, self.inner_norm)
         return self._chain(x)
@@ -238,19 +265,23 @@ class FactorizedConv(nn.Module):
         after = self.geometry.output_size(before)
         chain, rebuild = self.scheme.multiply_adds(self.rank, sizes, before, after)
         effort = self.scheme.effort(self.rank, sizes, before, after)
-        batch, dense = shape[0], math.prod(after) * math.prod(sizes.values())
+        batch, dense = shape[0], math.prod(after) * math.prod([*sizes.values()])
         return Cost(batch * chain, batch * effort, batch * dense, rebuild)
 
     def chosen_path(self, x: Tensor) -> str:
-        """Return the path that ``x`` will take; the first time in a situation, "measured" tries them out."""
-        cost = self.cost(x.shape)
+        """Return the path that a batch will take; the first time in a situation, "measured" tries them out.
+
+        Where nothing can be timed (see `computes_eagerly`), "measured" is the rule. A program of torch.export takes one
+        path for inputs of all sizes: the rule's for large ones, where rebuilding the kernel does not count.
+        """
         if self.path not in ("rule", "measured"):
             return self.path
         if self.inner_norm is not None:
             return "factorized"
         trained = {name for name, tensor in self.tensors.items() if tensor.requires_grad and torch.is_grad_enabled()}
-        if self.path == "rule":
-            return rule_path(cost, trained == {"time"})
+        if self.path == "rule" or x.is_meta or not computes_eagerly():
+            large = (1, self.in_channels, *(LARGE * size for size in self.geometry.span))
+            return rule_path(self.cost(large if torch.compiler.is_exporting() else x.shape), trained == {"time"})
         key = situation(x, bool(trained))
         if key not in self.choices:
             self.choices[key] = self._measure(x)
@@ -258,15 +289,16 @@ class FactorizedConv(nn.Module):
 
     def _measure(self, x: Tensor) -> str:
         """Time each path on this input, with the backward pass where one would follow."""
-        trained = [tensor for tensor in self.tensors.values() if tensor.requires_grad and torch.is_grad_enabled()]
-        trained += [self.bias] if self.bias is not None and self.bias.requires_grad else []
+        # Of a parametrized layer these are the originals.
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad and torch.is_grad_enabled()]
 
         def run(path: str) -> None:
             inputs = x.detach().requires_grad_(x.requires_grad)
             y = self._compute(inputs, path)
             wanted = trained + [inputs] * x.requires_grad
             if y.requires_grad:
-                torch.autograd.grad(y, wanted, torch.ones_like(y))
+                # What makes the tensors before the layer is called, pruning say, is passed more than once.
+                torch.autograd.grad(y, wanted, torch.ones_like(y), retain_graph=True)
 
         return fastest({path: partial(run, path) for path in MEASURED}, x.device)
 
@@ -360,4 +392,4 @@ def _is_free(name: object) -> bool:
 
 
 def _is_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last_3d) and not x.is_contiguous()
+    return x.movedim(1, -1).is_contiguous() and not x.is_contiguous()

@@ -39,6 +39,11 @@ class Geometry:
         """Number of dimensions convolved."""
         return len(self.kernel_size)
 
+    @property
+    def span(self) -> tuple[int, ...]:
+        """Positions from the first to the last that the kernel sees, per dimension."""
+        return tuple(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
+
     def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Return the positions per dimension of the output for an input of ``size`` positions.
 
@@ -48,8 +53,7 @@ class Geometry:
             If the kernel does not fit even once, or an empty dimension would have to be replicated.
         """
         result = []
-        for d, n in enumerate(size):
-            span = self.dilation[d] * (self.kernel_size[d] - 1) + 1
+        for d, (n, span) in enumerate(zip(size, self.span, strict=True)):
             if n == 0 or n + 2 * self.padding[d] < span:
                 raise NetworkError(
                     f"convolution over {tuple(size)} positions: a kernel that spans {span} does not fit into dimension "

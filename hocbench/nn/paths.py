@@ -21,6 +21,8 @@ MEASURED = ("factorized", "reconstructed")
 COMPUTED = (*MEASURED, "recompute")
 PATHS = ("rule", "measured", *COMPUTED)
 ROUNDS = 5
+# Positions of a large input per dimension, in spans of the kernel.
+LARGE = 32
 # A candidate that is so many times slower than the best in the first round is not timed again.
 HOPELESS = 4
 
@@ -57,6 +59,20 @@ def rule_path(cost: Cost, temporal_only: bool) -> str:
     """
     chain = cost.effort * 2 / 3 if temporal_only else cost.effort
     return "reconstructed" if cost.dense + cost.rebuild < chain else "factorized"
+
+
+def computes_eagerly() -> bool:
+    """Tell whether operations are computed as they come, and differentiated by autograd alone if at all.
+
+    Otherwise they are written into a graph (torch.compile, torch.export, torch.jit), where nothing can be timed and any
+    number of samples may come, or transformed by torch.func.
+    """
+    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or is_transformed())
+
+
+def is_transformed() -> bool:
+    """Tell whether a transform of torch.func is at work, such as vmap, which hides the dimension it maps over."""
+    return bool(torch._C._are_functorch_transforms_active())
 
 
 def situation(x: Tensor, training: bool) -> str:

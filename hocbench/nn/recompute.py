@@ -1,12 +1,19 @@
-"""The memory-saving path: nothing but the input is kept for the backward pass."""
+"""The memory-saving path: nothing but the input is kept for the backward pass.
+
+That is a matter of plain autograd. Exported and traced programs, and the transforms of torch.func, which have no such
+thing, get the same operations without it; torch.compile gets it wherever no statistics are updated inside.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from hocbench.nn.paths import computes_eagerly
 
 
 def recomputed(chain: Callable[[Tensor], Tensor], x: Tensor, norm: nn.BatchNorm2d | None) -> Tensor:
@@ -23,7 +30,9 @@ def recomputed(chain: Callable[[Tensor], Tensor], x: Tensor, norm: nn.BatchNorm2
     """
     whole = norm is not None and norm.training
     norms = [] if norm is None else [norm]
-    outputs = [_twice(chain, part, norms) for part in ((x,) if whole else x.split(1))]
+    # A graph is to hold for any number of samples.
+    parts = (x,) if whole or not computes_eagerly() else x.split(1)
+    outputs = [_twice(chain, part, norms) for part in parts]
     return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
 
@@ -34,9 +43,14 @@ def recomputed_module(module: nn.Module, x: Tensor) -> Tensor:
 
 
 def _twice(function: Callable[[Tensor], Tensor], x: Tensor, norms: Sequence[nn.Module]) -> Tensor:
-    contexts: Callable[[], Any] = lambda: (nullcontext(), _StatisticsKept(norms))  # noqa: E731
-    output: Tensor = checkpoint(function, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
-    return output
+    again: Callable[..., Tensor] = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+    if computes_eagerly():
+        contexts: Callable[[], Any] = lambda: (nullcontext(), _StatisticsKept(norms))  # noqa: E731
+        return again(function, x, context_fn=contexts)
+    compiled = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    if compiled and not any(norm.training for norm in norms):
+        return again(function, x)
+    return function(x)
 
 
 class _StatisticsKept:

@@ -1,6 +1,6 @@
 """ResNet-18 for images and clips, dense or factorized, with one prediction per frame."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hocbench.errors import NetworkError
-from hocbench.nn.contraction import convolve_lead, convolve_planes, from_planes, to_planes
+from hocbench.nn.contraction import channels_last, convolve_lead, convolve_planes, from_planes, to_planes
 from hocbench.nn.factorizations import FACTORIZATIONS, Rank
 from hocbench.nn.factorized import FactorizedConv
 from hocbench.nn.geometry import PADDING_MODES, make_geometry
@@ -52,7 +52,7 @@ class NetworkConfig:
     factorize_stem, factorize_shortcuts : bool
         Whether the stem and the 1×1 shortcuts are factorized as well.
     ranks : dict of str to int
-        Components left in layers that were compacted, by the layer's name.
+        Components left in layers that were compacted, by the layer's name; 0 for one that is dense among factorized.
     """
 
     order: int = 2
@@ -77,9 +77,10 @@ class NetworkConfig:
         kind = "inflated" if self.kind == "dense" else self.kind
         return replace(self, order=3, kind=kind, temporal_kernel=kernel_size, temporal_padding=padding)
 
-    def factorized(self, kind: str, rank: Rank, shortcuts: bool) -> "NetworkConfig":
-        """Describe the factorized network that decomposition makes of this dense one."""
-        return replace(self, kind=kind, rank=rank, factorize_shortcuts=shortcuts)
+    def factorized(self, kind: str, rank: Rank, shortcuts: bool, left: Iterable[str] = ()) -> "NetworkConfig":
+        """Describe the factorized network that decomposition makes of this dense one, but for layers that it left."""
+        made = replace(self, kind=kind, rank=rank, factorize_stem=True, factorize_shortcuts=shortcuts)
+        return replace(made, ranks=dict.fromkeys(left, 0))
 
 
 def check_config(config: NetworkConfig) -> None:
@@ -104,8 +105,9 @@ def check_config(config: NetworkConfig) -> None:
     offered = PADDING_MODES if kind in FACTORIZATIONS else ("zeros",)
     if kernel < 1 or kernel % 2 == 0 or padding not in offered:
         raise NetworkError(f"temporal kernel {kernel} (odd), padding {padding!r} ({' or '.join(offered)} if {kind})")
-    if order == 3 and padding == "replicate" and not config.factorize_stem:
-        raise NetworkError("temporal padding 'replicate' is offered for factorized stems only")
+    dense = not config.factorize_stem or 0 in config.ranks.values()
+    if order == 3 and padding == "replicate" and kernel > 1 and dense:
+        raise NetworkError("temporal padding 'replicate' is offered for factorized stems and layers only")
     if config.inner_activation and kind not in FACTORIZATIONS:
         raise NetworkError(f"inner_activation: a network of kind {kind!r} has no factorized layers of ours")
 
@@ -124,6 +126,7 @@ class _Layers:
         kernel = (config.temporal_kernel if size > 1 else 1, size, size)[-config.order :]
         strides = (1, stride, stride)[-config.order :]
         skipped = (name == "stem" and not config.factorize_stem) or (size == 1 and not config.factorize_shortcuts)
+        skipped |= config.ranks.get(name) == 0
         if config.kind == "2plus1d" and size > 1:
             return self._two_plus_one(inputs, outputs, size, stride, middle)
         if config.kind in ("dense", "inflated", "2plus1d") or skipped:
@@ -271,8 +274,7 @@ class ResNet(nn.Module):
             raise NetworkError(f"a network of order {self.config.order} wants {wanted}, got {tuple(x.shape)}")
         if x.shape[1] != 3:
             raise NetworkError(f"a network wants 3 colour channels, got {tuple(x.shape)}")
-        memory = torch.channels_last_3d if self.config.order == 3 else torch.channels_last
-        x = x.contiguous(memory_format=memory)
+        x = channels_last(x)
         x = self.pool(torch.relu(self.stem_norm(self.stem(x))))
         for stage in range(1, len(STAGE_MULTIPLES) + 1):
             for block in self.get_submodule(f"layer{stage}").children():
