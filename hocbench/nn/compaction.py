@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from hocbench.errors import NetworkError
 from hocbench.nn.factorized import FactorizedConv
 from hocbench.nn.lasso import factorized_layers
+from hocbench.nn.plain import ITSELF, copied, peculiarity
 from hocbench.nn.resnet import config_of
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -30,30 +32,43 @@ def compact(network: Network) -> Network:
     Raises
     ------
     NetworkError
-        If there are no factorized layers, or Tucker or tensor-train ones: those have no λ.
+        If there are no factorized layers, or Tucker or tensor-train ones: those have no λ; or naming a layer that is
+        parametrized, or shares factors but not the places of its zeros.
     """
-    layers = factorized_layers(network)
-    if isinstance(network, FactorizedConv):
-        return _compact_layer(network)
-    smaller = copy.deepcopy(network)
-    done = {id(layer): _compact_layer(layer) for layer in layers.values()}
+    smaller: Any = copied(network)
+    layers = factorized_layers(smaller)
+    done: dict[int, FactorizedConv] = {}
+    # What stands in for a parameter, so that layers with the same ones have the same ones afterwards.
+    made: dict[int, Any] = {}
     # A layer that is used at several places stays one layer.
-    for name, module in network.named_modules(remove_duplicate=False):
-        if id(module) in done:
-            smaller.set_submodule(name, done[id(module)])
+    for name, module in list(smaller.named_modules(remove_duplicate=False)):
+        if not isinstance(module, FactorizedConv):
+            continue
+        if id(module) not in done:
+            done[id(module)] = _compact_layer(name or ITSELF, module, made)
+        if not name:
+            return done[id(module)]  # type: ignore[return-value]
+        smaller.set_submodule(name, done[id(module)])
     config = config_of(network)
     if config is not None:
-        ranks = {name: done[id(layer)].rank for name, layer in layers.items()}
-        smaller.config = replace(config, ranks=ranks)  # type: ignore[assignment]
+        ranks = config.ranks | {name: done[id(layer)].rank for name, layer in layers.items()}
+        smaller.config = replace(config, ranks=ranks)
     return smaller
 
 
-def _compact_layer(layer: Any) -> Any:
+def _compact_layer(name: str, layer: FactorizedConv, made: dict[int, Any]) -> FactorizedConv:
+    if (strange := peculiarity(layer, layer.parameter_names)) is not None:
+        raise NetworkError(f"compact: layer {name!r} cannot lose components: {strange}")
     kept = torch.nonzero(layer.weights).flatten()
     if len(kept) == 0:
         kept = torch.zeros(1, dtype=torch.long, device=layer.weights.device)
-    tensors = {name: tensor.detach()[..., kept] for name, tensor in layer.tensors.items()}
+    tensors = {key: tensor.detach()[..., kept] for key, tensor in layer.tensors.items()}
     result = layer.with_tensors(tensors)
+    result.bias = layer.bias
+    tied = {key: made.setdefault(id(old), result.tensors[key]) for key, old in layer.tensors.items()}
+    if any(not torch.equal(parameter, tensors[key]) for key, parameter in tied.items()):
+        raise NetworkError(f"compact: layer {name!r} shares factors with one that has its zeros elsewhere; untie them")
+    result.hold(tied)
     if layer.inner_norm is not None:
         result.inner_norm = _compact_norm(layer.inner_norm, kept)
     return result
@@ -63,8 +78,9 @@ def _compact_norm(norm: nn.BatchNorm2d, kept: Tensor) -> nn.BatchNorm2d:
     result = copy.deepcopy(norm)
     result.num_features = len(kept)
     for name in ("weight", "bias"):
-        old = getattr(norm, name)
-        setattr(result, name, nn.Parameter(old.detach()[kept], requires_grad=old.requires_grad))
+        if (old := getattr(norm, name)) is not None:
+            setattr(result, name, nn.Parameter(old.detach()[kept], requires_grad=old.requires_grad))
     for name in ("running_mean", "running_var"):
-        setattr(result, name, getattr(norm, name)[kept].clone())
+        if (old := getattr(norm, name)) is not None:
+            setattr(result, name, old[kept].clone())
     return result

@@ -1,7 +1,7 @@
 """Factorizing trained dense convolutions."""
 
-import copy
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from hocbench.errors import NetworkError
 from hocbench.nn.factorizations import Rank
 from hocbench.nn.factorized import FactorizedConv
+from hocbench.nn.geometry import PADDING_MODES
+from hocbench.nn.plain import below, carry_hooks, check_skip, copied, peculiarity
 from hocbench.nn.resnet import config_of
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -25,13 +27,16 @@ class Fit:
     Attributes
     ----------
     relative_error : float
-        ``‖W - Ŵ‖ / ‖W‖``, Frobenius norms, float64.
-    rank : int or tuple of int
-        Of the factorized kernel.
+        ``‖W - Ŵ‖ / ‖W‖``, Frobenius norms, float64; 0 for a layer that was left as it was.
+    rank : int, tuple of int or None
+        Of the factorized kernel; None for a layer that was left.
+    left : str or None
+        Why the layer was left as it was, None if it was factorized.
     """
 
     relative_error: float
     rank: Any
+    left: str | None = None
 
 
 def decompose_convolution(
@@ -44,18 +49,9 @@ def decompose_convolution(
     name: str = "(itself)",
 ) -> tuple[FactorizedConv, Fit]:
     """Approximate a dense convolution; see `FactorizedConv.from_dense`."""
-    order = _ORDERS.get(type(conv), 0)
-    if order == 0:
-        raise NetworkError(f"layer {name!r} is a {type(conv).__name__}; give a Conv1d, Conv2d or Conv3d")
     source: Any = conv
-    if source.groups != 1:
-        raise NetworkError(
-            f"layer {name!r} has {source.groups} groups; only convolutions with one group are factorized"
-        )
-    if source.padding_mode not in ("zeros", "replicate") or isinstance(source.padding, str):
-        raise NetworkError(
-            f"layer {name!r} has padding {source.padding!r}, {source.padding_mode}; give numbers, zeros or replicate"
-        )
+    if (reason := _obstacle(source)) is not None:
+        raise NetworkError(f"layer {name!r} {reason}")
     kernel = source.weight.detach()
     if not torch.isfinite(kernel).all():
         raise NetworkError(f"layer {name!r} holds NaN or infinity; it cannot be decomposed")
@@ -73,20 +69,36 @@ def decompose_convolution(
             padding_mode=source.padding_mode,
         )
     _check_memory(layer, name)
-    try:
-        with torch.no_grad():
-            tensors = layer.scheme.decompose(kernel.double().cpu(), layer.rank, seed, iterations)
-    except torch.linalg.LinAlgError:
-        raise NetworkError(
-            f"layer {name!r} cannot be decomposed at rank {layer.rank}: its least squares are singular; "
-            "choose a smaller rank"
-        ) from None
-    names = list(layer.tensors)
-    layer = layer.with_tensors({key: tensor.to(kernel) for key, tensor in zip(names, tensors, strict=True)})
+    tensors = _decomposed(kernel, layer, seed, iterations)
+    layer = layer.with_tensors({key: tensor.to(kernel) for key, tensor in tensors.items()})
     layer.requires_grad_(source.weight.requires_grad)
     if source.bias is not None:
         layer.bias = nn.Parameter(source.bias.detach().clone(), requires_grad=source.bias.requires_grad)
     return layer.train(source.training), Fit(relative_error(kernel, layer.dense_kernel()), layer.rank)
+
+
+def _obstacle(conv: Any) -> str | None:
+    """Say why a module cannot be factorized, None if it can."""
+    if type(conv) not in _ORDERS:
+        strange = peculiarity(conv, ("weight", "bias"))
+        return f"is a {type(conv).__name__}; give a Conv1d, Conv2d or Conv3d" + (f" ({strange})" if strange else "")
+    if (strange := peculiarity(conv, ("weight", "bias"))) is not None:
+        return f"is not the {type(conv).__name__} that torch makes: {strange}"
+    if conv.groups != 1:
+        return f"has {conv.groups} groups; only convolutions with one group are factorized"
+    if conv.padding_mode not in PADDING_MODES or isinstance(conv.padding, str):
+        return f"has padding {conv.padding!r}, {conv.padding_mode}; give numbers, zeros or replicate"
+    return None
+
+
+@torch.no_grad()
+def _decomposed(kernel: Tensor, layer: FactorizedConv, seed: int, iterations: int) -> dict[str, Tensor]:
+    if not kernel.any():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return layer.scheme.zeros(layer.rank, layer.sizes)
+    tensors = layer.scheme.decompose(kernel.double().cpu(), layer.rank, seed, iterations)
+    return dict(zip(layer.tensors, tensors, strict=True))
 
 
 def relative_error(kernel: Tensor, approximation: Tensor) -> float:
@@ -105,8 +117,12 @@ def factorize(
     seed: int = 0,
     iterations: int = 100,
     pointwise: bool = False,
+    skip: Iterable[str] = (),
 ) -> tuple[Network, dict[str, Fit]]:
     """Factorize every dense convolution of a trained network.
+
+    What is no plain convolution with one group, in type, parameters or padding, is left as it is, with the reason in
+    its `Fit`, and so is what shares its kernel with such a layer. Hooks and tied parameters stay.
 
     Parameters
     ----------
@@ -119,41 +135,81 @@ def factorize(
     iterations : int
         At most so many sweeps per layer.
     pointwise : bool
-        Whether 1×1 convolutions are factorized too.
+        Whether 1×1 convolutions are factorized too; if not they are left, and not listed.
+    skip : iterable of str
+        Names of layers, or of modules with all that is in them, to leave as they are.
 
     Returns
     -------
     module, dict of str to Fit
-        A factorized copy, and the error of each layer.
+        A factorized copy, and the error of each layer, or why it was left.
 
     Raises
     ------
     NetworkError
-        Naming the layer that cannot be factorized.
+        If there is no dense convolution, or naming the layer that holds NaN or takes more memory than is free.
     """
-    result, fits = copy.deepcopy(network), {}
     config = config_of(network)
     if config is not None and config.kind not in ("dense", "inflated"):
         raise NetworkError(f"factorize wants a dense network, this one is of kind {config.kind!r}")
-    options: dict[str, Any] = {"factorization": factorization, "seed": seed, "iterations": iterations}
+    result: Any = copied(network)
+    found = dict(result.named_modules(remove_duplicate=False))
+    reasons = _reasons(found, pointwise, check_skip(skip, found, "factorize"))
+    fits: dict[str, Fit] = {}
     done: dict[int, nn.Module] = {}
-    # A convolution that is used at several places stays one.
-    for name, module in list(result.named_modules(remove_duplicate=False)):
-        if id(module) not in done and type(module) in _ORDERS and (pointwise or max(_kernel_size(module)) > 1):
-            done[id(module)], fits[name] = decompose_convolution(module, rank, name=name or "(itself)", **options)
-        if id(module) in done and not name:
-            return done[id(module)], fits  # type: ignore[return-value]
-        if id(module) in done:
+    # Layers with the same kernel have the same factors.
+    shared: dict[int, FactorizedConv] = {}
+    options: dict[str, Any] = {"factorization": factorization, "seed": seed, "iterations": iterations}
+    for name, reason in reasons.items():
+        module: Any = found[name]
+        if reason is not None and id(module) not in done:
+            fits[name or "(itself)"], done[id(module)] = Fit(0.0, None, reason), module
+        elif id(module) not in done:
+            layer, fits[name] = decompose_convolution(module, rank, name=name or "(itself)", **options)
+            layer.bias = module.bias
+            if (twin := shared.setdefault(id(module.weight), layer)) is not layer:
+                layer.hold(twin.tensors)
+            carry_hooks(module, layer)
+            done[id(module)] = layer
+        if not name:
+            result = done[id(module)]
+        else:
             result.set_submodule(name, done[id(module)])
     if not fits:
         raise NetworkError("factorize: the network has no dense convolution to factorize")
     if config is not None:
-        result.config = config.factorized(factorization, rank, pointwise)  # type: ignore[assignment]
+        left = [name for name, fit in fits.items() if fit.left is not None]
+        result.config = config.factorized(factorization, rank, pointwise, left)
     return result, fits
 
 
-def _kernel_size(module: Any) -> tuple[int, ...]:
-    return module.kernel_size
+def _reasons(found: dict[str, nn.Module], pointwise: bool, skipped: frozenset[str]) -> dict[str, str | None]:
+    """Say of each convolution why it must be left, None if it need not."""
+    convolutions: dict[str, Any] = {
+        name: module
+        for name, module in found.items()
+        if isinstance(module, nn.modules.conv._ConvNd) and (pointwise or max(module.kernel_size) > 1)
+    }
+    reasons = {
+        name: "is skipped, as asked for" if below(name, skipped) else _obstacle(conv)
+        for name, conv in convolutions.items()
+    }
+    free = {id(convolutions[name]) for name, reason in reasons.items() if reason is None}
+    free -= {id(convolutions[name]) for name, reason in reasons.items() if reason is not None}
+    # Whoever else has the kernel would be left without it.
+    holders = {
+        id(parameter): name
+        for name, module in found.items()
+        if id(module) not in free
+        for parameter in module._parameters.values()
+        if parameter is not None
+    }
+    for name, conv in convolutions.items():
+        if reasons[name] is None and id(conv) not in free:
+            reasons[name] = "is skipped under another of its names"
+        elif reasons[name] is None and id(conv.weight) in holders:
+            reasons[name] = f"shares its kernel with {holders[id(conv.weight)] or '(itself)'!r}, which is left as it is"
+    return reasons
 
 
 def _check_memory(layer: FactorizedConv, name: str) -> None:

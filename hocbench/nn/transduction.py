@@ -1,6 +1,5 @@
 """Transduction: a network for images becomes one for clips (section 4 of the paper), or N dimensions become N + K."""
 
-import copy
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Literal
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from hocbench.errors import NetworkError
 from hocbench.nn.conversion import INITS, Converter, Init, Network
 from hocbench.nn.geometry import PADDING_MODES
+from hocbench.nn.plain import check_skip, copied
 from hocbench.nn.resnet import config_of
 
 
@@ -21,11 +21,13 @@ def transduct(
     padding: Literal["zeros", "replicate"] = "zeros",
     *,
     position: int = 0,
+    skip: Iterable[str] = (),
 ) -> Network:
     """Give every convolution of a network one or more dimensions more.
 
     A factorized layer gets a factor per new dimension; a dense kernel is repeated along it (it is *inflated*). 1×1
-    convolutions see one position of a new dimension at a time, as do pooling layers; all else is carried over.
+    convolutions see one position of a new dimension at a time, as do pooling layers; a dimension that a layer has the
+    number of is the same afterwards. Hooks and tied parameters stay.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ def transduct(
         At the ends of the new dimensions; dense convolutions know zeros only.
     position : int
         Where the new dimensions go among the old ones: 0 before the first, N behind the last.
+    skip : iterable of str
+        Names of modules that are right as they are; what is in them is transducted. "(itself)" is the network.
 
     Returns
     -------
@@ -49,8 +53,8 @@ def transduct(
     Raises
     ------
     NetworkError
-        If the network has too many dimensions already, a layer cannot be transducted, the kernel is even, or an
-        option is unknown.
+        If the network has too many dimensions already, the kernel is even, or an option is unknown; or naming a layer
+        that cannot be transducted, or of which that is not known: a module of your own with parameters or buffers.
     """
     kernels = tuple(kernel_size) if isinstance(kernel_size, Sequence) else (int(kernel_size),)
     if not kernels or any(k < 1 or k % 2 == 0 for k in kernels) or init not in INITS:
@@ -64,9 +68,10 @@ def transduct(
         raise NetworkError("transduct gives a ResNet one dimension, time, before the others: give one kernel size")
     if config is not None and padding == "replicate" and config.kind == "dense":
         raise NetworkError("transduct: replicate padding is offered for factorized networks only")
-    result = copy.deepcopy(network)
+    result = copied(network)
+    skipped = check_skip(skip, dict(result.named_modules(remove_duplicate=False)), "transduct")
     for added, kernel in enumerate(kernels):
-        convert = Converter(kernel, init, padding, position + added, len(kernels) - added)
+        convert = Converter(kernel, init, padding, position + added, len(kernels) - added, skipped)
         result = convert.whole(result)
     if config is not None:
         result.config = config.transducted(kernels[0], padding)  # type: ignore[assignment]

@@ -176,3 +176,14 @@ def test_what_is_kept_of_the_inner_batchnorm_belongs_to_the_same_components():
     for name in ("weight", "bias", "running_mean", "running_var"):
         assert torch.equal(getattr(small.inner_norm, name), getattr(layer.inner_norm, name)[kept])
     assert torch.equal(small.factors["input"], layer.factors["input"][:, kept])
+
+
+@pytest.mark.parametrize("options", [{"affine": False}, {"track_running_stats": False}], ids=str)
+def test_an_inner_batchnorm_without_some_of_its_tensors_is_compacted(options):
+    layer = layer_of(4, 5, (3, 3), rank=6, inner_activation=True)
+    layer.inner_norm = nn.BatchNorm2d(6, **options).double()
+    layer.weights.data[1::2] = 0
+    x = images(2, 4, 6, 6)
+    small = compact(layer.train())
+    assert_same(small(x), layer(x), 1e-12)
+    assert small.inner_norm.num_features == small.rank == 3

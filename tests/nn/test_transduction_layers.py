@@ -2,9 +2,10 @@ import pytest
 import tltorch
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 from hocbench.errors import NetworkError
-from hocbench.nn import FactorizedConv, transduct
+from hocbench.nn import FactorizedConv, compact, transduct
 from hocbench.nn.conversion import temporal_taps
 from tests.nn.oracles import RANKS, SCHEMES, aged, assert_same, convolve, images, kernel_of, layer_of
 
@@ -150,15 +151,26 @@ def test_dropout_of_channels_drops_them_in_all_frames():
 def test_options_of_batchnorm_are_carried_over():
     norm = nn.BatchNorm2d(4, eps=0.1, momentum=None, affine=False)
     norm.running_mean.normal_()
-    result = transduct(nn.Sequential(norm, nn.BatchNorm2d(4, track_running_stats=False)))
+    result = transduct(nn.Sequential(norm))
     assert isinstance(result[0], nn.BatchNorm3d)
     assert (result[0].eps, result[0].momentum, result[0].affine) == (0.1, None, False)
     assert torch.equal(result[0].running_mean, norm.running_mean)
-    assert result[1].running_mean is None
 
 
 class OwnConv(nn.Conv2d):
     """A convolution that does something else, for all we know."""
+
+
+class OwnGain(nn.Module):
+    """A layer with a number per channel, which stands before rows and columns."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(4, 1, 1))
+
+
+class OwnNorm(nn.LayerNorm):
+    """Over channels, rows and columns."""
 
 
 UNKNOWN = [
@@ -173,6 +185,21 @@ UNKNOWN = [
     nn.Flatten(),
     nn.PixelShuffle(2),
     nn.GroupNorm(2, 4),
+    nn.BatchNorm2d(4, track_running_stats=False),
+    nn.Softmax(None),
+    nn.LayerNorm((4, 5, 5)),
+    nn.Unflatten(1, (2, 2)),
+    nn.MultiheadAttention(4, 2),
+    nn.GRU(4, 4),
+    nn.Embedding(3, 4),
+    nn.ReflectionPad2d(1),
+    nn.FractionalMaxPool2d(2, 2),
+    nn.CosineSimilarity(),
+    nn.PixelUnshuffle(2),
+    nn.Unfold(2),
+    nn.Bilinear(4, 4, 4),
+    OwnGain(),
+    OwnNorm((4, 5, 5)),
     OwnConv(4, 4, 3),
     tltorch.FactorizedConv(4, 4, 3, order=2),
 ]
@@ -205,3 +232,66 @@ def test_more_than_three_dimensions_are_refused():
     for layer, kernel in ((FactorizedConv(4, 4, (3, 3, 3)), 3), (FactorizedConv(4, 4, (3, 3)), (3, 3))):
         with pytest.raises(NetworkError, match=r"layer '\(itself\)' has order .; three dimensions are the most"):
             transduct(layer, kernel)
+
+
+ALONG = [nn.Softmax(1), nn.Softmax(2), nn.Softmax(3), nn.Softmax(-1), nn.Softmax(-3), nn.LogSoftmax(-2), nn.Softmin(2)]
+ALIKE = [*ALONG, nn.GLU(1), nn.GLU(3), nn.GLU(-2), nn.Softmax2d(), nn.PReLU(4), nn.ChannelShuffle(2)]
+
+
+@pytest.mark.parametrize("module", [*ALIKE, nn.LocalResponseNorm(2), nn.FeatureAlphaDropout(0.5).eval()], ids=str)
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_dimension_that_a_module_has_the_number_of_stays_the_same(module, position):
+    network = nn.Sequential(layer_of(4, 4, (3, 3), rank=3), module.double())
+    x = images(2, 4, *inserted((6, 8), position, 3))
+    assert_same(transduct(network, 3, "centre", position=position)(x), slice_by_slice(network, x, 2 + position))
+
+
+LAST = [nn.Linear(8, 5), nn.LayerNorm(8), nn.RMSNorm((6, 8)), nn.LayerNorm((6, 8))]
+
+
+@pytest.mark.parametrize("module", LAST, ids=str)
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_the_last_dimensions_stay_so_or_a_module_that_means_them_is_refused(module, position):
+    network = nn.Sequential(layer_of(4, 4, (3, 3), rank=3), module.double())
+    x = images(2, 4, *inserted((6, 8), position, 3))
+    if position > 2 - len(getattr(module, "normalized_shape", (8,))):
+        with pytest.raises(NetworkError, match=f"'1' is a {type(module).__name__}, .* acts on the last dimensions"):
+            transduct(network, 3, "centre", position=position)
+        return
+    assert_same(transduct(network, 3, "centre", position=position)(x), slice_by_slice(network, x, 2 + position))
+
+
+def test_a_module_that_is_right_as_it_is_can_be_named_but_what_is_inside_is_transducted():
+    network = nn.Sequential(OwnGain(), nn.Conv2d(4, 4, 3))
+    network[0].inner = nn.Conv2d(4, 4, 3)
+    result = transduct(network, skip=["0"])
+    assert isinstance(result[0].inner, nn.Conv3d)
+    assert isinstance(transduct(network[0], skip="(itself)").inner, nn.Conv3d)
+    with pytest.raises(NetworkError, match=r"transduct: skip names '0.iner', which .* did you mean '0.inner'"):
+        transduct(network, skip=["0.iner"])
+
+
+@pytest.mark.parametrize(
+    "change", [parametrizations.weight_norm, lambda conv: prune.random_unstructured(conv, "weight", 3)]
+)
+def test_kernels_made_by_something_else_are_refused_by_name(change):
+    with pytest.raises(NetworkError, match=r"layer '1' is a .*Conv2d, which has no form"):
+        transduct(nn.Sequential(nn.ReLU(), change(nn.Conv2d(4, 4, 3))))
+    layer = FactorizedConv(4, 4, (3, 3))
+    prune.random_unstructured(layer, "weights", 3)
+    for make in (transduct, compact):
+        with pytest.raises(NetworkError, match=r"layer '0' .*weights_orig.*, as weight norm and pruning make"):
+            make(nn.Sequential(layer))
+
+
+def test_tied_kernels_and_norms_stay_tied():
+    network = nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))
+    network[2].weight, network[3].weight = network[0].weight, network[1].weight
+    result = transduct(network)
+    assert result[0].weight is result[2].weight
+    assert result[1].weight is result[3].weight
+    layers = [FactorizedConv(4, 4, (3, 3), factorization="tt", bias=True) for _ in range(2)]
+    layers[1].hold(layers[0].tensors)
+    tied = transduct(nn.Sequential(*layers))
+    assert all(tensor is tied[1].tensors[name] for name, tensor in tied[0].tensors.items())
+    assert tied[0].bias is not tied[1].bias

@@ -110,9 +110,15 @@ class Factorization(ABC):
             Its first values.
         """
 
+    def zeros(self, rank: Any, sizes: Sizes) -> dict[str, Tensor]:
+        """Draw tensors of the kernel of zeros that can be trained: one of them is zero, λ or the core if there is."""
+        tensors = self.initial(rank, sizes)
+        tensors[self.core_name or "output"].zero_()
+        return tensors
+
     @abstractmethod
     def decompose(self, kernel: Tensor, rank: Any, seed: int, iterations: int) -> list[Tensor]:
-        """Approximate a dense kernel by tensorly; the tensors in the order of `shapes`."""
+        """Approximate a dense kernel in float64, not all zero, by tensorly; the tensors in the order of `shapes`."""
 
 
 def positive_multiple(rank: Rank) -> float | None:

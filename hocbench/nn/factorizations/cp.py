@@ -16,6 +16,7 @@ from hocbench.nn.factorizations.contract import (
     matched_sizes,
     positive_multiple,
 )
+from hocbench.nn.factorizations.low_rank import low_rank_terms, padded, squeeze
 from hocbench.nn.geometry import Geometry
 
 # Vector units work on so many float32 at once, however few channels there are.
@@ -39,7 +40,7 @@ class CP(Factorization):
         if multiple is None:
             return int(rank)
         matched = matched_sizes(sizes)
-        return max(1, round(multiple * math.prod(matched.values()) / sum(matched.values())))
+        return max(1, round(multiple * math.prod([*matched.values()]) / sum(matched.values())))
 
     def shapes(self, rank: int, sizes: Sizes) -> dict[str, tuple[int, ...]]:
         """Return λ and one matrix per mode."""
@@ -78,7 +79,7 @@ class CP(Factorization):
         for d, mode in enumerate(modes):
             chain += sizes[mode] * math.prod(after[: d + 1]) * math.prod(before[d + 1 :])
         chain += sizes["output"] * math.prod(after)
-        return rank * chain, rank * math.prod(sizes.values())
+        return rank * chain, rank * math.prod([*sizes.values()])
 
     def effort(self, rank: int, sizes: Sizes, before: Sequence[int], after: Sequence[int]) -> int:
         """Weigh the chain of `parts`: projections of padded channels, one depthwise plane, one depthwise lead."""
@@ -95,15 +96,26 @@ class CP(Factorization):
         return {"weights": tensors["weights"], **{mode: factor if mode == name else tensors[mode] for mode in sizes}}
 
     def decompose(self, kernel: Tensor, rank: int, seed: int, iterations: int) -> list[Tensor]:
-        """Alternate least squares from a random start; an SVD start asks for R × R matrices of the unfolded kernel."""
+        """Alternate least squares from a random start; an SVD start asks for R × R matrices of the unfolded kernel.
+
+        Kernels whose own rank is low, and ranks that no kernel of these sizes needs, go another way (see `low_rank`).
+        """
         from tensorly import backend_context
         from tensorly.decomposition import parafac
 
-        with backend_context("pytorch", local_threadsafe=True):
-            weights, factors = parafac(
-                kernel, rank, n_iter_max=iterations, init="random", random_state=seed, normalize_factors=True
-            )
-        return [weights, *factors]
+        generator = torch.Generator().manual_seed(seed)
+        core, bases = squeeze(kernel)
+        needed = math.prod(kernel.shape) // max(kernel.shape)
+        if core.shape == kernel.shape and rank < needed:
+            try:
+                with backend_context("pytorch", local_threadsafe=True):
+                    weights, factors = parafac(
+                        kernel, rank, n_iter_max=iterations, init="random", random_state=seed, normalize_factors=True
+                    )
+                return [weights, *factors]
+            except torch.linalg.LinAlgError:
+                pass  # singular least squares
+        return padded(low_rank_terms(core, rank, generator, iterations), bases, rank, generator)
 
 
 def _padded(channels: int) -> int:

@@ -127,7 +127,7 @@ def _contract(core: Tensor, factors: Sequence[Tensor]) -> Tensor:
 def _matched_channels(multiple: float, sizes: Sizes) -> list[int]:
     """Scale both channel modes by one number c: core c²·ΠN, channel factors c·(out² + in²), spatial factors ΣK²."""
     squares = [size**2 for size in sizes.values()]
-    dense, spatial = math.prod(sizes.values()), sum(squares[2:])
+    dense, spatial = math.prod([*sizes.values()]), sum(squares[2:])
     linear, constant = squares[0] + squares[1], spatial - multiple * dense
     c = (-linear + math.sqrt(max(linear**2 - 4 * dense * constant, 0.0))) / (2 * dense)
     return [max(1, round(min(c, 1.0) * sizes[mode])) for mode in ("output", "input")]
