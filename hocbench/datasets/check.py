@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets.contract import DatasetIndex, write_text
+from hocbench.datasets.geometry import inspect_geometry
 from hocbench.datasets.inventory import describe_inventory
 from hocbench.datasets.pictures import Pictures, inspect_pictures
 from hocbench.errors import DatasetError
@@ -45,7 +46,8 @@ def check_dataset(name: str, root: Path, index: DatasetIndex, *, quick: bool = F
     """
     frames = index.frames
     pictures = inspect_pictures(frames, root, quick=quick, workers=workers)
-    problems = _problems(frames, pictures)
+    geometry = inspect_geometry(frames, root, everything=True)
+    problems = _problems(frames, pictures) + geometry.faults
     return {
         "dataset": name,
         "label": index.label,
@@ -57,6 +59,8 @@ def check_dataset(name: str, root: Path, index: DatasetIndex, *, quick: bool = F
         },
         "statuses": {str(key): int(count) for key, count in sorted(frames["status"].value_counts().items())},
         "landmarks_failed_share": _share((frames["landmarks"].map(len) == 0).sum(), len(frames)),
+        "landmarks_outside": geometry.outside,
+        "landmarks_remarks": geometry.remarks,
         "labels": {target: _histogram(frames[target]) for target in ("valence", "arousal")},
         "files": pictures.files,
         "read": "headers only" if quick else "to the end",

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets.faults import refuse_all
+from hocbench.datasets.geometry import inspect_geometry
 from hocbench.datasets.persons import unite_spellings
 from hocbench.datasets.scales import check_signs
 from hocbench.errors import DatasetError
@@ -125,6 +126,10 @@ def read_with(adapter: Adapter, root: Path, exclude: Collection[str] = ()) -> Da
     notes |= persons
     _check(adapter.name, frames)
     check_signs(adapter.name, frames)
+    geometry = inspect_geometry(frames, root, everything=False)
+    refuse_all(adapter.name, [f"{adapter.name}: {root}: {fault}" for fault in geometry.faults])
+    if geometry.remarks:
+        notes = notes | {"landmark_remarks": "; ".join(geometry.remarks)}
     return DatasetIndex(frames, "synthetic" if synthetic else "real", notes)
 
 

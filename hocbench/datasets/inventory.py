@@ -40,6 +40,8 @@ def describe_inventory(inventory: dict[str, Any]) -> str:
     lines += ["", "frames", *_splits(inventory)]
     lines += [f"  {status}: {count:,}" for status, count in inventory["statuses"].items()]
     lines.append(f"  without landmarks: {inventory['landmarks_failed_share']:.2%}")
+    lines += [f"  landmarks: {remark}" for remark in inventory["landmarks_remarks"]]
+    lines += _named("with most points, or the box, outside the picture", inventory["landmarks_outside"])
     for target, histogram in inventory["labels"].items():
         lines += ["", _range(target, histogram), *_bars(histogram)]
     lines += ["", f"files: {inventory['files']:,}, {HOW_READ[inventory['read']]}"]
