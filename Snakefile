@@ -16,11 +16,13 @@ from hocbench.codehash import code_hash
 from hocbench.errors import HocbenchError
 from hocbench.params import is_rendered, merge_files, parse_params
 from hocbench.plan import canonical_json, expected_rows, make_plan, split_protocol
+from hocbench.tracking.switch import is_off
 
 try:
     # Snakemake's own `config` takes a key that stands twice, and holds text for the numbers of --config.
     VALUES = merge_files([Path("params.yaml"), *workflow.config_settings.configfiles], workflow.config_settings.config)
     PARAMS = parse_params(VALUES)
+    is_off()  # a word that it does not know stops here, before any job
     # What is rendered or fetched need not be there yet.
     own = [dataset.root for dataset in PARAMS.datasets.present().values() if not is_rendered(dataset.root) and not dataset.fetch]
     missing = [root for root in own if not os.path.isdir(root)]

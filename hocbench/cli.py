@@ -3,6 +3,7 @@
 Heavy packages are imported inside the commands that need them, so that each job starts quickly.
 """
 
+import importlib.util
 import logging
 import os
 import sys
@@ -49,6 +50,7 @@ def _main() -> None:
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     # It reports every step of embedding a font into a PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
+    _ignore_settings_of_matplotlib()
     try:
         app(standalone_mode=True)
     except HocbenchError as error:
@@ -67,6 +69,17 @@ def _main() -> None:
     except StoppedEarly as stopped:
         sys.stderr.write(f"hocbench: {stopped}\n")
         sys.exit(StoppedEarly.exit_code)
+
+
+def _ignore_settings_of_matplotlib() -> None:
+    """Let figures be the same to the byte, whatever notebook, shell or home directory say about matplotlib.
+
+    Before it is imported, since a backend that it does not know or a file that is not UTF-8 would end the import.
+    """
+    package = importlib.util.find_spec("matplotlib")
+    if package is not None and package.origin is not None:
+        own = Path(package.origin).parent / "mpl-data" / "matplotlibrc"
+        os.environ |= {"MPLBACKEND": "Agg", "MATPLOTLIBRC": str(own)}
 
 
 @app.command()

@@ -18,7 +18,7 @@ from hocbench.estimate.cost import Seconds
 from hocbench.faces import CropStore
 from hocbench.nn import ResNet
 from hocbench.seeds import batch_axes
-from hocbench.tracking.store import is_off
+from hocbench.tracking.switch import is_off
 from hocbench.training.beginning import begin
 from hocbench.training.data import EVALUATION_IMAGES, Samples
 from hocbench.training.determinism import as_runs_compute

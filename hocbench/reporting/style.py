@@ -45,6 +45,8 @@ def style() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         sns.set_theme(context="paper", style="whitegrid", palette=list(COLOURS))
+        # The font that comes with Matplotlib: others are not on every machine.
+        matplotlib.rc("font", **{"sans-serif": ["DejaVu Sans"]})
         matplotlib.rc("font", size=9)
         matplotlib.rc("axes", titlesize=9, labelsize=9)
         matplotlib.rc("legend", fontsize=8)

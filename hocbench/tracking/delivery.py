@@ -159,8 +159,11 @@ def _parent(store: Store, event: Event) -> str:
 
 
 def file_to_send(path: Path, folder: str = "") -> dict[str, str]:
-    """Name a file for the event ``end``, with what it is now."""
-    return {"path": str(path.resolve()), "sha256": file_hash(path), "folder": folder}
+    """Name a file for the event ``end``, with what it is now; from the present folder if it lies in it."""
+    absolute, here = path.absolute(), Path.cwd()
+    # The outbox may be delivered after the project was moved.
+    name = absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
+    return {"path": str(name), "sha256": file_hash(path), "folder": folder}
 
 
 def text_to_send(name: str, text: str, folder: str = "") -> dict[str, str]:

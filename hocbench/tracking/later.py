@@ -13,7 +13,8 @@ from hocbench.tracking.courier import Courier
 from hocbench.tracking.delivery import LATER, Delivery, file_to_send, text_to_send
 from hocbench.tracking.outbox import DAMAGED, FOLDER, Event, Outbox, is_ended, now_ms, status, to_send
 from hocbench.tracking.secrets import plain, without_secrets
-from hocbench.tracking.store import Place, here, is_off, reach, unreachable
+from hocbench.tracking.store import Place, here, reach, unreachable
+from hocbench.tracking.switch import is_off
 
 LOGGER = logging.getLogger(__name__)
 # What MLflow says of a request that it did not get an answer to; every other error is about the request.

@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from hocbench.errors import TrackingError
+from hocbench.tracking.local import FOLDER, NAME, address, advice, forget_the_folder
 from hocbench.tracking.secrets import plain, without_secrets
+from hocbench.tracking.switch import is_off
 
 LOGGER = logging.getLogger(__name__)
 EXPERIMENT = "hocbench"
-FOLDER = Path(".mlflow")
 KEY = "hocbench.key"
 # To wait for a server, and for a file, where the time is our own.
 PATIENCE_S, FILE_PATIENCE_S = 10.0, 60.0
@@ -68,14 +69,9 @@ class Store:
     place: Place
 
 
-def is_off() -> bool:
-    """Tell whether ``HOCBENCH_TRACKING=off`` is set."""
-    return os.environ.get("HOCBENCH_TRACKING") == "off"
-
-
 def tracking_uri() -> str:
     """Return the store: ``MLFLOW_TRACKING_URI``, or a local sqlite file."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{FOLDER.resolve()}/mlflow.db"
+    return os.environ.get("MLFLOW_TRACKING_URI") or address()
 
 
 def here() -> Place:
@@ -103,22 +99,30 @@ def open_store(place: Place) -> Store:
     place.folder.mkdir(exist_ok=True)
     with FileLock(place.folder / "lock", timeout=60):
         client = MlflowClient(place.uri)
-        return Store(client, _experiment(client, place), place)
+        experiment = _experiment(client)
+        if place.local:
+            forget_the_folder(EXPERIMENT)
+        return Store(client, experiment, place)
 
 
-def _experiment(client: Any, place: Place) -> str:
+def _experiment(client: Any) -> str:
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
-        location = (place.folder / "artifacts").as_uri() if place.local else None
         try:
-            return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+            return str(client.create_experiment(EXPERIMENT))
         except MlflowException:
             # Another machine may have made it in between; the lock holds on one only.
             found = client.get_experiment_by_name(EXPERIMENT)
             if found is None:
                 raise
+    if found.lifecycle_stage == "deleted":
+        number = found.experiment_id
+        raise TrackingError(
+            f"experiment {EXPERIMENT} was deleted in MLflow; restore it with `mlflow experiments restore "
+            f"--experiment-id {number}`, MLFLOW_TRACKING_URI set to the store, and `hocbench mlflow sync` delivers"
+        )
     return str(found.experiment_id)
 
 
@@ -185,10 +189,7 @@ def start_reproduction(profile: str) -> str | None:
 
         return within(place.patience_s, lambda: parent_run(open_store(place), profile))
     except Exception as error:  # MLflow raises many kinds, and none may stop a run
-        LOGGER.warning(
-            "MLflow store cannot be reached (%s); runs keep what they have to tell for `hocbench mlflow sync`",
-            plain(error),
-        )
+        LOGGER.warning("%s. Meanwhile runs keep what they have to tell", unreachable(place, error))
         return None
 
 
@@ -219,9 +220,14 @@ def reach(place: Place) -> Store:
 
 def unreachable(place: Place, error: Exception) -> TrackingError:
     """Say that a store cannot be reached, and what to do."""
+    if isinstance(error, TrackingError):
+        return error
+    reason = plain(error)
+    if place.local:
+        return TrackingError(f"the MLflow store {FOLDER / NAME} cannot be opened ({reason}); {advice(str(error))}")
     return TrackingError(
-        f"the MLflow store {without_secrets(place.uri)} cannot be reached ({plain(error)}); "
-        "start its server or unset MLFLOW_TRACKING_URI"
+        f"the MLflow store {without_secrets(place.uri)} cannot be reached ({reason}); "
+        "start its server, or correct or unset MLFLOW_TRACKING_URI, and `hocbench mlflow sync` delivers"
     )
 
 

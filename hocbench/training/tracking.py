@@ -18,7 +18,8 @@ from hocbench.tracking.delivery import file_to_send
 from hocbench.tracking.later import close_delivered
 from hocbench.tracking.outbox import DAMAGED, FOLDER, Event, Outbox, now_ms, status, to_send
 from hocbench.tracking.secrets import plain, without_secrets
-from hocbench.tracking.store import experiment_page, here, is_off, start_reproduction, tracking_uri
+from hocbench.tracking.store import experiment_page, here, start_reproduction, tracking_uri
+from hocbench.tracking.switch import is_off
 
 __all__ = ["Tracker", "experiment_page", "start_reproduction", "tracking_uri"]
 

@@ -1,5 +1,8 @@
 import json
+import os
 import re
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
 import pytest
@@ -61,6 +64,24 @@ def test_a_figure_is_written_as_png_pdf_and_words_with_the_same_bytes_each_time(
     width = plt.imread(first / f"{name}.png").shape[1]
     assert width < 1450
     assert width > 1350 or name == "rank_sweep"
+
+
+def test_settings_of_the_user_change_no_byte(evaluation, tmp_path):
+    draw_figure("sparsity", evaluation, tmp_path / "plain" / "sparsity")
+    own = {"text.usetex": True, "font.size": 20, "font.family": "serif", "figure.dpi": 300, "savefig.bbox": "standard"}
+    own |= {"figure.autolayout": True, "pdf.compression": 0, "axes.grid": True, "savefig.transparent": True}
+    with plt.rc_context(own):
+        draw_figure("sparsity", evaluation, tmp_path / "own" / "sparsity")
+    for kind in FIGURE_FILES:
+        name = f"sparsity.{kind}"
+        assert (tmp_path / "own" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+    # In another process: what matplotlib reads when it is imported, and what would end the import.
+    (tmp_path / "matplotlibrc").write_bytes("# Universität\nfont.size: 30\n".encode("cp1252"))
+    environment = {"MPLBACKEND": "nosuch", "MATPLOTLIBRC": str(tmp_path), "MPLCONFIGDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "hocbench", "figures", str(evaluation), str(tmp_path / "shell"), "sparsity"]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "shell/sparsity.png").read_bytes() == (tmp_path / "plain/sparsity.png").read_bytes()
 
 
 def test_the_figures_are_those_of_the_workflow():

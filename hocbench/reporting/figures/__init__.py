@@ -84,7 +84,7 @@ def draw_figures(evaluation: Path, out: Path, names: Sequence[str] | None = None
     """
     check_names(names or ())
     # The workflow draws each figure by a command of its own.
-    with staged(out, "-".join(names or ["figures"])) as folder:
+    with staged(out, "-".join(names or ["figures"])) as folder, style():
         for name in names or FIGURES:
             _draw(name, evaluation, folder / name)
 
