@@ -209,15 +209,15 @@ def _load(path: Path, content: bytes) -> tuple[str, dict[str, Row]]:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"afew_va: {path} is not JSON ({error}); copy it again") from None
     if not isinstance(clip, dict) or not {"actor", "frames"} <= set(clip):
-        raise DatasetError(f"afew_va: {path} has no keys actor and frames as released; copy it again")
+        raise DatasetError(f"afew_va: {path} has no keys actor and frames; use the file as released")
     frames = clip["frames"]
     if not isinstance(frames, dict) or not frames:
-        raise DatasetError(f"afew_va: {path}: frames is not a table of frames by number as released; copy it again")
+        raise DatasetError(f"afew_va: {path}: frames is not a table of frames by number; use the file as released")
     keys: dict[int, str] = {}
     for name, frame in frames.items():
         if not (name.isdecimal() and len(name) < 10) or not isinstance(frame, dict):
             raise DatasetError(
-                f"afew_va: {path}, frame {name!r}: not a frame number with labels as released; copy it again"
+                f"afew_va: {path}, frame {name!r}: not a frame number with labels; use the file as released"
             )
         other = keys.setdefault(int(name), name)
         if other != name:

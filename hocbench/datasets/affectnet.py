@@ -273,7 +273,7 @@ def _check_paths(path: Path, names: pd.Series) -> None:
         row = int(names.index[outside][0])
         raise DatasetError(
             f"affectnet: {path}, row {row + 1}: subDirectory_filePath {names.loc[row]!r} leads out of the image "
-            "folder; copy the list from the release again"
+            "folder; use the list as released"
         )
 
 

@@ -180,9 +180,11 @@ def _array(holdings: Holdings, source: str) -> np.ndarray:
     try:
         array = np.load(io.BytesIO(content), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DatasetError(f"affectnet: {path} cannot be read as an array ({error}); copy it again") from None
+        # A pickled one is whole, and no other copy of it will do.
+        remedy = "use the file as released" if "allow_pickle" in str(error) else "copy it again"
+        raise DatasetError(f"affectnet: {path} cannot be read as an array ({error}); {remedy}") from None
     if not isinstance(array, np.ndarray) or array.size == 0:
-        raise DatasetError(f"affectnet: {path} holds no value; copy it again")
+        raise DatasetError(f"affectnet: {path} holds no value; use the file as released")
     return array
 
 
@@ -192,7 +194,7 @@ def _number(holdings: Holdings, source: str, target: str) -> float:
     try:
         value = float(array.item())
     except (ValueError, TypeError):
-        raise DatasetError(f"affectnet: {path} holds {array!r:.60}, not one number; copy it again") from None
+        raise DatasetError(f"affectnet: {path} holds {array!r:.60}, not one number; use the file as released") from None
     if not np.isfinite(value):
         raise DatasetError(f"affectnet: {path}: {target} {value:g} is not a label; check the file")
     return value

@@ -96,7 +96,7 @@ def _problems(frames: pd.DataFrame, pictures: Pictures) -> list[str]:
     labelled = frames[["valence", "arousal"]].notna().all(axis=1)
     for split in sorted(set(frames["split"])):
         if not labelled[frames["split"] == split].any():
-            problems.append(f"no frame {f'of {split} ' if split else ''}has a label; copy the annotations again")
+            problems.append(f"no frame {f'of {split} ' if split else ''}has a label; check the annotations")
     return problems
 
 

@@ -221,7 +221,8 @@ def read_csv(name: str, path: Path, content: bytes | None = None, **options: Any
     except pd.errors.EmptyDataError:
         raise DatasetError(f"{name}: {path} is empty; copy it from the release again") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{name}: {path} cannot be read as CSV ({error}); copy it from the release again") from None
+        remedy = "save it in UTF-8" if isinstance(error, UnicodeDecodeError) else "use the file as released"
+        raise DatasetError(f"{name}: {path} cannot be read as CSV ({error}); {remedy}") from None
 
 
 def to_numbers(name: str, path: Path, table: pd.DataFrame, column: str, *, blank: bool) -> pd.Series:

@@ -87,18 +87,19 @@ def fetch(root: Path, items: Sequence[Item], patience: Patience | None = None) -
     (root / FETCHED_MARKER).unlink(missing_ok=True)
     found = []
     paths = [_retrieve(item, downloads, patience or Patience()) for item in items]
+    written: dict[str, Path] = {}
     for item, path in zip(items, paths, strict=True):
         found.append({"name": item.name, "sha256": pooch.file_hash(str(path)), "bytes": path.stat().st_size})
-        _place(item, path, root)
+        _place(item, path, root, written)
     write_text(json.dumps({"files": found}, indent=1) + "\n", root / FETCHED_MARKER)
     shutil.rmtree(downloads)
 
 
-def _place(item: Item, path: Path, root: Path) -> None:
+def _place(item: Item, path: Path, root: Path, written: dict[str, Path]) -> None:
     """Unpack an archive into the folder, or put another file there."""
     try:
         if is_archive(path):
-            log.info("%s: %d files", item.name, unpack(path, root))
+            log.info("%s: %d files", item.name, unpack(path, root, written=written))
             return
         shutil.copyfile(path, root / f".{item.name}.part")
         (root / f".{item.name}.part").replace(root / item.name)

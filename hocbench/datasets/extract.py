@@ -1,5 +1,6 @@
 """Archives unpacked inside their target and nowhere else, within limits."""
 
+import filecmp
 import gzip
 import lzma
 import shutil
@@ -12,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from hocbench.datasets.litter import MACOS, STORAGE, WINDOWS, litter_kind
+from hocbench.datasets.sources import ENCRYPTED
 from hocbench.errors import FetchError
 from hocbench.progress import progress
 
 ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 BLOCK_BYTES = 2**20
+LEFT_OUT = (MACOS, WINDOWS, STORAGE)  # a readme or a list of checksums is unpacked
 DAMAGES = (
     *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError),
     # zipfile says RuntimeError of encrypted members and NotImplementedError of unknown compressions.
@@ -55,10 +59,11 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ZIP + TAR)
 
 
-def unpack(path: Path, target: Path, limits: Limits | None = None) -> int:
+def unpack(path: Path, target: Path, limits: Limits | None = None, written: dict[str, Path] | None = None) -> int:
     """Unpack a zip or tar archive.
 
-    All names are checked before the first file is written; each file is written under a temporary name and moved.
+    All names are checked before the first file is written; each file is written under a temporary name and moved. What
+    macOS, Windows and storage boxes pack beside the files is left out. Backslashes in a zip archive lead into folders.
 
     Parameters
     ----------
@@ -68,6 +73,8 @@ def unpack(path: Path, target: Path, limits: Limits | None = None) -> int:
         Folder to fill; made if it does not exist.
     limits : Limits, optional
         See there.
+    written : dict, optional
+        Files that other archives have brought into the same folder, and which; those of this one are added.
 
     Returns
     -------
@@ -78,7 +85,7 @@ def unpack(path: Path, target: Path, limits: Limits | None = None) -> int:
     ------
     FetchError
         If the archive is damaged or encrypted, a member has a name that leads out of the target, is a link or a device,
-        or clashes with another one, or it goes beyond a limit.
+        clashes with another one or with another file of ``written``, or it goes beyond a limit.
     """
     limits = limits or Limits()
     target.mkdir(parents=True, exist_ok=True)
@@ -88,7 +95,7 @@ def unpack(path: Path, target: Path, limits: Limits | None = None) -> int:
             _check(path, members, limits, shutil.disk_usage(target).free)
             budget = _Budget(path, limits, path.stat().st_size)
             for member in progress(members, f"Unpacking {path.name}", len(members)):
-                _write(path, archive, member, target, budget)
+                _write(path, archive, member, target, budget, {} if written is None else written)
     except DAMAGES as error:
         raise FetchError(f"{path} cannot be unpacked ({' '.join(str(error).split())}); fetch it again") from None
     except OSError as error:
@@ -110,15 +117,18 @@ def _members(path: Path, archive: zipfile.ZipFile | tarfile.TarFile) -> Iterator
         for info in archive.infolist():
             if stat.S_ISLNK(info.external_attr >> 16):
                 raise _refused(path, info.filename, "is a link")
-            if not info.is_dir():
-                yield _Member(info.filename, info.file_size, info)
+            if info.flag_bits & ENCRYPTED:
+                raise FetchError(f"{path} is encrypted; nothing was unpacked. Unpack it by hand, with its password")
+            name = info.filename.replace("\\", "/")
+            if not name.endswith("/") and litter_kind(name) not in LEFT_OUT:
+                yield _Member(name, info.file_size, info)
         return
     for entry in archive:
         if entry.issym() or entry.islnk():
             raise _refused(path, entry.name, "is a link")
         if not (entry.isfile() or entry.isdir()):
             raise _refused(path, entry.name, "is a device")
-        if entry.isfile():
+        if entry.isfile() and litter_kind(entry.name) not in LEFT_OUT:
             yield _Member(entry.name, entry.size, entry)
     # The checksum of a packed archive stands at its end, where nothing else would look.
     while archive.fileobj is not None and archive.fileobj.read(BLOCK_BYTES):
@@ -179,7 +189,12 @@ class _Budget:
 
 
 def _write(
-    path: Path, archive: zipfile.ZipFile | tarfile.TarFile, member: _Member, target: Path, budget: _Budget
+    path: Path,
+    archive: zipfile.ZipFile | tarfile.TarFile,
+    member: _Member,
+    target: Path,
+    budget: _Budget,
+    written: dict[str, Path],
 ) -> None:
     place = target / member.name
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -192,6 +207,13 @@ def _write(
             while block := source.read(BLOCK_BYTES):
                 budget.add(len(block))
                 file.write(block)
+        other = written.setdefault(str(place).casefold(), path)
+        same = other == path or not place.exists() or filecmp.cmp(temporary, place, shallow=False)
+        if not same and not litter_kind(member.name):
+            raise FetchError(
+                f"{path}: member {member.name!r:.200} is in {other.name} too, and the two differ; {place} is that of "
+                f"{other.name}. Fetch them into two folders"
+            )
         temporary.replace(place)
     finally:
         temporary.unlink(missing_ok=True)

@@ -111,21 +111,21 @@ def test_a_file_that_is_not_json_is_named(root, path, content):
 @pytest.mark.parametrize("content", ["[]", "7", '"clip"', "null", '{"frames": {}}', '{"actor": "A"}'])
 def test_json_without_actor_and_frames_is_refused(root, path, content):
     path.write_text(content)
-    assert refusal("afew_va", root) == f"afew_va: {path} has no keys actor and frames as released; copy it again"
+    assert refusal("afew_va", root) == f"afew_va: {path} has no keys actor and frames; use the file as released"
 
 
 @pytest.mark.parametrize("frames", [[], [{"valence": 1}], None, "00000", {}])
 def test_frames_that_are_no_table_are_refused(root, path, frames):
     edit(path, lambda clip: clip.update(frames=frames))
     text = refusal("afew_va", root)
-    assert text == f"afew_va: {path}: frames is not a table of frames by number as released; copy it again"
+    assert text == f"afew_va: {path}: frames is not a table of frames by number; use the file as released"
 
 
 @pytest.mark.parametrize(("name", "frame"), [("first", {}), ("-1", {}), ("²", {}), ("00001", []), ("00001", None)])
 def test_a_frame_without_number_or_labels_is_named(root, path, name, frame):
     edit(path, lambda clip: clip["frames"].update({name: frame}))
     text = refusal("afew_va", root)
-    assert text == f"afew_va: {path}, frame {name!r}: not a frame number with labels as released; copy it again"
+    assert text == f"afew_va: {path}, frame {name!r}: not a frame number with labels; use the file as released"
 
 
 @pytest.mark.parametrize(

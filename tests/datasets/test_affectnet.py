@@ -201,7 +201,7 @@ def test_a_list_that_is_not_csv_in_utf_8_is_refused(root, content):
     path.write_bytes(content)
     text = refusal("affectnet", root)
     assert text.startswith(f"affectnet: {path} cannot be read as CSV (")
-    assert text.endswith("); copy it from the release again")
+    assert text.endswith("); save it in UTF-8" if content[0] == 0xFF else "); use the file as released")
 
 
 def test_the_renderer_damages_what_it_lists(indices):

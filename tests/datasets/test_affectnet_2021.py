@@ -74,14 +74,14 @@ def test_a_missing_folder_is_named(root, part):
 @pytest.mark.parametrize(
     ("array", "text"),
     [
-        (np.array("high"), "holds array('high', dtype='<U4'), not one number; copy it again"),
-        (np.array([0.1, 0.2]), "not one number; copy it again"),
+        (np.array("high"), "holds array('high', dtype='<U4'), not one number; use the file as released"),
+        (np.array([0.1, 0.2]), "not one number; use the file as released"),
         (
             np.array(1.5),
             "[-1, 1], the scale of the other files, and not -2 (uncertain); check the scale of the file",
         ),
         (np.array(np.nan), ": valence nan is not a label; check the file"),
-        (np.array([]), "holds no value; copy it again"),
+        (np.array([]), "holds no value; use the file as released"),
     ],
 )
 def test_a_bad_label_is_named_by_its_file(root, array, text):

@@ -119,7 +119,7 @@ def test_no_label_at_all_is_not_usable(copy_of):
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     table[["valence", "arousal"]] = "-2"
     table.to_csv(path, index=False)
-    assert check("affectnet", root)["problems"] == ["no frame of validation has a label; copy the annotations again"]
+    assert check("affectnet", root)["problems"] == ["no frame of validation has a label; check the annotations"]
 
 
 def test_published_counts_stand_beside_ours_with_the_reason(rendered, tmp_path):

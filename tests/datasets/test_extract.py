@@ -50,6 +50,33 @@ def test_an_archive_is_unpacked_whole(tmp_path, kind):
     assert everything(tmp_path / "target") == sorted(FILES)
 
 
+def test_what_systems_leave_behind_is_not_unpacked_and_backslashes_lead_into_folders(tmp_path):
+    litter = dict.fromkeys(("__MACOSX/deep/._a.txt", "deep/.DS_Store", "deep/Thumbs.db", "@eaDir/a.txt"), b"x")
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, content in (FILES | litter | {"readme.txt": b"read", "folder/": b""}).items():
+            info = zipfile.ZipInfo("x")
+            info.filename = name.replace("/", "\\")
+            file.writestr(info, content)
+    assert unpack(archive, tmp_path / "target") == 3
+    assert everything(tmp_path / "target") == [*sorted(FILES), "readme.txt"]
+
+
+def test_the_same_file_of_two_archives_is_unpacked_and_another_one_refused(tmp_path):
+    written = {}
+    for name, files in (("1.zip", FILES), ("2.tar.gz", FILES | {"Read me.txt": b"2"})):
+        unpack(write(tmp_path / name, files | {"readme.txt": name.encode()}), tmp_path / "target", written=written)
+    third = write(tmp_path / "3.zip", {"other.txt": b"3", "A.TXT": b"one", "deep/er/b.bin": b"3"})
+    with pytest.raises(FetchError) as error:
+        unpack(third, tmp_path / "target", written=written)
+    place = tmp_path / "target" / "deep/er/b.bin"
+    assert str(error.value) == (
+        f"{third}: member 'deep/er/b.bin' is in 1.zip too, and the two differ; {place} is that of 1.zip. "
+        "Fetch them into two folders"
+    )
+    assert place.read_bytes() == FILES["deep/er/b.bin"]
+
+
 def test_other_files_are_no_archives(tmp_path):
     assert not any(is_archive(tmp_path / name) for name in ("x.csv", "x.avi", "zip", "x.tar.gz.part"))
 
@@ -174,4 +201,6 @@ def test_a_file_and_a_folder_of_one_name_are_no_traceback(tmp_path):
 def test_an_encrypted_archive_is_named(tmp_path):
     archive = write(tmp_path / "x.zip", FILES)
     mark_encrypted(archive)
-    assert "is encrypted" in refusal(archive, tmp_path / "target")
+    assert refusal(archive, tmp_path / "target") == (
+        f"{archive} is encrypted; nothing was unpacked. Unpack it by hand, with its password"
+    )
