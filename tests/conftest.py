@@ -12,6 +12,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from hocbench.cli import main
+from tests.watchdog import pytest_configure  # noqa: F401 - daemons end with the tests, whatever ends these
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("Snakefile", "hocbench", "workflow", "profiles", "params", "params.yaml")

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.watchdog import watch
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
 FREEZER = Path("/sys/fs/cgroup/freezer")
 GPUS = 2
@@ -66,7 +68,7 @@ def obstacle() -> str:
 
 @contextmanager
 def started(folder: Path) -> Iterator[Callable[[dict[str, str]], dict[str, str]]]:
-    """Run a cluster while the block runs.
+    """Run a cluster while the block runs; should the process be killed, daemons and jobs end all the same.
 
     Parameters
     ----------
@@ -78,6 +80,7 @@ def started(folder: Path) -> Iterator[Callable[[dict[str, str]], dict[str, str]]
     callable
         Adds to an environment what SLURM's commands need to find this cluster.
     """
+    watch()
     configuration = _configure(folder)
     programs = _make_srun(folder, configuration)
 
