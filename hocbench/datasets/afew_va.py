@@ -12,6 +12,7 @@ import pandas as pd
 from hocbench.datasets.contract import read_each
 from hocbench.datasets.holdings import PICTURES, Holdings, extension, plain_first
 from hocbench.datasets.names import did_you_mean, without_copy_mark
+from hocbench.datasets.numbering import Pictures, decide_shift
 from hocbench.datasets.scales import LabelFile, decide_scale
 from hocbench.datasets.sources import locate, read_bytes
 from hocbench.errors import DatasetError
@@ -40,6 +41,20 @@ class _Clip:
         return self.descriptions + [each for pictures in self.pictures.values() for each in pictures]
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What is read of a clip before the whole copy says how pictures are numbered, and the scale of the labels."""
+
+    name: str
+    source: str
+    actor: str
+    frames: dict[str, Row]
+    pictures: dict[int, str]
+
+    def numbers(self, root: Path) -> Pictures:
+        return Pictures(root / self.source, frozenset(map(int, self.frames)), frozenset(self.pictures))
+
+
 class AfewVa:
     """Film clips with the name of the actor."""
 
@@ -50,12 +65,14 @@ class AfewVa:
         """Read all clips; see `hocbench.datasets.contract.Adapter`."""
         holdings = Holdings(self.name, root, exclude)
         places = _find_clips(holdings)
-        rows: list[Row] = []
-        read_each(self.name, sorted(places), lambda name: rows.extend(_read_clip(holdings, places[name])))
+        clips: list[_Reading] = []
+        read_each(self.name, sorted(places), lambda name: clips.append(_read_clip(holdings, places[name])))
+        shift, numbering = decide_shift(self.name, [clip.numbers(root) for clip in clips if clip.pictures])
+        rows = [row for clip in clips for row in _rows(holdings, clip, shift)]
         scaled = _scale(rows)
         taken = [source for clips in places.values() for clip in clips for source in clip.files]
         archives = {locate(root, source)[0] for source in taken if ".zip/" in source.lower()}
-        notes = {"clips": len(places), "archives": len(archives)} | scaled
+        notes = {"clips": len(places), "archives": len(archives), "picture_numbering": numbering} | scaled
         return pd.DataFrame(rows), notes | holdings.notes(taken)
 
 
@@ -130,7 +147,7 @@ def _hold_the_same(holdings: Holdings, first: _Clip, second: _Clip) -> bool:
     return all(holdings.alike(mine[0], each) for mine, theirs in pairs for each in theirs)
 
 
-def _read_clip(holdings: Holdings, places: list[_Clip]) -> list[Row]:
+def _read_clip(holdings: Holdings, places: list[_Clip]) -> _Reading:
     clip = _only(holdings, places)
     if not clip.descriptions:
         path = holdings.root / clip.place / f"{clip.name}.json"
@@ -146,14 +163,20 @@ def _read_clip(holdings: Holdings, places: list[_Clip]) -> list[Row]:
         number: holdings.one(f"frame {number} of clip {clip.name}", sources)
         for number, sources in clip.pictures.items()
     }
-    described = {int(key) for key in frames}
+    return _Reading(clip.name, source, actor, frames, pictures)
+
+
+def _rows(holdings: Holdings, clip: _Reading, shift: int) -> list[Row]:
+    """Make the rows of a clip, whose pictures are numbered higher than its frames by ``shift``."""
+    pictures = {number - shift: source for number, source in clip.pictures.items()}
+    described = {int(key) for key in clip.frames}
     for number in sorted(pictures.keys() - described):
         holdings.note("pictures_not_in_the_json_file", pictures[number])
     return [
-        _read_frame(path, number, frame)
-        | {"subject": actor, "clip": clip.name}
-        | _picture(pictures, source, number, frame)
-        for number, frame in sorted(frames.items())
+        _read_frame(holdings.root / clip.source, number, frame)
+        | {"subject": clip.actor, "clip": clip.name}
+        | _picture(pictures, clip.source, number, frame)
+        for number, frame in sorted(clip.frames.items())
     ]
 
 

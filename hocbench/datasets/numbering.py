@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hocbench.datasets.faults import refuse_all
+
 FROM_0, FROM_1, FROM_NAME, FROM_FIRST = "from 0", "from 1", "from the start in the segment's name", "from their first"
+SHIFTS = {0: "as the frames", 1: "one higher than the frames", -1: "one lower than the frames"}
 KINDS = (FROM_0, FROM_1, FROM_NAME, FROM_FIRST)
 
 
@@ -109,3 +112,55 @@ def _agrees(span: Span, kind: str, slack: int) -> bool:
         return True
     # Numbers that fit another way exactly are not a few too many of this one.
     return not span.says and span.allows(kind, slack)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The frames that a file describes, and the pictures beside it, by their numbers."""
+
+    path: Path
+    described: frozenset[int]
+    pictures: frozenset[int]
+
+    def fits(self, shift: int) -> bool:
+        """Tell whether there is just one picture for each frame, ``shift`` above its number."""
+        return {number + shift for number in self.described} == self.pictures
+
+
+def decide_shift(name: str, clips: Sequence[Pictures]) -> tuple[int, str]:
+    """Find out how much higher the pictures of a copy are numbered than the frames in its files: 0, 1 or -1.
+
+    Parameters
+    ----------
+    name : str
+        The adapter's, for messages.
+    clips : sequence of Pictures
+        All clips. One that lacks a picture, or has one more, cannot tell.
+
+    Returns
+    -------
+    int, str
+        The shift, and how many clips say so.
+
+    Raises
+    ------
+    DatasetError
+        Naming clips whose pictures are numbered in another way than those of the others.
+    """
+    says = [next((shift for shift in SHIFTS if clip.fits(shift)), None) for clip in clips]
+    votes = Counter(shift for shift in says if shift is not None)
+    shift = max(SHIFTS, key=lambda each: votes[each])
+    refuse_all(
+        name,
+        [
+            f"{name}: {clip.path} describes frames {min(clip.described)} to {max(clip.described)}, and its pictures "
+            f"are numbered {min(clip.pictures)} to {max(clip.pictures)}, against {votes[shift]} other clips, whose "
+            f"pictures are numbered {SHIFTS[shift]}; number them like those"
+            for clip, own in zip(clips, says, strict=True)
+            if own not in (None, shift)
+        ],
+    )
+    if not votes:
+        return shift, f"{SHIFTS[shift]} by convention, as none of {len(clips)} clips has a picture for each frame"
+    silent = len(clips) - votes.total()
+    return shift, f"{SHIFTS[shift]}, as {votes[shift]} of {len(clips)} say" + (f"; {silent} cannot tell" * bool(silent))

@@ -33,7 +33,12 @@ def test_each_picture_of_each_clip_has_a_row(indices, rendered):
     frames = indices["afew_va"].frames
     pictures = sorted(path.relative_to(rendered["afew_va"]).as_posix() for path in rendered["afew_va"].glob("*/*.png"))
     assert frames["source"].to_list() == pictures
-    assert indices["afew_va"].notes == {"clips": 6, "archives": 0, "label_scale": 10}
+    assert indices["afew_va"].notes == {
+        "clips": 6,
+        "archives": 0,
+        "label_scale": 10,
+        "picture_numbering": "as the frames, as 6 of 6 say",
+    }
     assert frames["clip"].unique().tolist() == ["001", "002", "003", "004", "005", "006"]
 
 

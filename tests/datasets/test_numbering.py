@@ -11,7 +11,7 @@ from hocbench.datasets.numbering import FROM_0, FROM_1, FROM_FIRST, FROM_NAME, S
 from hocbench.datasets.sewa import Sewa
 from hocbench.synthetic.writers import _write_video
 from tests.datasets.conftest import refusal
-from tests.datasets.layouts import change_labels, label_per_frame, shift_landmarks
+from tests.datasets.layouts import change_labels, edit_json, label_per_frame, shift_landmarks
 
 
 def span(low, high, length=10, start=500):
@@ -199,3 +199,61 @@ def test_an_empty_folder_holds_no_segment(tmp_path):
     frames, notes = Sewa().read(tmp_path)
     assert frames.empty
     assert notes["segments"] == 0
+
+
+# -- pictures and the file that describes them ----------------------------------------------------------------------
+
+
+def renumber(root, shift, clips="00[1-6]"):
+    for path in sorted(root.glob(f"{clips}/*.png"), reverse=shift > 0):
+        path.rename(path.with_name(f"{int(path.stem) + shift:05d}.png"))
+
+
+@pytest.mark.parametrize("lost", [None, "first", "last"])
+def test_pictures_from_1_belong_to_frames_from_0(copy_of, indices, lost):
+    root = copy_of("afew_va")
+    renumber(root, 1)
+    if lost:
+        sorted((root / "002").glob("*.png"))[0 if lost == "first" else -1].unlink()
+    index = read_index("afew_va", root)
+    before = indices["afew_va"].frames
+    columns = ["clip", "frame", "valence", "arousal"]
+    pd.testing.assert_frame_equal(index.frames[columns], before[columns])
+    shifted = before["source"].str[:4] + (before["frame"] + 1).map("{:05d}.png".format)
+    assert index.frames["source"].where(index.frames["status"] != "frame_missing", shifted).tolist() == shifted.tolist()
+    missing = index.frames[index.frames["status"] == "frame_missing"]
+    assert len(missing) == bool(lost)
+    said = "one higher than the frames, as 6 of 6 say"
+    assert index.notes["picture_numbering"] == (said.replace("6 of", "5 of") + "; 1 cannot tell" if lost else said)
+
+
+def test_frames_from_1_belong_to_pictures_from_0(copy_of, indices):
+    root = copy_of("afew_va")
+    for path in root.glob("*/*.json"):
+        edit_json(
+            path, lambda clip: clip.update(frames={f"{int(k) + 1:05d}": frame for k, frame in clip["frames"].items()})
+        )
+    index = read_index("afew_va", root)
+    assert index.frames["source"].tolist() == indices["afew_va"].frames["source"].tolist()
+    assert index.notes["picture_numbering"] == "one lower than the frames, as 6 of 6 say"
+
+
+def test_a_clip_whose_pictures_are_numbered_otherwise_is_named(copy_of):
+    root = copy_of("afew_va")
+    renumber(root, 1, "004")
+    count = len(list((root / "004").glob("*.png")))
+    assert refusal("afew_va", root) == (
+        f"afew_va: {root / '004' / '004.json'} describes frames 0 to {count - 1}, and its pictures are numbered 1 to "
+        f"{count}, against 5 other clips, whose pictures are numbered as the frames; number them like those"
+    )
+
+
+def test_where_every_clip_lacks_a_picture_names_decide_and_that_is_said(copy_of):
+    root = copy_of("afew_va")
+    for path in root.glob("*/00000.png"):
+        path.unlink()
+    index = read_index("afew_va", root)
+    assert index.frames.query("status == 'frame_missing'")["frame"].tolist() == [0] * 6
+    assert index.notes["picture_numbering"] == (
+        "as the frames by convention, as none of 6 clips has a picture for each frame"
+    )
