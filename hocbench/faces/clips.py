@@ -15,11 +15,14 @@ from hocbench.datasets.playback import Shown, play
 from hocbench.datasets.sources import is_video, open_media, read_bytes
 from hocbench.errors import DatasetError
 from hocbench.faces.align import cut, from_box, from_landmarks
-from hocbench.faces.detect import detect_face
+from hocbench.faces.detect import detect_face, face_frame
 from hocbench.faces.pixels import PictureError, read_picture
 
 # A crop of fewer pixels shows no face, and one of so many sides of the picture shows mostly nothing.
 SMALLEST_FACE_PIXELS, LARGEST_SIDE = 4, 8
+# A frame is taken for like another one up to so many frames away: half a second of film, a quarter of a second of
+# SEWA. Heads move by a small part of a face in that time; across more, the detector is asked.
+FARTHEST_NEIGHBOUR = 12
 
 
 @dataclass
@@ -36,7 +39,7 @@ def crop_clip(clip: pd.DataFrame, root: Path, options: CropOptions) -> list[Crop
     """Crop the frames of one clip.
 
     A frame without landmarks is framed like the nearest one that has them, and a frame without a picture gets the crop
-    of the nearest one that has one; both say so in ``face``.
+    of the nearest one that has one, if that is at most `FARTHEST_NEIGHBOUR` frames away; both say so in ``face``.
 
     Parameters
     ----------
@@ -48,16 +51,25 @@ def crop_clip(clip: pd.DataFrame, root: Path, options: CropOptions) -> list[Crop
         See there.
     """
     crops = list(_cut(clip, root, options))
+    numbers = clip["frame"].to_numpy()
     good = [i for i, crop in enumerate(crops) if crop.pixels is not None]
     for i, crop in enumerate(crops):
-        if crop.pixels is None and good:
-            nearest = min(good, key=lambda j: abs(j - i))
-            crops[i] = Crop(crops[nearest].pixels, crop.status, "neighbour", crop.detail)
+        near = _near(numbers, good, i) if crop.pixels is None else []
+        if near:
+            crops[i] = Crop(crops[near[0]].pixels, crop.status, "neighbour", crop.detail)
     return crops
+
+
+def _near(numbers: np.ndarray, places: list[int], place: int) -> list[int]:
+    """List the places of frames that are near enough to be taken for like another one, the nearest first."""
+    away = np.abs(numbers[places] - numbers[place])
+    order = np.argsort(away, kind="stable")
+    return [places[i] for i in order[away[order] <= FARTHEST_NEIGHBOUR] if places[i] != place]
 
 
 def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]:
     own = _framings(clip, options)
+    numbers = clip["frame"].to_numpy()
     good = [i for i, (matrix, face) in enumerate(own) if matrix is not None and face != "box"]
     for i, (picture, status) in enumerate(zip(_pictures(clip, root), clip["status"].tolist(), strict=True)):
         if not isinstance(picture, np.ndarray):
@@ -68,26 +80,18 @@ def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]
         if matrix is not None and not _lies_in(picture, matrix, options.size):
             matrix = None
         if matrix is None:
-            matrix, face = _of_neighbour(picture, [each for each, _ in own], good, i, options.size), "neighbour"
+            face = "neighbour"
+            borrowed = (own[j][0] for j in _near(numbers, good, i))
+            matrix = next((m for m in borrowed if m is not None and _lies_in(picture, m, options.size)), None)
         if matrix is None and options.method in ("auto", "detector"):
             box = detect_face(picture, options.detector)
             if box is not None:
-                matrix, face = from_box(box, options.size, options.margin), "detector"
+                frame = face_frame(box, options.detector)
+                matrix, face = from_box(frame, options.size, options.margin), "detector"
         if matrix is None:
             yield Crop(None, "no_face", "none")
         else:
             yield Crop(cut(picture, matrix, options.size), status, face)
-
-
-def _of_neighbour(
-    picture: np.ndarray, matrices: list[np.ndarray | None], good: list[int], place: int, size: int
-) -> np.ndarray | None:
-    """Take the framing of the nearest frame that has landmarks."""
-    for other in sorted(good, key=lambda other: abs(other - place)):
-        matrix = matrices[other]
-        if other != place and matrix is not None and _lies_in(picture, matrix, size):
-            return matrix
-    return None
 
 
 def _lies_in(picture: np.ndarray, matrix: np.ndarray, size: int) -> bool:

@@ -1,9 +1,13 @@
+import json
+
 import cv2
 import numpy as np
 import pytest
 from skimage import data
 
-from hocbench.faces.detect import DETECTORS, detect_face
+from hocbench.faces.align import TEMPLATE, from_box, similarity
+from hocbench.faces.clips import FARTHEST_NEIGHBOUR
+from hocbench.faces.detect import DETECTORS, detect_face, face_frame
 from hocbench.synthetic.scenes import render_stills
 from tests.faces.conftest import crop, read_ledger, write_photograph
 
@@ -72,6 +76,84 @@ def test_nearly_all_drawn_faces_are_found_where_they_are():
         if box is not None:
             found += np.hypot(*(middle(box) - landmarks[17:].mean(axis=0))) < 0.3 * box[2]
     assert found >= 54
+
+
+def sides_and_levels(detector, found):
+    """Sizes and heights of faces in crops by a detector, in those of crops by landmarks; one row per picture."""
+    rows = []
+    for picture, points in found:
+        box = detect_face(picture, detector)
+        if box is not None:
+            by_landmarks, by_box = from_points(points), from_box(face_frame(box, detector), 1, 1.0)
+            scale = np.hypot(*by_box[:, 0]) / np.hypot(*by_landmarks[:, 0])
+            middle = cv2.invertAffineTransform(by_landmarks) @ [0.5, 0.5, 1]
+            rows.append([scale, *(by_box @ [*middle, 1] - 0.5)])
+    return np.array(rows)
+
+
+def from_points(points):
+    return similarity(np.asarray(points, dtype=float), TEMPLATE + 0.5)
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_detected_face_is_as_large_and_as_high_as_by_landmarks(astronaut, detector):
+    (scale, right, down), *_ = sides_and_levels(detector, [(astronaut, [(203, 101), (249, 101), (223, 146)])])
+    assert 0.93 < scale < 1.07
+    assert abs(right) < 0.03
+    assert abs(down) < 0.05
+    drawn = render_stills(np.random.default_rng(11), 40, 160)
+    found = [
+        (
+            np.ascontiguousarray(frame[:, :, ::-1]),
+            [points[36:42].mean(0), points[42:48].mean(0), points[[48, 54]].mean(0)],
+        )
+        for frame, points in zip(drawn.frames, drawn.landmarks, strict=True)
+    ]
+    scale, right, down = np.median(sides_and_levels(detector, found), axis=0)
+    assert 0.88 < scale < 1.05
+    assert abs(right) < 0.03
+    assert abs(down) < 0.06
+
+
+LENGTH = 40
+
+
+def far_clip(root, astronaut, blank):
+    """A clip of one still face without landmarks but in its first frame, with a picture in some frames only."""
+    folder = root / "001"
+    folder.mkdir(parents=True)
+    eyes, mouth = [[203.0, 101.0]] * 6 + [[249.0, 101.0]] * 6, [[223.0, 146.0]] * 20
+    points = [[223.0, 120.0]] * 36 + eyes + mouth
+    frames = {}
+    for number in range(LENGTH):
+        if number not in blank:
+            small = cv2.cvtColor(astronaut[:240, 100:340], cv2.COLOR_RGB2BGR)
+            cv2.imwrite(str(folder / f"{number:05d}.png"), small)
+        moved = [[x - 100, y] for x, y in points]
+        frames[f"{number:05d}"] = {"landmarks": moved if number == 0 else [], "valence": 1, "arousal": 2}
+    (folder / "001.json").write_text(json.dumps({"actor": "a", "video_id": "001", "frames": frames}))
+    return root
+
+
+@pytest.mark.parametrize(("method", "farther"), [("auto", "detector"), ("landmarks", "none")])
+def test_a_framing_is_borrowed_only_from_near_by(astronaut, tmp_path, method, farther):
+    store = crop("afew_va", far_clip(tmp_path / "root", astronaut, ()), tmp_path / "out", method=method)
+    near = ["landmarks"] + ["neighbour"] * FARTHEST_NEIGHBOUR
+    rest = LENGTH - len(near)
+    if method == "landmarks":
+        # A crop may be repeated as far as a framing, and no farther.
+        near += ["neighbour"] * FARTHEST_NEIGHBOUR
+        rest -= FARTHEST_NEIGHBOUR
+    assert store.frames["face"].tolist() == near + [farther] * rest
+
+
+def test_a_missing_picture_is_repaired_only_from_near_by(astronaut, tmp_path):
+    root = far_clip(tmp_path / "root", astronaut, range(1, LENGTH))
+    store = crop("afew_va", root, tmp_path / "out")
+    far = LENGTH - 1 - FARTHEST_NEIGHBOUR
+    assert store.frames["face"].tolist() == ["landmarks"] + ["neighbour"] * FARTHEST_NEIGHBOUR + ["none"] * far
+    ledger = read_ledger(tmp_path / "out")
+    assert ledger["action"].tolist() == ["repaired"] * FARTHEST_NEIGHBOUR + ["dropped"] * far
 
 
 def test_a_photograph_without_landmarks_is_cropped_around_its_face(astronaut, tmp_path):

@@ -14,7 +14,7 @@ OPTIONS = CropOptions(size=SIZE, margin=1.0, method="box")
 
 def clip_of(path, wanted):
     """Ask for some frames of a video, in the order given, each with a box around the whole picture."""
-    clip = pd.DataFrame({"source": path.name, "source_frame": wanted, "status": "ok"})
+    clip = pd.DataFrame({"source": path.name, "source_frame": wanted, "frame": range(len(wanted)), "status": "ok"})
     clip["landmarks"] = [np.empty(0, np.float32)] * len(clip)
     return clip.assign(box_x=0.0, box_y=0.0, box_width=float(SIZE), box_height=float(SIZE))
 
