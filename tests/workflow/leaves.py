@@ -23,6 +23,7 @@ VALUES: dict[str, Any] = {
     ".path": "params.yaml",
     ".url": "file:///own/pictures.zip",
     ".sha256": "0a" * 32,
+    ".exclude": ["a clip"],
     ".ratio": [5, 2, 3],
     "affectnet.seeds": [0, 1, 2],
     "datasets.afew_va.seeds": [0, 1],
@@ -95,7 +96,7 @@ def asked_for(values: dict[str, Any]) -> tuple[Any, ...]:
     """Return all that the jobs of the target `all` are told about the parameters."""
     params: Params = parse_params(values)
     datasets = [
-        (name, each.root, each.crop, each.synthetic, each.fetch, split_protocol(each))
+        (name, each.root, each.exclude, each.crop, each.synthetic, each.fetch, split_protocol(each))
         for name, each in params.datasets.present().items()
     ]
     runs = [(run.axes.dataset, run.id, run.spec) for run in make_plan(params)]
