@@ -15,6 +15,7 @@ from hocbench.progress import progress
 
 # Looked at when an index is read: one picture of each clip up to so many, or so many stills, evenly spread.
 SAMPLE, SAMPLE_VIDEOS, FRAMES_OF_A_VIDEO = 500, 60, 5
+CHUNK = 20_000  # frames whose landmarks are held in memory as one array
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # EXIF: width and height change places
 MARGIN = 0.05  # of the size, beside the picture, where points of a face at its border lie
 MOST_OUTSIDE, MOSTLY_OUTSIDE = 0.2, 0.5  # share of the points, or of the area of the box
@@ -70,7 +71,12 @@ def inspect_geometry(frames: pd.DataFrame, root: Path, *, everything: bool) -> G
     chosen = chosen[known]
     if chosen.empty:
         return Geometry([], [], [])
-    measured = _measure(chosen, np.array([sizes[source] for source in chosen["source"]], dtype=np.float64))
+    shapes = np.array([sizes[source] for source in chosen["source"]], dtype=np.float64)
+    starts = range(0, len(chosen), CHUNK)
+    measured = pd.concat(
+        [_measure(chosen.iloc[start : start + CHUNK], shapes[start : start + CHUNK]) for start in starts],
+        ignore_index=True,
+    )
     splits = sorted(set(measured["split"].to_list()))
     parts = {f" of {split}" if split else "": measured[measured["split"] == split] for split in splits}
     faults = [fault for of, part in parts.items() for fault in _faults(part, of)]
@@ -86,6 +92,8 @@ def inspect_geometry(frames: pd.DataFrame, root: Path, *, everything: bool) -> G
 
 def _sample(frames: pd.DataFrame) -> pd.DataFrame:
     """Choose the middle of each clip, several frames of videos, and of many clips or stills some, evenly spread."""
+    if not frames["clip"].duplicated().any():
+        return frames.iloc[np.unique(np.linspace(0, len(frames) - 1, min(SAMPLE, len(frames))).round().astype(int))]
     places = frames.groupby("clip", sort=True).indices
     few = list(places.values())
     most = SAMPLE_VIDEOS if len(frames) and is_video(frames["source"].iloc[0]) else SAMPLE

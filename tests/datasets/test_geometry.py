@@ -167,6 +167,12 @@ def test_a_slight_change_of_size_is_remarked(copy_of):
     assert "times as large without their landmarks?" in describe_inventory(check_dataset("affectnet", root, index))
 
 
+def test_many_stills_are_measured_in_parts_alike(indices, rendered, monkeypatch):
+    whole = inspect_geometry(indices["affectnet"].frames, rendered["affectnet"], everything=True)
+    monkeypatch.setattr("hocbench.datasets.geometry.CHUNK", 7)
+    assert inspect_geometry(indices["affectnet"].frames, rendered["affectnet"], everything=True) == whole
+
+
 def test_rendered_data_fit_their_pictures(indices, rendered):
     for name, index in indices.items():
         geometry = inspect_geometry(index.frames, rendered[name], everything=True)

@@ -8,7 +8,7 @@ import pytest
 
 from hocbench.datasets import read_index
 from hocbench.datasets.check import check_dataset
-from hocbench.datasets.scales import LabelFile, decide_scale
+from hocbench.datasets.scales import LabelFile, check_signs, decide_scale
 from hocbench.errors import DatasetError
 from tests.datasets.conftest import refusal
 from tests.datasets.layouts import LISTS, change_labels, edit_json, to_affectnet_2021
@@ -137,6 +137,29 @@ def test_labels_moved_above_zero_are_refused(copy_of, what):
     where = "all of training" if name == "affectnet" else "the whole copy"
     assert text.startswith(f"{name}: no label of valence and arousal is negative in {where} (valence from ")
     assert text.endswith("take the annotations as released, or move them back")
+
+
+@pytest.mark.parametrize(
+    ("target", "clips", "stills", "refused"),
+    [
+        ("valence", 10, False, True),
+        ("valence", 9, False, False),
+        ("arousal", 29, False, False),
+        ("arousal", 30, False, True),
+        ("valence", 40, True, True),
+        ("arousal", 199, True, False),
+    ],
+)
+def test_one_target_without_a_negative_label_takes_more_clips(target, clips, stills, refused):
+    each = 1 if stills else 3
+    frames = pd.DataFrame({"clip": np.repeat(np.arange(clips), each).astype(str), "split": ""})
+    frames[TARGETS] = np.linspace(-1, 1, clips * each)[:, None].repeat(2, axis=1)
+    frames[target] = frames[target].abs() + 0.01
+    if refused:
+        with pytest.raises(DatasetError, match=f"x: no label of {target} is negative in the whole copy"):
+            check_signs("x", frames)
+    else:
+        check_signs("x", frames)
 
 
 def test_a_few_clips_without_a_negative_label_are_no_sign(copy_of):
