@@ -41,9 +41,11 @@ def squeeze(kernel: Tensor) -> tuple[Tensor, list[Tensor]]:
         # Squares of singular values, from a matrix that is never larger than the mode.
         squares, vectors = torch.linalg.eigh(unfolded @ unfolded.t())
         kept = squares > squares[-1] * max(unfolded.shape) * ROUNDING**2
-        basis = vectors[:, kept] if kept.sum() < min(unfolded.shape) else torch.eye(size, dtype=kernel.dtype)
-        bases.append(basis)
-        core = torch.tensordot(core, basis, ([mode], [0])).movedim(-1, mode)
+        if kept.sum() == min(unfolded.shape):
+            bases.append(torch.eye(size, dtype=kernel.dtype))
+            continue
+        bases.append(vectors[:, kept])
+        core = torch.tensordot(core, bases[-1], ([mode], [0])).movedim(-1, mode)
     return core, bases
 
 
