@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from hocbench.errors import NetworkError
+from hocbench.nn.contraction import channels_last
 from hocbench.nn.factorized import FactorizedConv
 from hocbench.nn.geometry import DIMENSIONS
 from hocbench.nn.plain import carry_hooks, peculiarity
@@ -243,7 +244,10 @@ class Converter:
         taps = temporal_taps(size, self.init).to(layer.weight)
         shape = [1] * (order + 3)
         shape[2 + self.position] = size
-        kernel = layer.weight.detach().unsqueeze(2 + self.position) * taps.reshape(shape)
+        weight = layer.weight.detach()
+        kernel = (weight.unsqueeze(2 + self.position) * taps.reshape(shape)).contiguous()
+        if weight.movedim(1, -1).is_contiguous() and not weight.is_contiguous():
+            kernel = channels_last(kernel)
         result.weight = self.made.setdefault(
             id(layer.weight), nn.Parameter(kernel, requires_grad=layer.weight.requires_grad)
         )

@@ -163,7 +163,7 @@ def factorize(
     for name, reason in reasons.items():
         module: Any = found[name]
         if reason is not None and id(module) not in done:
-            fits[name or "(itself)"], done[id(module)] = Fit(0.0, None, reason), module
+            fits[name], done[id(module)] = Fit(0.0, None, reason), module
         elif id(module) not in done:
             layer, fits[name] = decompose_convolution(module, rank, name=name or "(itself)", **options)
             layer.bias = module.bias

@@ -295,3 +295,9 @@ def test_tied_kernels_and_norms_stay_tied():
     tied = transduct(nn.Sequential(*layers))
     assert all(tensor is tied[1].tensors[name] for name, tensor in tied[0].tensors.items())
     assert tied[0].bias is not tied[1].bias
+
+
+def test_channels_last_memory_stays():
+    conv = nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+    assert transduct(conv).weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert transduct(nn.Conv2d(4, 6, 3)).weight.is_contiguous()
