@@ -54,7 +54,9 @@ def _main() -> None:
     try:
         app(standalone_mode=True)
     except HocbenchError as error:
-        sys.stderr.write(f"hocbench: error: {error}\n")
+        # Names that are not UTF-8 cannot be written to every stream.
+        text = str(error).encode(errors="backslashreplace").decode()
+        sys.stderr.write(f"hocbench: error: {text}\n")
         sys.exit(2)
     except OSError as error:
         # A folder that may not be written, a file in the way, a full disk; anything else is a fault of this program.
@@ -65,6 +67,14 @@ def _main() -> None:
         sys.stderr.write(
             f"hocbench: error: {named}{error.strerror}; check the path, its permissions and the free space\n"
         )
+        sys.exit(2)
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        # So Python reads the bytes of a name that is not UTF-8; no table can hold it.
+        before, after = error.object[: error.start].splitlines(), error.object[error.start :].splitlines()
+        name = ((before or [""])[-1] + after[0]).encode(errors="surrogateescape")
+        sys.stderr.write(f"hocbench: error: the name of a file or folder is not UTF-8 ({name!r}); rename it\n")
         sys.exit(2)
     except StoppedEarly as stopped:
         sys.stderr.write(f"hocbench: {stopped}\n")

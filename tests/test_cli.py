@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -200,6 +202,35 @@ def test_an_option_of_the_wrong_kind_is_refused_by_its_key(hocbench, tmp_path, m
     assert err.startswith("hocbench: error: ")
     assert text in err
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["index", "register"])
+def test_a_name_that_is_not_utf_8_is_named(hocbench, tmp_path, command):
+    size = {"height": 64, "width": 64}
+    root = tmp_path / "sewa"
+    assert hocbench("synthesize", "sewa", root, "--parameters", json.dumps(SEWA | size))[0] == 0
+    clip = next(path for path in sorted(root.iterdir()) if path.is_dir())
+    (root / os.fsdecode(b"caf\xe9")).mkdir()
+    shutil.copytree(clip, root / os.fsdecode(b"caf\xe9") / clip.name)
+    shutil.rmtree(clip)
+    calls = {
+        "index": ("index", "sewa", root, tmp_path / "out"),
+        "register": ("data", "register", "sewa", root, "--checksums", tmp_path / "list"),
+    }
+    code, out, err = hocbench(*calls[command])
+    assert (code, out) == (2, "")
+    assert "Traceback" not in err
+    assert "caf" in err
+    assert not (tmp_path / "list").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(hocbench, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    size = {"height": 64, "width": 64}
+    outcome = hocbench("synthesize", "sewa", tmp_path / "file" / "sewa", "--parameters", json.dumps(SEWA | size))
+    assert outcome[0] == 2
+    assert f"hocbench: error: {tmp_path / 'file'}" in outcome[2]
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_official_lists_of_a_dataset_without_any_are_refused(hocbench, tmp_path):
