@@ -201,8 +201,10 @@ def _picture(holdings: Holdings, release: _Release, name: str, folder: str) -> s
 def _refuse_twice(holdings: Holdings, release: _Release, parts: dict[str, pd.DataFrame]) -> None:
     """Refuse a picture of two rows, of one list or of both."""
     rows = pd.concat(parts, names=["split", "row"])
-    # Copies from disks that know no case, and pictures in another format, are found by either row.
-    spelled = pd.Series([unicodedata.normalize("NFC", clip).casefold() for clip in rows["clip"]], rows.index)
+    # Names that differ in case are one picture, unless the copy holds a file of each.
+    held = rows["source"].isin(release.pictures())
+    names = rows["clip"].map(lambda clip: unicodedata.normalize("NFC", clip))
+    spelled = names.where(held, names.str.casefold())
     for keys in (spelled, rows["source"]):
         twice = keys.duplicated(keep=False)
         if twice.any():

@@ -20,6 +20,7 @@ ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # EXIF: width and height change plac
 MARGIN = 0.05  # of the size, beside the picture, where points of a face at its border lie
 MOST_OUTSIDE, MOSTLY_OUTSIDE = 0.2, 0.5  # share of the points, or of the area of the box
 SYSTEMATIC = 0.2  # share of the pictures
+TURNED_ALIKE = 0.8  # share of the pictures; of points that mean nothing it is a half
 LEAST_PICTURES, LEAST_CLIPS, MANY_CLIPS = 5, 6, 20  # that say something of a copy
 # Faces are in the middle on average; where they are at so much of the size in both directions, they are not.
 NEAR, FAR = 0.38, 0.6
@@ -191,14 +192,15 @@ def _order(pointed: pd.DataFrame) -> str:
         return (
             f"they go up to {pointed['largest'].median():.3g}, as if in units of the picture, and pixels are expected"
         )
-    turned = pointed[pointed["across"].notna()]
+    # The same points beside many pictures say what they say once.
+    turned = pointed[pointed["across"].notna()].drop_duplicates(["across", "down", "upright"])
     if len(turned) < LEAST_PICTURES:
         return ""
-    if (turned["across"].abs() < turned["down"].abs()).mean() > 0.5:
+    if (turned["across"].abs() < turned["down"].abs()).mean() > TURNED_ALIKE:
         return "one eye stands above the other in most of them, as if y came before x"
-    if (turned["upright"] < 0).mean() > 0.5:
+    if (turned["upright"] < 0).mean() > TURNED_ALIKE:
         return "the mouth stands above the eyes in most of them, as if y were counted from below"
-    if (turned["across"] < 0).mean() > 0.5:
+    if (turned["across"] < 0).mean() > TURNED_ALIKE:
         return "left and right eye are exchanged in most of them, as if the pictures were mirrored"
     return ""
 

@@ -190,7 +190,6 @@ def test_constant_zeros_are_no_sign(copy_of):
         ("afew_va", lambda root: afew_va(root, float), 10),
         ("afew_va", lambda root: afew_va(root, lambda value: 10 * value), 100),
     ],
-    ids=str,
 )
 def test_a_copy_on_another_scale_reads_like_the_release(copy_of, indices, name, change, scale):
     root = copy_of(name)
