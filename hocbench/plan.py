@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import ParameterError
+from hocbench.params import is_rendered
 from hocbench.sections import AfewVa, AffectNet, Experiment, Params, Sewa
 
 VIDEO_DATASETS = ("sewa", "afew_va", "sewa_control")
@@ -252,17 +253,18 @@ class _Planner:
         params = self.params
         training = params.training.model_dump(mode="json", exclude={"stages", "clips"}) | settings
         training |= {"epochs": axes.epochs}
+        if axes.order == 2:
+            # An image is no window; what is never read must not make it another run.
+            del training["clip_length"], training["frame_step"]
         if params.training.clips is not None and axes.dataset in VIDEO_DATASETS and axes.epochs:
             training["clips"] = params.training.clips
         settings_of = getattr(params.datasets, axes.dataset)
-        dataset = settings_of.model_dump(mode="json")
         spec = {
             "profile": params.profile,
             "axes": axes.spelled(),
             "network": _network(params, axes),
             "split": split_protocol(settings_of),
-            # A run of the whole copy keeps the name that it had before clips could be left out.
-            "data": {key: dataset[key] for key in ("root", "synthetic", "crop", "exclude") if dataset[key] != []},
+            "data": _data(settings_of),
             "training": training,
             "root_seed": params.seed,
             "threads": params.threads,
@@ -272,6 +274,17 @@ class _Planner:
         if axes.order == 3:
             spec["temporal"] = params.temporal.model_dump(mode="json")
         return spec
+
+
+def _data(dataset: AffectNet | Sewa | AfewVa) -> dict[str, Any]:
+    """Describe the data of a run: not by the folder that they lie in, and by how they are drawn only if they are."""
+    values = dataset.model_dump(mode="json")
+    described = {"crop": values["crop"]}
+    if is_rendered(dataset.root):
+        described["synthetic"] = values["synthetic"]
+    if values["exclude"]:
+        described["exclude"] = values["exclude"]
+    return described
 
 
 def _network(params: Params, axes: Axes) -> dict[str, Any]:

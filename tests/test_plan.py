@@ -86,6 +86,8 @@ def test_networks_of_a_plan_say_what_they_are_built_of():
         ({"training": {"stages": {"static": {"epochs": 9}}}}, {"scratch"}),
         ({"training": {"stages": {"lasso": {"rate_factor": 9}}}}, {"static", "frames", "scratch"}),
         ({"training": {"stages": {"temporal": {"stop_at_static": True}}}}, {"static", "lasso", "frames", "scratch"}),
+        ({"training": {"clip_length": 5}}, {"static", "lasso", "frames"}),
+        ({"training": {"frame_step": 2}}, {"static", "lasso", "frames"}),
         ({"network": {"inner_activation": True}}, set()),
         ({"datasets": {"sewa": {"synthetic": {"seed": 99}}}}, {"lasso"}),
         ({"seed": 1}, set()),
@@ -97,6 +99,15 @@ def test_a_change_renames_exactly_what_it_touches(change, untouched):
     renamed = {run.axes.stage for run in before if run.id not in ids(after) and run.axes.stage in untouched}
     assert untouched <= kept
     assert renamed == set()
+
+
+def test_the_folder_of_real_data_and_how_they_would_be_drawn_change_no_run():
+    def of(root, images):
+        runs = plan({"datasets": {"affectnet": {"root": root, "synthetic": {"images": images}}}})
+        return ids(run for run in runs if run.axes.dataset == "affectnet")
+
+    assert of("data/real/affectnet", 100) == of("/elsewhere/affectnet/", 200)
+    assert not of("data/real/affectnet", 100) & of("data/synthetic/embedded/affectnet", 100)
 
 
 def test_another_list_under_the_same_name_is_another_run(tmp_path):

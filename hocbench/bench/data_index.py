@@ -56,8 +56,9 @@ def _rows(split: str, start: int, count: int, rng: np.random.Generator) -> list[
     lines = []
     for i in range(count):
         number = start + i
-        values = labels[i] if kept[i, 0] else (-2.0, -2.0)
+        # An expression from 0 to 7 has labels, 9 is called uncertain.
+        values, expression = (labels[i], number % 8) if kept[i, 0] else ((-2.0, -2.0), 9)
         landmarks = ";".join(map(str, points[i].tolist())) if kept[i, 1] else ""
-        cells = [f"{number // 1000}/{split}{number:06d}.jpg", *map(str, boxes[i]), landmarks, str(number % 11)]
+        cells = [f"{number // 1000}/{split}{number:06d}.jpg", *map(str, boxes[i]), landmarks, str(expression)]
         lines.append(",".join([*cells, *(f"{value:.6f}" for value in values)]) + "\n")
     return lines

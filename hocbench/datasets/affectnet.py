@@ -214,10 +214,10 @@ def _refuse_twice(holdings: Holdings, release: _Release, parts: dict[str, pd.Dat
             where = f"{lists[0]}, rows {first[1] + 1} and {second[1] + 1}"
             if lists[0] != lists[1]:
                 where = f"{lists[0]}, row {first[1] + 1}, and {lists[1]}, row {second[1] + 1}"
-            names = list(dict.fromkeys(rows.loc[[first, second], "clip"]))
+            listed = list(dict.fromkeys(rows.loc[[first, second], "clip"]))
             raise DatasetError(
-                f"affectnet: {where}: {' and '.join(map(repr, names))} "
-                f"{'is listed twice' if len(names) == 1 else 'are one picture'}; remove one of the rows"
+                f"affectnet: {where}: {' and '.join(map(repr, listed))} "
+                f"{'is listed twice' if len(listed) == 1 else 'are one picture'}; remove one of the rows"
             )
 
 

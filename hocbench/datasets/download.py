@@ -84,9 +84,10 @@ def fetch(root: Path, items: Sequence[Item], patience: Patience | None = None) -
     _check(root, items)
     downloads = root / ".downloads"
     downloads.mkdir(parents=True, exist_ok=True)
-    (root / FETCHED_MARKER).unlink(missing_ok=True)
     found = []
     paths = [_retrieve(item, downloads, patience or Patience()) for item in items]
+    # From here on files of the copy are replaced.
+    (root / FETCHED_MARKER).unlink(missing_ok=True)
     written: dict[str, Path] = {}
     for item, path in zip(items, paths, strict=True):
         found.append({"name": item.name, "sha256": pooch.file_hash(str(path)), "bytes": path.stat().st_size})

@@ -49,7 +49,7 @@ def make_splits(index: pd.DataFrame, protocol: dict[str, Any], root_seed: int) -
     )
     rng = generator(root_seed, use="split", seed=int(protocol.get("seed", 0)))
     kind = protocol["kind"]
-    if kind == "official" and not {"training", "validation"} <= set(clips["split"]):
+    if kind == "official" and {"training", "validation"}.isdisjoint(clips["split"]):
         raise SplitError(
             "split kind 'official': the dataset has no official lists of training and validation; choose sessions, "
             "subjects or file"

@@ -15,7 +15,6 @@ import pandas as pd
 from hocbench import paths
 from hocbench.datasets.splits import PARTS, make_splits
 from hocbench.errors import ParameterError
-from hocbench.params import is_rendered
 from hocbench.windows import count_trained, covering_windows, cut_runs
 
 # Nobody published the frames of SEWA's 538 clips; this is the length of the clip that docs/real-data.md and the README
@@ -65,7 +64,7 @@ def part_sizes(spec: dict[str, Any]) -> Sizes:
             f"datasets.{dataset}.split is a list and {folder} is not there to count its clips; "
             "run `snakemake --cores all data` first"
         )
-    if is_rendered(spec["data"]["root"]):
+    if "synthetic" in spec["data"]:
         return Sizes(
             _divided(spec, *_synthetic(dataset, spec["data"]["synthetic"])), "SYNTHETIC sizes of the parameters"
         )

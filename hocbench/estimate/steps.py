@@ -20,7 +20,7 @@ from hocbench.nn import ResNet
 from hocbench.seeds import batch_axes
 from hocbench.tracking.switch import is_off
 from hocbench.training.beginning import begin
-from hocbench.training.data import EVALUATION_IMAGES, Samples
+from hocbench.training.data import EVALUATION_IMAGES, Samples, window_shape
 from hocbench.training.determinism import as_runs_compute
 from hocbench.training.devices import Accelerator, make_accelerator
 from hocbench.training.loop import Setting, Training
@@ -86,7 +86,7 @@ class _Noise(CropStore):
 
 def _samples(items: int, spec: dict[str, Any]) -> Samples:
     """Make so many images, or so many clips of a window's length."""
-    length = spec["training"]["clip_length"] if spec["axes"]["order"] == 3 else 1
+    length, _ = window_shape(spec["axes"]["order"], spec["training"])
     rows = np.arange(items * length)
     return Samples(_Noise(len(rows), spec["data"]["crop"]["size"]), rows, np.split(rows, items))
 
@@ -142,7 +142,8 @@ def measure_evaluation(spec: dict[str, Any]) -> Seconds:
         Resolved slice of a run.
     """
     with _machine(spec["threads"]) as accelerator:
-        order, length = spec["axes"]["order"], spec["training"]["clip_length"]
+        order = spec["axes"]["order"]
+        length, _ = window_shape(order, spec["training"])
         items = EVALUATION_IMAGES if order == 2 else max(1, EVALUATION_IMAGES // length)
         samples = _samples(items, spec)
         network = _network(spec, samples, accelerator)

@@ -143,7 +143,7 @@ def _manifest(run: Path) -> dict[str, Any]:
         spec = manifest["spec"]
         wanted = {
             "axes": {"dataset": spec["axes"]["dataset"]},
-            "training": {"clip_length": spec["training"]["clip_length"]},
+            "training": {"clip_length": spec["training"].get("clip_length", 1)},
             "data": {"crop": {"size": spec["data"]["crop"]["size"]}},
             "profile": spec["profile"],
             "root_seed": spec["root_seed"],

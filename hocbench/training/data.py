@@ -167,6 +167,19 @@ def _only(batch: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return batch[0]
 
 
+def window_shape(order: int, options: dict[str, Any]) -> tuple[int, int]:
+    """Return the frames of a window and the step from one to the next, by ``training`` of a run; an image is one frame.
+
+    Parameters
+    ----------
+    order : int
+        2 for images, 3 for clips.
+    options : dict
+        See `training_batches`.
+    """
+    return (1, 1) if order == 2 else (options["clip_length"], options["frame_step"])
+
+
 def training_batches(
     samples: Samples,
     order: int,

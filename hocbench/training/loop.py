@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hocbench.errors import RunError
 from hocbench.nn import ResNet, reestimate_batchnorm
 from hocbench.nn.lasso import count_zeros
-from hocbench.training.data import Samples, steps_per_epoch, training_batches
+from hocbench.training.data import Samples, steps_per_epoch, training_batches, window_shape
 from hocbench.training.devices import Accelerator, autocast, gather, share_buffers
 from hocbench.training.losses import affect_loss
 from hocbench.training.optimization import make_optimizers
@@ -259,7 +259,7 @@ class Training:
         """Score the network, write the epoch's row, and keep the network if it is the best so far."""
         outcome, setting, epoch = self.outcome, self.setting, self.outcome.epoch
         share_buffers(self.network)
-        length, step = setting.options["clip_length"], setting.options["frame_step"]
+        length, step = window_shape(setting.order, setting.options)
         where = (setting.order, length, self.accelerator.device, step)
         prediction = predict(self.network, self.validation, *where, pulse=self.pulse)
         if not np.isfinite(prediction).all():

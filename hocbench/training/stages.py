@@ -13,7 +13,7 @@ from hocbench.seeds import batch_axes
 from hocbench.training import records
 from hocbench.training.beginning import begin, rescales
 from hocbench.training.checkpoint import Checkpoints
-from hocbench.training.data import Samples, first_clips, select
+from hocbench.training.data import Samples, first_clips, select, window_shape
 from hocbench.training.determinism import as_runs_compute
 from hocbench.training.devices import Accelerator, make_accelerator
 from hocbench.training.loop import Setting, Training
@@ -142,7 +142,8 @@ def _finish(
 
 def _predictions(run: _Run, training: Training) -> pd.DataFrame:
     order, options = run.spec["axes"]["order"], run.spec["training"]
-    where = (order, options["clip_length"], run.accelerator.device, options["frame_step"], training.pulse)
+    length, step = window_shape(order, options)
+    where = (order, length, run.accelerator.device, step, training.pulse)
     network, parts = training.network, run.parts
     outputs = {part: (parts[part], predict(network, parts[part], *where)) for part in ("validation", "test")}
     return prediction_table(outputs, mean_label(parts["train"]))

@@ -64,6 +64,14 @@ def test_a_file_is_fetched_checked_and_marked(server, root, waits, sha256):
     assert sorted(path.name for path in root.iterdir()) == ["FETCHED.json", "list.csv"]
 
 
+def test_a_fetch_that_fails_leaves_the_copy_and_its_marker(server, root, waits):
+    fetch(root, [item(server)], waits.patience())
+    before = {path.name: path.read_bytes() for path in root.iterdir()}
+    with pytest.raises(FetchError):
+        fetch(root, [item(server), item(server, "/other.csv")], waits.patience())
+    assert {path.name: path.read_bytes() for path in root.iterdir() if path.is_file()} == before
+
+
 def test_an_archive_is_unpacked_into_the_folder(server, root, waits, tmp_path):
     server.files["/data.zip"] = write(tmp_path / "data.zip", FILES).read_bytes()
     fetch(root, [item(server, "/data.zip"), item(server)], waits.patience())

@@ -95,6 +95,15 @@ def test_landmarks_in_other_coordinates_are_refused(copy_of, change, says):
     assert says in refusal("afew_va", root)
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_points_that_are_no_face_do_not_tell_how_pictures_are_turned(copy_of, alike):
+    root, rng = copy_of("afew_va"), np.random.default_rng(0)
+    same = rng.uniform(10, 54, (68, 2))
+    same[36:42, 0], same[42:48, 0] = 50, 14  # left and right exchanged, in every picture, but once only
+    points(lambda xy: same if alike else rng.uniform(10, 54, (68, 2)))(root)
+    assert len(read_index("afew_va", root).frames)
+
+
 def boxes(root, change):
     for split in ("training", "validation"):
         path = root / LISTS / f"{split}.csv"

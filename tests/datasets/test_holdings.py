@@ -166,6 +166,19 @@ def test_a_row_in_both_lists_is_refused_with_both(root_of):
     )
 
 
+def test_pictures_whose_names_differ_in_case_are_two_if_both_are_there(root_of):
+    root = root_of("affectnet")
+    path = root / LISTS / "training.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    first, last = table["subDirectory_filePath"].iloc[[0, -1]]
+    shouted = first.replace("training", "TRAINING")
+    table.loc[len(table) - 1, "subDirectory_filePath"] = shouted
+    table.to_csv(path, index=False)
+    (root / IMAGES / last).rename(root / IMAGES / shouted)
+    clips = set(read_index("affectnet", root).frames["clip"])
+    assert {name.removesuffix(".jpg") for name in (first, shouted)} <= clips
+
+
 def test_both_releases_in_one_folder_are_refused_with_both(root_of, rendered):
     root = root_of("affectnet")
     to_affectnet_2021(rendered["affectnet"], root)

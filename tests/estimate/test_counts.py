@@ -19,9 +19,9 @@ def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def spec(dataset="sewa", root=None, split=None, fold=0, synthetic=None):
+def spec(dataset="sewa", split=None, fold=0, synthetic=None):
     split = split or {"kind": "sessions", "ratio": [7, 1, 2], "seed": 0}
-    data = {"root": root or f"data/synthetic/p/{dataset}", "synthetic": synthetic, "crop": {"size": 16}}
+    data = {"crop": {"size": 16}} | ({"synthetic": synthetic} if synthetic else {})
     axes = {"dataset": dataset, "fold": fold}
     return {"profile": "p", "axes": axes, "split": split, "data": data, "root_seed": 1}
 
@@ -74,14 +74,14 @@ def test_synthetic_sizes_are_shared_out_as_the_protocol_does():
 
 def test_real_data_without_a_copy_have_the_published_sizes():
     official = {"kind": "official", "validation_share": 0.1}
-    still = part_sizes(spec("affectnet", root="data/real/affectnet", split=official))
+    still = part_sizes(spec("affectnet", split=official))
     assert still.parts["train"][whole(1)] == pytest.approx(0.9 * 320_739)
     assert still.parts["test"] == {whole(1): 4500}
     assert still.source == "published counts"
     folds = {"kind": "subjects", "folds": 5, "validation_share": 0.2}
-    films = part_sizes(spec("afew_va", root="data/real/afew_va", split=folds))
+    films = part_sizes(spec("afew_va", split=folds))
     assert films.parts["test"] == {whole(50): 120}
-    chats = part_sizes(spec(root="data/real/sewa"))
+    chats = part_sizes(spec())
     assert sum(chats.parts[part][whole(SEWA_CLIP_FRAMES)] for part in chats.parts) == pytest.approx(538)
     assert f"{SEWA_CLIP_FRAMES} frames each assumed" in chats.source
 

@@ -88,7 +88,8 @@ class Reproduction:
                 "profile": self.profile,
                 "axes": axes,
                 "run": run,
-                "data": {"root": "/home/somebody/sewa", "synthetic": {"seed": 4 if self.label == "synthetic" else 0}},
+                "data": {"synthetic": {"seed": 4}} if self.label == "synthetic" else {},
+                "split": {"kind": "file", "path": "/home/somebody/mine.csv"},
                 "training": {"epochs": 3 + seed, "note": self.extra},
             }
             manifest = {"run": run, "spec": spec, "axes": axes, "label": self.label, "device": "cpu", "threads": 1}

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from hocbench.nn import ResNet, resnet18
+from hocbench.training.data import window_shape
 from hocbench.training.devices import make_accelerator
 from hocbench.training.loop import Setting, Training
 from hocbench.training.predict import predict
@@ -36,7 +37,7 @@ def main(folder, out, order, options):
     setting = Setting("static-1234", options, order, 7, {}, options["lasso"])
     training = Training(network, samples, samples, setting, accelerator)
     training.run()
-    frames = predict(network, samples, order, options["clip_length"], accelerator.device)
+    frames = predict(network, samples, order, window_shape(order, options)[0], accelerator.device)
     if rank == 0:
         save_file(network.state_dict(), out.with_suffix(".safetensors"))
         outcome = {"history": training.outcome.history, "samples": training.outcome.samples, "frames": frames.tolist()}
