@@ -104,7 +104,7 @@ class Artefacts:
             ),
             "evaluate": (
                 *("evaluate", evaluation, *sorted((self.folder / "written" / "sewa").iterdir())),
-                *("--replicates", 20, "--seed", 1, "--windows", "[1]"),
+                *("--replicates", 100, "--seed", 1, "--windows", "[1]"),
             ),
             "tables": (
                 *("tables", evaluation, self.folder / "tables", "--expected", "[]"),

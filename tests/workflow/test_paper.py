@@ -229,8 +229,13 @@ def test_on_a_cluster_each_training_is_a_job_that_asks_for_a_gpu(versioned):
 
 
 def test_the_parameters_of_the_guide_are_valid(finished):
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    values = yaml.safe_load(block.replace("64 hexadecimal digits, if you know them", "a" * 64))
-    merged = [yaml.safe_load((ROOT / name).read_text()) for name in ("params.yaml", PROFILE)]
-    params = parse_params(_merge(_merge(*merged), values))
-    assert [each.url[-6:] for each in params.datasets.afew_va.fetch] == ["01.zip", "02.zip"]
+    guide = GUIDE.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    blocks += re.findall(r"`(datasets: \{.*\})`", guide)
+    merged = _merge(*(yaml.safe_load((ROOT / name).read_text()) for name in ("params.yaml", PROFILE)))
+    for block in blocks:
+        merged = _merge(merged, yaml.safe_load(block.replace("64 hexadecimal digits, if you know them", "a" * 64)))
+    datasets = parse_params(merged).datasets
+    assert [each.url[-6:] for each in datasets.afew_va.fetch] == ["01.zip", "02.zip"]
+    assert datasets.sewa.exclude == ["SAH_C6_S181_P362_VC1_000742_001590"]
+    assert datasets.sewa.root == "data/synthetic/paper/sewa"

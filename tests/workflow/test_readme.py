@@ -120,9 +120,10 @@ def test_python_examples_run(capsys):
     before, after = map(int, counts.split())
     assert before < after < 1.1 * before
     exec(layers, {})
-    strided, errors, shape = capsys.readouterr().out.splitlines()
+    strided, errors, left, shape = capsys.readouterr().out.splitlines()
     assert strided == "torch.Size([2, 128, 8, 14, 14])"
     assert all(0 < error < 1 for error in ast.literal_eval(errors).values())
+    assert left == "{}"
     assert shape == "torch.Size([1, 2, 8, 48, 48])"
 
 
