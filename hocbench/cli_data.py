@@ -42,6 +42,7 @@ def check(
     from hocbench.datasets import read_index
     from hocbench.datasets.check import check_dataset, refused, write_inventory
     from hocbench.datasets.inventory import describe_inventory
+    from hocbench.datasets.published_counts import describe_counts
     from hocbench.memory import keep_freed_memory
     from hocbench.parallel import cores
     from hocbench.section import Count, check_values
@@ -55,7 +56,7 @@ def check(
         inventory = refused(dataset, error)
     if out is not None:
         write_inventory(inventory, out)
-    sys.stdout.write(describe_inventory(inventory))
+    sys.stdout.write(describe_inventory(inventory) + describe_counts(inventory))
     if not inventory["usable"]:
         raise DatasetError("\n".join(inventory["problems"]))
 

@@ -1,7 +1,6 @@
 """An inventory of a user's own copy: what is there, what is not, and whether it can be used."""
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,6 @@ from hocbench.staging import staged
 
 MOST_DAMAGED = 0.05  # share of files, missing or unreadable, that a usable copy may have
 EDGES = np.linspace(-1, 1, 11)
-CIRCULATING = (
-    "the counts per expression that circulate add up to 414,800, one more than the rows; one of ids 0 to 7 is one too "
-    "high, probably 1"
-)
 
 Inventory = dict[str, Any]
 
@@ -67,7 +62,6 @@ def check_dataset(name: str, root: Path, index: DatasetIndex, *, quick: bool = F
         "missing": pictures.missing,
         "unreadable": pictures.unreadable,
         "duplicates": [list(pair) for pair in pictures.duplicates],
-        "published": _compare(name, index),
     }
 
 
@@ -121,46 +115,3 @@ def _histogram(values: pd.Series) -> dict[str, Any]:
 
 def _share(part: int, whole: int) -> float:
     return round(float(part) / whole, 6)
-
-
-def _compare(name: str, index: DatasetIndex) -> list[dict[str, Any]]:
-    """Put our counts beside the published ones and say why they differ."""
-    with (files("hocbench.published") / "datasets.csv").open(encoding="utf-8") as file:
-        table = pd.read_csv(file, dtype={"layout": str}, keep_default_na=False)
-    here = table[(table["dataset"] == name) & table["layout"].isin(["", index.notes.get("layout", "")])]
-    rows = []
-    for what, count, status in here[["what", "count", "status"]].itertuples(index=False):
-        found = _found(index, what)
-        row = {
-            "what": what,
-            "published": int(count),
-            "status": status,
-            "found": found,
-            "difference": found - int(count),
-        }
-        rows.append(row | {"explanation": _explain(index, what, row["difference"])})
-    return rows
-
-
-def _found(index: DatasetIndex, what: str) -> int:
-    frames = index.frames
-    split, _, rest = what.partition(" rows")
-    if not rest and not what.endswith("rows"):
-        return len(frames) if what == "frames" else int(frames[what.removesuffix("s")].nunique())
-    if rest.startswith(" of expression "):
-        return int(index.notes["expressions"][split].get(rest.removeprefix(" of expression "), 0))
-    own = frames[frames["split"] == split]
-    return int(own[["valence", "arousal"]].notna().all(axis=1).sum()) if rest else len(own)
-
-
-def _explain(index: DatasetIndex, what: str, difference: int) -> str:
-    if difference == 0:
-        return "as published"
-    if index.label == "synthetic":
-        return "SYNTHETIC data, whose size params.yaml sets"
-    number = what.rpartition("expression ")[2]
-    if difference == -1 and number in "01234567":
-        return CIRCULATING
-    if what == "validation rows" and difference == -1 and index.notes["layout"].startswith("2021"):
-        return "3,999 and 4,000 are both in circulation; the former lacks one image"
-    return f"your copy holds {'fewer' if difference < 0 else 'more'}"

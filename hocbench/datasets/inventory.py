@@ -48,7 +48,6 @@ def describe_inventory(inventory: dict[str, Any]) -> str:
     lines += _named("missing", inventory["missing"])
     lines += _named("unreadable", [f"{source} ({why})" for source, why in inventory["unreadable"].items()])
     lines += _named("in two splits or of two subjects", [" = ".join(pair) for pair in inventory["duplicates"]])
-    lines += ["", "published counts (P stated by the authors, S from a secondary source)", *_published(inventory)]
     return "\n".join(lines) + "\n"
 
 
@@ -100,11 +99,3 @@ def _named(what: str, names: list[str]) -> list[str]:
     if len(names) > SHOWN_FILES:
         lines.append(f"    and {len(names) - SHOWN_FILES:,} more; check.json, which --out writes, names all")
     return lines
-
-
-def _published(inventory: dict[str, Any]) -> list[str]:
-    return [
-        f"  {row['what']}: {row['found']:,} found, {row['published']:,} published ({row['status']}); "
-        f"{row['explanation']}"
-        for row in inventory["published"]
-    ]

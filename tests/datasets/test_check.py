@@ -7,6 +7,7 @@ import pytest
 from hocbench.datasets import pictures, read_index, write_index
 from hocbench.datasets.check import check_dataset, write_inventory
 from hocbench.datasets.inventory import describe_inventory
+from hocbench.datasets.published_counts import compare_counts
 from hocbench.faces import CropStore, make_crops
 from tests.datasets.conftest import PARAMETERS
 from tests.datasets.layouts import IMAGES, LISTS, make_real, pack_afew_va, to_affectnet_2021
@@ -28,7 +29,7 @@ def test_rendered_data_are_usable_and_say_that_they_are_synthetic(inventories, n
     assert inventory["problems"] == []
     text = describe_inventory(inventory)
     assert text.startswith(f"{name}: usable\n  SYNTHETIC data")
-    assert {row["explanation"] for row in inventory["published"]} == {"SYNTHETIC data, whose size params.yaml sets"}
+    assert {row["explanation"] for row in compare_counts(inventory)} == {"SYNTHETIC data, whose size params.yaml sets"}
 
 
 def test_frames_subjects_and_sessions_are_counted_by_split(inventories, indices):
@@ -124,7 +125,7 @@ def test_no_label_at_all_is_not_usable(copy_of):
 
 def test_published_counts_stand_beside_ours_with_the_reason(rendered, tmp_path):
     root = make_real(shutil.copytree(rendered["affectnet"], tmp_path / "affectnet"))
-    rows = {row["what"]: row for row in check("affectnet", root)["published"]}
+    rows = {row["what"]: row for row in compare_counts(check("affectnet", root))}
     assert rows["training rows"] == {
         "what": "training rows",
         "published": 414799,
@@ -145,14 +146,14 @@ def test_the_one_row_too_many_that_circulates_is_explained(indices, rendered):
     index = indices["affectnet"]
     notes = index.notes | {"expressions": {"training": {"1": 134415, "0": 74874}}}
     real = type(index)(index.frames, "real", notes)
-    rows = {row["what"]: row for row in check_dataset("affectnet", rendered["affectnet"], real)["published"]}
+    rows = {row["what"]: row for row in compare_counts(check_dataset("affectnet", rendered["affectnet"], real))}
     assert rows["training rows of expression 0"]["explanation"] == "as published"
     assert rows["training rows of expression 1"]["explanation"].startswith("the counts per expression that circulate")
 
 
 def test_the_layout_of_2021_has_counts_of_its_own(rendered, tmp_path):
     root = to_affectnet_2021(rendered["affectnet"], tmp_path / "affectnet")
-    rows = {row["what"]: row["published"] for row in check("affectnet", root)["published"]}
+    rows = {row["what"]: row["published"] for row in compare_counts(check("affectnet", root))}
     assert rows == {"training rows": 287651, "validation rows": 4000}
 
 

@@ -172,7 +172,9 @@ class Reproduction:
         folder = self.prepared / self.dataset
         folder.mkdir(parents=True)
         (folder / "check.txt").write_text(f"{self.dataset}: usable {self.extra}\n")
-        (folder / "check.json").write_text(json.dumps({"usable": True, "label": self.label, "problems": []}))
+        check = {"dataset": self.dataset, "usable": True, "label": self.label, "problems": [], "layout": {}}
+        check["splits"] = {"all": {"frames": 6400, "labelled": 6357, "clips": 200, "subjects": 200}}
+        (folder / "check.json").write_text(json.dumps(check))
         rows = [("a", 1, "index", "landmarks_failed" + self.extra, "repaired", "")] * 43
         table = pd.DataFrame(rows, columns=["clip", "frame", "step", "reason", "action", "detail"])
         table.to_csv(folder / "ledger.csv", index=False)

@@ -116,7 +116,7 @@ def test_a_table_below_another_heading_is_about_the_negative_control(tmp_path):
 
 def test_data_and_manifest_are_summed_up(page):
     data = page.section("data")
-    for text in ("6,400", "6,357", "landmarks_failed", "43", "sewa: usable", "1,280"):
+    for text in ("6,400", "6,357", "landmarks_failed", "43", "sewa: usable", "1,280", "398 published (P)"):
         assert text in data
     manifest = page.section("manifest")
     for text in ("0ced63ec1ffee5d1", "torch2.13.0", "fast", "training.epochs3 (1); 4 (1); 5 (1)", "deterministicTrue"):

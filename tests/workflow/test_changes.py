@@ -58,7 +58,8 @@ def test_another_bootstrap_trains_nothing(finished_copy):
 
 
 @pytest.mark.parametrize(
-    ("name", "rules"), [("results.csv", {"table", "claims"}), ("parameters.csv", {"counts", "claims"})]
+    ("name", "rules"),
+    [("results.csv", {"table", "claims"}), ("parameters.csv", {"counts", "claims"}), ("datasets.csv", set())],
 )
 def test_a_corrected_published_number_rewrites_what_shows_it(finished_copy, name, rules):
     path = finished_copy / "hocbench" / "published" / name

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from hocbench.datasets.published_counts import compare_counts
 from hocbench.params import _merge, parse_params
 from hocbench.synthetic.writers import synthesize
 from tests.conftest import ROOT, copy_sources, environment_of, planned_jobs, run_snakemake
@@ -123,7 +124,7 @@ def test_data_are_checked_fetched_split_and_shown_before_they_are_trained_on(fin
         check = json.loads((prepared / "check.json").read_text())
         assert check["usable"], check["problems"]
         assert check["label"] == "real"
-        assert {row["explanation"] for row in check["published"]} == {"your copy holds fewer"}
+        assert {row["explanation"] for row in compare_counts(check)} == {"your copy holds fewer"}
         assert (prepared / "montage.png").read_bytes().startswith(b"\x89PNG")
         parts = json.loads((prepared / "splits.json").read_text())["parts"]
         assert all(set(part) == {"train", "validation", "test"} for part in parts.values())

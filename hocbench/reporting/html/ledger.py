@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from hocbench.datasets.published_counts import describe_counts
 from hocbench.errors import HocbenchError
 from hocbench.reporting.html.runs import read_json
 from hocbench.seals import check_beside, read_sealed
@@ -20,7 +21,7 @@ class Ledger:
     dataset, label : str
         Its name, and "synthetic", "real" or "" if that is not known.
     check : str
-        The text of ``check.txt``.
+        The text of ``check.txt``, and the published counts.
     usable : bool or None
         What the check found.
     crops : dict
@@ -68,13 +69,18 @@ def read_ledger(folder: Path, dataset: str) -> Ledger:
         found.problems.append(f"{folder / 'check.txt'} cannot be read ({type(error).__name__})")
     check = read_json(folder / "check.json") or {}
     found.usable = bool(check["usable"]) if "usable" in check else None
-    for name, use in (("crops.json", _use_crops), ("splits.json", _use_splits), ("ledger.csv", _count)):
+    uses = {"check.json": _compare, "crops.json": _use_crops, "splits.json": _use_splits, "ledger.csv": _count}
+    for name, use in uses.items():
         try:
             use(folder / name, found)
         except (HocbenchError, OSError, ValueError, KeyError, AttributeError) as error:
             found.problems.append(str(error) if isinstance(error, HocbenchError) else f"{folder / name}: {error}")
     found.label = found.label or str(check.get("label") or "")
     return found
+
+
+def _compare(path: Path, found: Ledger) -> None:
+    found.check += describe_counts(read_json(path) or {})
 
 
 def _use_crops(path: Path, found: Ledger) -> None:
