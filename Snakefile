@@ -12,8 +12,9 @@ from snakemake.exceptions import WorkflowError
 shell.prefix(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; ")
 
 from hocbench import paths
-from hocbench.codehash import code_hash
+from hocbench.codehash import PACKAGE, code_hash
 from hocbench.errors import HocbenchError
+from hocbench.manifest import file_hash
 from hocbench.params import is_rendered, merge_files, parse_params
 from hocbench.plan import canonical_json, expected_rows, make_plan, split_protocol
 from hocbench.tracking.switch import is_off

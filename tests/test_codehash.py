@@ -25,7 +25,6 @@ RULES = "".join(path.read_text() for path in sorted((Path(codehash.PACKAGE).pare
 READERS = {
     "bench/bars.csv": {"hocbench.bench"},
     "published/claims.yaml": {"hocbench.reporting.claims"},
-    "published/datasets.csv": {"hocbench.reporting.html"},
     "published/layout.csv": {"hocbench.reporting.tables", "hocbench.counting"},
     "published/parameters.csv": {"hocbench.counting", "hocbench.reporting.claims"},
     "published/results.csv": {"hocbench.reporting.tables", "hocbench.reporting.claims"},
