@@ -25,7 +25,7 @@ def parts(tmp_path_factory):
 def options(tmp_path_factory):
     runs = make_runs(tmp_path_factory.mktemp("plan"))
     assert (runs[1].axes.stage, runs[2].axes.stage) == ("static", "lasso")
-    return runs[2].spec["training"] | runs[1].spec["training"]
+    return {"clip_length": 4, "frame_step": 1} | runs[2].spec["training"] | runs[1].spec["training"]
 
 
 @pytest.fixture
