@@ -40,9 +40,13 @@ def sync() -> None:
 @mlflow_app.command()
 def ui(port: Annotated[int, typer.Option(help="local port")] = 5000) -> None:
     """Open the MLflow pages of all runs; of a server, say where they are."""
+    from pydantic import Field
+
+    from hocbench.section import check_values
     from hocbench.tracking.secrets import without_secrets
     from hocbench.tracking.store import experiment_page, tracking_uri
 
+    check_values(Annotated[int, Field(ge=1, le=65535)], port, "--port")
     store, page = tracking_uri(), experiment_page()
     if store.startswith("http"):
         sys.stderr.write(f"open {without_secrets(store).rstrip('/')}{page}\n")

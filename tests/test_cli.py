@@ -190,6 +190,7 @@ REFUSED = [
     (("coverage", "x", "--draws", "0"), "--draws: not valid"),
     (("coverage", "x", "--processes", "-2"), "--processes: not valid"),
     (("data", "check", "sewa", "x", "--workers", "0"), "--workers: not valid"),
+    (("mlflow", "ui", "--port", "70000"), "70000 is not valid"),
     (("crop", "x", "y", "--size", "0", "--margin", "nan"), "margin: nan is not valid"),
 ]
 
