@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from hocbench import paths
+from hocbench.arithmetic import make_native, make_portable
 from hocbench.cli_cost import print_cost, profile
 from hocbench.cli_data import ExcludeOption, data_app
 from hocbench.cli_evidence import claims, coverage
@@ -51,6 +52,7 @@ def _main() -> None:
     # It reports every step of embedding a font into a PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     _ignore_settings_of_matplotlib()
+    make_portable()
     try:
         app(standalone_mode=True)
     except HocbenchError as error:
@@ -197,6 +199,8 @@ def fit(
     check_values(Seed, workers, "--workers")
     check_values(Amount, checkpoint_minutes, "--checkpoint-minutes")
     check_values(Count, attempt, "--attempt")
+    if values.get("determinism") == "native":
+        make_native()
     folder = paths.checkpoints()
     with not_repeated(folder, str(values.get("run")), attempt):
         from hocbench.training.devices import is_worker, launch

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hocbench.arithmetic import asked
+
 PACKAGES = ("torch", "numpy", "pandas", "accelerate", "safetensors", "opencv-python-headless", "av")
 
 
@@ -26,8 +28,8 @@ def environment() -> dict[str, Any]:
     -------
     dict
         python, packages (version by name), c_library, processor, machine (such as x86_64), cpus (those that this
-        process may use) and, where torch is loaded, torch: version with the tag of its build, cuda, cudnn,
-        cpu_capability, gpu and driver, None for what is not there.
+        process may use), instructions (see `hocbench.arithmetic.asked`) and, where torch is loaded, torch: version
+        with the tag of its build, cuda, cudnn, cpu_capability, gpu and driver, None for what is not there.
     """
     about: dict[str, Any] = {
         "python": platform.python_version(),
@@ -36,6 +38,7 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "machine": platform.machine(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "instructions": asked(),
     }
     # A job that only draws or counts has no use for torch and should not wait for it.
     return about | {"torch": _torch_build()} if "torch" in sys.modules else about

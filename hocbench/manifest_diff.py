@@ -15,7 +15,7 @@ SOFTWARE = tuple(
     f"environment.{key}" for key in ("python", "packages", "c_library", "torch.version", "torch.cuda", "torch.cudnn")
 )
 PARENT = ("inputs.parent", "inputs.parent_weights")
-MACHINE = ("environment", "processors", "device", "threads", "processes")
+MACHINE = ("environment", "processors", "device", "threads", "processes", "spec.determinism")
 DETERMINISM = ("deterministic", "nondeterministic")
 
 
@@ -56,7 +56,7 @@ GROUPS = (
 )
 # What names a run, says something twice, or is a result.
 IGNORED = (
-    *("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "axes", "files", "seal"),
+    *("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "axes", "files", "seal", "revision"),
     "recovered_epoch",
 )
 

@@ -268,6 +268,7 @@ class _Planner:
             "training": training,
             "root_seed": params.seed,
             "threads": params.threads,
+            "determinism": params.determinism,
             "processes": params.processes,
             "parent": parent.id if parent else None,
         }

@@ -353,6 +353,11 @@ class Params(Section):
     profile: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")] = Field(description="name of the results folder")
     seed: Seed = Field(description="root seed, from which all others are derived")
     threads: Count = Field(default=1, description="threads of one training process")
+    determinism: Literal["portable", "native"] = Field(
+        default="portable",
+        description="instructions of a training on CPU: those of every CPU with AVX2, so that all give the same bytes, "
+        "or those of the CPU that it runs on",
+    )
     workers: Annotated[int, Field(ge=0)] = Field(
         default=0, description="processes that read and change the batches of one training; no result depends on it"
     )

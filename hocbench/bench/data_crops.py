@@ -6,7 +6,6 @@ import shutil
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
@@ -14,6 +13,7 @@ from hocbench.datasets import read_index, write_index
 from hocbench.faces import make_crops
 from hocbench.faces.align import from_landmarks
 from hocbench.faces.detect import DETECTORS, detect_face
+from hocbench.opencv import cv2
 from hocbench.progress import progress
 from hocbench.seeds import generator
 from hocbench.synthetic.scenes import render_stills

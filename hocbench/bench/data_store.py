@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -23,6 +22,7 @@ from hocbench.errors import BenchmarkError
 from hocbench.faces import CropStore
 from hocbench.faces.clips import encode
 from hocbench.faces.crops import JPEG_QUALITY
+from hocbench.opencv import cv2
 from hocbench.seeds import generator
 from hocbench.synthetic.scenes import render_stills
 

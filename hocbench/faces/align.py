@@ -2,8 +2,9 @@
 
 import math
 
-import cv2
 import numpy as np
+
+from hocbench.opencv import cv2
 
 # Places of the eye centres and of the mouth's centre in a crop of margin 1, in shares of its side from its middle.
 # With the usual margin of 1.25 the crop reaches from the hair line to below the chin.

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 import pandas as pd
 
@@ -17,6 +16,7 @@ from hocbench.errors import DatasetError
 from hocbench.faces.align import cut, from_box, from_landmarks
 from hocbench.faces.detect import detect_face, face_frame
 from hocbench.faces.pixels import PictureError, read_picture
+from hocbench.opencv import cv2
 
 # A crop of fewer pixels shows no face, and one of so many sides of the picture shows mostly nothing.
 SMALLEST_FACE_PIXELS, LARGEST_SIDE = 4, 8

@@ -4,10 +4,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from skimage import data
 from skimage.feature import Cascade
+
+from hocbench.opencv import cv2
 
 CASCADES = ("haarcascade_frontalface_alt2", "haarcascade_frontalface_alt", "haarcascade_frontalface_default")
 ROTATIONS_DEGREES = (0, -15, 15, -28, 28)

@@ -3,12 +3,12 @@
 import io
 import warnings
 
-import cv2
 import numpy as np
 import simplejpeg
 from PIL import Image
 
 from hocbench.errors import FaceError
+from hocbench.opencv import cv2
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*")

@@ -6,6 +6,7 @@ proximal step the λ of a layer are rescaled to mean square 1. The published pen
 the first; a subgradient never makes a λ exactly zero, so a threshold does at the end.
 """
 
+import math
 from typing import Protocol
 
 import torch
@@ -160,13 +161,18 @@ class SubgradientPenalty:
     def finish(self) -> None:
         """Set the λ below the threshold to zero."""
         for weights in self.weights:
-            weights[weights.abs() <= self.threshold * weights.square().mean().sqrt()] = 0
+            weights[weights.abs() <= self.threshold * _root_mean_square(weights)] = 0
 
 
 def _rescale(weights: torch.Tensor) -> None:
-    root_mean_square = weights.square().mean().sqrt()
-    if root_mean_square > 0:
-        weights.div_(root_mean_square)
+    size = _root_mean_square(weights)
+    if size > 0:
+        weights.div_(size)
+
+
+def _root_mean_square(weights: torch.Tensor) -> float:
+    # The root of Python is exact; that of torch differs from one type of CPU to another.
+    return math.sqrt(weights.square().mean().item())
 
 
 def count_zeros(network: nn.Module) -> dict[str, tuple[int, int]]:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import cache
 
-import cv2
 import numpy as np
 
+from hocbench.opencv import cv2
 from hocbench.synthetic.face import BROW_IN, CURVE, OPEN, SQUINT, Identities, face_geometry, project
 
 BITS = 4  # sub-pixel bits of OpenCV's fixed-point coordinates

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from hocbench.opencv import cv2
 from hocbench.synthetic.draw import Occluder, Scene, add_noise, render, sample_backdrop, sample_occluder
 from hocbench.synthetic.face import (
     ACTION_UNITS,

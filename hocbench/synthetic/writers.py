@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ValidationError
@@ -24,6 +23,7 @@ from hocbench.datasets.annotations import LABELS_PER_SECOND
 from hocbench.datasets.contract import SYNTHETIC_MARKER, SYNTHETIC_NOTICE, write_text
 from hocbench.datasets.sewa import SEGMENT
 from hocbench.errors import DatasetError, ParameterError
+from hocbench.opencv import cv2
 from hocbench.progress import progress
 from hocbench.sections import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
 from hocbench.seeds import generator

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
+
+from hocbench.opencv import cv2
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # luma of RGB, ITU-R BT.601
 

@@ -27,8 +27,10 @@ def affect_loss(prediction: Tensor, truth: Tensor, weights: Mapping[str, float])
     p_mean, y_mean = p.mean(0), y.mean(0)
     p_var, y_var = (p - p_mean).square().mean(0), (y - y_mean).square().mean(0)
     covariance = ((p - p_mean) * (y - y_mean)).mean(0)
-    rmse = ((p - y).square().mean(0) + EPSILON).sqrt()
-    pcc = covariance / ((p_var * y_var) + EPSILON).sqrt()
+    error = (p - y).square().mean(0) + EPSILON
+    # Not `sqrt`, which on a CPU is approximated, and otherwise from one type of CPU to another.
+    rmse = error * error.rsqrt()
+    pcc = covariance * ((p_var * y_var) + EPSILON).rsqrt()
     ccc = 2 * covariance / (p_var + y_var + (p_mean - y_mean).square() + EPSILON)
     terms = weights["rmse"] * rmse + weights["pcc"] * (1 - pcc) + weights["ccc"] * (1 - ccc)
     return torch.mean(terms)

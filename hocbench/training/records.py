@@ -10,6 +10,7 @@ import torch
 from hocbench.codehash import code_hash
 from hocbench.manifest import environment, file_hash
 from hocbench.nn import ResNet, multiply_adds, parameter_count
+from hocbench.revision import revision
 from hocbench.training.data import Samples
 from hocbench.training.devices import add_up
 from hocbench.training.loop import Training
@@ -130,6 +131,7 @@ def manifest(
         "recovered_epoch": training.outcome.recovered_epoch,
         "inputs": known["inputs"],
         "code": known["code"],
+        "revision": revision(),
         "environment": environment(),
         "device": str(accelerator.device),
         "threads": torch.get_num_threads(),
