@@ -21,6 +21,7 @@ OTHERS = ("MKL_ENABLE_INSTRUCTIONS", "ONEDNN_DEFAULT_FPMATH_MODE", "NPY_DISABLE_
 MACHINES = {"x86_64", "AMD64"}
 # OpenBLAS would ask for instructions that are not there; the others look first.
 NEEDED = {"avx2", "fma"}
+_ours: list[str] = []  # variables that this module has set
 
 
 def make_portable() -> None:
@@ -29,15 +30,15 @@ def make_portable() -> None:
     A variable that is set already stays, so that others can be tried. A CPU without the instructions is left alone.
     """
     if has_instructions():
-        for name, value in PORTABLE.items():
-            os.environ.setdefault(name, value)
+        free = [name for name in PORTABLE if name not in os.environ]
+        os.environ |= {name: PORTABLE[name] for name in free}
+        _ours.extend(free)
 
 
 def make_native() -> None:
-    """Take `make_portable` back; to be called before torch is imported. What else somebody has set stays."""
-    for name, value in PORTABLE.items():
-        if os.environ.get(name) == value:
-            del os.environ[name]
+    """Take `make_portable` back; to be called before torch is imported. What somebody else has set stays."""
+    while _ours:
+        os.environ.pop(_ours.pop(), None)
 
 
 def asked() -> dict[str, str]:
