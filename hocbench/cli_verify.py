@@ -72,9 +72,21 @@ def _print_rows(header: Sequence[str], rows: list[list[str]], title: str) -> Non
     print_table(table)
 
 
-def record(results: ResultsArgument, reference: ReferenceOption = REFERENCE) -> None:
-    """Take a finished reproduction over as the reference: its tables, and what the manifests of its runs say."""
-    from hocbench.verify import record as write
+def record(
+    results: ResultsArgument,
+    reference: ReferenceOption = REFERENCE,
+    laboratory: Annotated[str, typer.Option(help="name; writes results/laboratories/NAME, or --out")] = "",
+    out: Annotated[Path | None, typer.Option(help="folder to write a laboratory into")] = None,
+) -> None:
+    """Take a finished reproduction over in small form: its tables, and what the manifests of its runs say.
 
-    count = write(results, reference)
-    sys.stdout.write(f"{reference}: tables and manifests of {count} runs\n")
+    Without --laboratory it becomes the reference; with it, one laboratory more, a folder to send.
+    """
+    from hocbench.verify import record as write
+    from hocbench.verify.laboratory import MORE, OWN
+
+    if out is not None and not laboratory:
+        raise VerifyError("--out is for a laboratory; name it with --laboratory, or give --reference")
+    folder = (out or paths.results(MORE) / laboratory) if laboratory else reference
+    count = write(results, folder, laboratory or OWN)
+    sys.stdout.write(f"{folder}: tables and manifests of {count} runs\n")

@@ -1,6 +1,7 @@
 """The reference in small form: result tables, and what the manifests of its runs say, in one sealed file."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,25 +13,28 @@ from hocbench.evaluation.files import check_table
 from hocbench.manifest import file_hash
 from hocbench.manifest_diff import is_compared
 from hocbench.manifest_record import Record, read_record
+from hocbench.revision import revision
 from hocbench.seals import FILES, check_file, read_sealed, sealed
 from hocbench.staging import staged
 from hocbench.verify.cells import Row, by_key, read_rows
+from hocbench.verify.laboratory import MANIFESTS, Runs
 from hocbench.verify.tables import SEALS
 
-MANIFESTS = "manifests.json"
-Runs = dict[str, Record]  # by "dataset/run id"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
-def record(results: Path, reference: Path) -> int:
-    """Take a finished reproduction over as the reference.
+def record(results: Path, folder: Path, laboratory: str) -> int:
+    """Take a finished reproduction over in small form: as the reference, or as one laboratory more.
 
     Parameters
     ----------
     results : Path
         ``results/<profile>``.
-    reference : Path
-        Folder to write the tables of evaluation/, tables/ and claims/ into, and last manifests.json; those of an
-        earlier reference are removed.
+    folder : Path
+        To write the tables of evaluation/, tables/ and claims/ into, and last manifests.json; those of an earlier
+        record are removed. Only scores and hashes are written: no picture, no prediction and no label of a frame.
+    laboratory : str
+        What the record is called in tables.
 
     Returns
     -------
@@ -44,25 +48,37 @@ def record(results: Path, reference: Path) -> int:
     DamageError
         If a table is damaged.
     """
-    if (reference / "runs").exists():
-        raise VerifyError(f"{reference} holds runs, so it is no reference; give another folder with --reference")
+    if not NAME.fullmatch(laboratory):
+        raise VerifyError(
+            f"{laboratory!r} cannot name a laboratory; give up to 40 letters, digits, dots, dashes and underscores"
+        )
+    if (folder / "runs").exists():
+        raise VerifyError(f"{folder} holds runs, so it is no record; give another folder with --reference or --out")
     runs, faults = read_runs(results, read_costs(results))
     if faults:
         raise VerifyError("\n".join(faults))
     _check_whole(results)
-    with staged(reference, "record") as folder:
+    with staged(folder, "record") as place:
         copies = {}
         for path in recorded_files(results):
-            to = folder / path.relative_to(results)
+            to = place / path.relative_to(results)
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, to)
             copies[path.relative_to(results).as_posix()] = file_hash(to)
-        write_text(sealed(summarize(runs) | {"copies": copies}), folder / MANIFESTS)
+        about = {"laboratory": laboratory, "revision": _revisions(runs)}
+        write_text(sealed(summarize(runs) | about | {"copies": copies}), place / MANIFESTS)
     for name in (*SEALS, "tables"):
-        for path in (reference / name).rglob("*"):
-            if path.is_file() and path.relative_to(reference).as_posix() not in copies:
+        for path in (folder / name).rglob("*"):
+            if path.is_file() and path.relative_to(folder).as_posix() not in copies:
                 path.unlink()
     return len(runs)
+
+
+def _revisions(runs: Mapping[str, Record]) -> dict[str, Any]:
+    """List the revisions that trained, and that which records."""
+    keys = {f"revision.{key}": key for key in revision()}
+    found = [{key: run.values.get(name) for name, key in keys.items()} for run in runs.values()]
+    return {"training": [each for i, each in enumerate(found) if each not in found[:i]], "record": revision()}
 
 
 def _check_whole(results: Path) -> None:
@@ -186,60 +202,3 @@ def summarize(runs: Mapping[str, Record]) -> dict[str, Any]:
 
 def _comparable(run: Record) -> dict[str, Any]:
     return {key: value for key, value in run.values.items() if is_compared(key)}
-
-
-def read_reference(reference: Path) -> tuple[Runs, dict[str, str]]:
-    """Read what `record` wrote about the runs of a reference.
-
-    Parameters
-    ----------
-    reference : Path
-        Its folder.
-
-    Returns
-    -------
-    runs : dict of str to Record
-        Empty where the reference was recorded without manifests.
-    copies : dict of str to str
-        sha256 of its tables, by path below its folder.
-
-    Raises
-    ------
-    VerifyError
-        If the file holds something else.
-    DamageError
-        If it is not as it was written.
-    """
-    path = reference / MANIFESTS
-    if not path.is_file():
-        return {}, {}
-    values = read_sealed(path)
-    try:
-        shared, runs = values["shared"], values["runs"]
-        found = {name: Record(path, shared | run["values"], dict(run["outputs"]), ()) for name, run in runs.items()}
-        return found, dict(values["copies"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise VerifyError(f"{path} is no record of runs ({error!r}); write it again with `hocbench record`") from None
-
-
-def check_copy(reference: Path, name: str, copies: Mapping[str, str]) -> None:
-    """Refuse a table of the reference that is not the recorded one, if it was recorded.
-
-    Parameters
-    ----------
-    reference : Path
-        Its folder.
-    name : str
-        Path of the table below it.
-    copies : mapping of str to str
-        From `read_reference`.
-
-    Raises
-    ------
-    VerifyError
-        If it is absent, or has another hash.
-    """
-    path = reference / name
-    if name in copies and (not path.is_file() or file_hash(path) != copies[name]):
-        what = "is not the one that was recorded" if path.is_file() else "is not there"
-        raise VerifyError(f"{path} {what} (see {MANIFESTS}); get it back with `git restore {path}`")

@@ -10,7 +10,7 @@ import pandas as pd
 from hocbench.reporting.markdown import markdown_table
 from hocbench.verify.cells import named
 from hocbench.verify.compare import DIFFERENT, EXTRA, IDENTICAL, MISSING, OUTCOMES, WITHIN, Cell, unknown_spread
-from hocbench.verify.record import MANIFESTS
+from hocbench.verify.laboratory import MANIFESTS
 from hocbench.verify.run import Bytes, Verification
 from hocbench.verify.spread import TOLERANCE
 from hocbench.verify.tables import TABLES

@@ -7,7 +7,8 @@ from hocbench.errors import HocbenchError, VerifyError
 from hocbench.seals import check_beside
 from hocbench.verify.cells import Row, read_rows
 from hocbench.verify.compare import DIFFERENT, MISSING, Cell, compare_rows
-from hocbench.verify.record import MANIFESTS, Runs, check_copy, read_costs, read_reference, read_runs, recorded_files
+from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratory
+from hocbench.verify.record import read_costs, read_runs, recorded_files
 from hocbench.verify.runs import Causes, Pairing, pair_runs, settings
 from hocbench.verify.spread import measure
 from hocbench.verify.tables import EXEMPT, INTERVALS, SEALS, TABLES
@@ -98,8 +99,9 @@ def verify(results: Path, reference: Path) -> Verification:
     VerifyError
         If there is nothing to compare: no tables, another profile, or no run in common.
     """
-    recorded, copies = read_reference(reference)
-    check_copy(reference, "evaluation/costs.csv", copies)
+    laboratory = read_laboratory(reference)
+    recorded = laboratory.runs
+    laboratory.check("evaluation/costs.csv")
     there, here = read_costs(reference), read_costs(results)
     own, faults = read_runs(results, here)
     _check_profiles(results, own, recorded)
@@ -107,7 +109,7 @@ def verify(results: Path, reference: Path) -> Verification:
     faults += _run_faults(pairing, reference, bool(recorded))
     if not there.keys() & here.keys() and (pairing.parameters or not pairing.pairs):
         raise VerifyError("\n".join([f"{results} is another experiment than {reference}:", *faults]))
-    tables = _Tables(results, reference, copies)
+    tables = _Tables(results, laboratory)
     cells = tables.compare()
     setting = {what: (values, settings(own)[what]) for what, values in settings(recorded).items()}
     compared = Bytes(setting, bool(recorded), {})
@@ -150,31 +152,26 @@ def _listed(names: tuple[str, ...]) -> str:
 class _Tables:
     """All tables of two folders; what cannot be read is noted, and the rest compared."""
 
-    def __init__(self, results: Path, reference: Path, copies: dict[str, str]) -> None:
-        self._results, self._reference, self._copies = results, reference, copies
+    def __init__(self, results: Path, reference: Laboratory) -> None:
+        self._results, self._reference = results, reference
         self.faults: list[str] = []
         self.labels: set[str] = set()
 
     def compare(self) -> list[Cell]:
         try:
-            intervals = self._there(f"evaluation/{INTERVALS}.csv")
+            intervals = self._reference.rows(f"evaluation/{INTERVALS}.csv")
         except HocbenchError:
             intervals = []  # said where this table itself is compared
         cells: list[Cell] = []
         for table in TABLES:
             try:
-                there, here = self._there(table.path), self._here(table.path)
+                there, here = self._reference.rows(table.path), self._here(table.path)
                 # A claim without data has a label of its own.
                 self.labels.update({row.get("label", "") for row in (*there, *here)} & LABELS)
                 cells += compare_rows(table, there, here, measure(table, there, intervals))
             except HocbenchError as error:
                 self.faults.append(str(error))
         return cells
-
-    def _there(self, name: str) -> list[Row]:
-        check_copy(self._reference, name, self._copies)
-        path = self._reference / name
-        return read_rows(path) if path.is_file() else []
 
     def _here(self, name: str) -> list[Row]:
         path = self._results / name

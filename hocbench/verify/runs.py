@@ -9,7 +9,7 @@ from hocbench.manifest_diff import Comparison, compare_records
 from hocbench.manifest_record import Record
 from hocbench.plan import smoothed_name
 from hocbench.verify.cells import Row
-from hocbench.verify.record import Runs
+from hocbench.verify.laboratory import Runs
 from hocbench.verify.tables import RUN
 
 PROCESSORS = "processors"  # those of all tries of a run; of one try it says what the environment says

@@ -10,7 +10,7 @@ from tests.verify.reproductions import Reproduction
 @pytest.fixture
 def pair(tmp_path):
     """A recorded reference, and the same reproduction once more."""
-    record(Reproduction(tmp_path / "first").folder, tmp_path / "reference")
+    record(Reproduction(tmp_path / "first").folder, tmp_path / "reference", "reference")
     return tmp_path / "reference", Reproduction(tmp_path / "here")
 
 

@@ -42,7 +42,7 @@ def test_a_run_that_was_left_out_is_missing(tmp_path, verify, pair):
 
 
 def test_a_run_too_many_is_named(tmp_path, verify):
-    record(Reproduction(tmp_path / "first", without=[("sewa", JOINT, 1)]).folder, tmp_path / "reference")
+    record(Reproduction(tmp_path / "first", without=[("sewa", JOINT, 1)]).folder, tmp_path / "reference", "reference")
     here = Reproduction(tmp_path / "here")
     code, printed, cells = verify(here.folder)
     assert code == 2

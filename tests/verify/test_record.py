@@ -31,7 +31,7 @@ def test_a_record_holds_each_run_in_small_form(pair):
 def test_numbers_of_another_type_are_not_shared(tmp_path):
     here = Reproduction(tmp_path / "here")
     here.change(here.runs["sewa", JOINT, 1], threads=1.0)
-    record(here.folder, tmp_path / "reference")
+    record(here.folder, tmp_path / "reference", "reference")
     assert "threads" not in read_sealed(tmp_path / "reference" / "manifests.json")["shared"]
 
 
@@ -41,14 +41,14 @@ def test_only_what_is_finished_and_whole_is_recorded(tmp_path):
     (path / "weights.safetensors").write_text("edited")
     (here.runs["sewa", STATIC, 1] / "manifest.json").unlink()
     with pytest.raises(VerifyError) as error:
-        record(here.folder, tmp_path / "reference")
+        record(here.folder, tmp_path / "reference", "reference")
     assert "weights.safetensors is no longer the file" in str(error.value)
     assert "is not a finished run (no manifest.json)" in str(error.value)
     assert not (tmp_path / "reference").exists()
     here = Reproduction(tmp_path / "cut")
     (here.folder / "evaluation" / "scores.csv").write_text("")
     with pytest.raises(DamageError, match=r"scores\.csv is damaged"):
-        record(here.folder, tmp_path / "reference")
+        record(here.folder, tmp_path / "reference", "reference")
 
 
 def test_the_command_records(hocbench, tmp_path):
@@ -62,11 +62,11 @@ def test_a_new_record_takes_the_place_of_the_old_one(pair):
     del here.tables["windows"]
     (here.folder / "evaluation" / "windows.csv").unlink()
     here.write()
-    record(here.folder, reference)
+    record(here.folder, reference, "reference")
     assert {path.stem for path in (reference / "evaluation").iterdir()} == set(here.tables)
     (here.folder / "evaluation" / "scores.csv").unlink()
     with pytest.raises(DamageError, match=r"scores\.csv is not there; start again what writes it"):
-        record(here.folder, reference)
+        record(here.folder, reference, "reference")
     assert (reference / "evaluation" / "scores.csv").is_file() and (reference / "manifests.json").is_file()
 
 
@@ -74,8 +74,10 @@ def test_results_are_never_overwritten_by_a_record(pair, tmp_path):
     here, other = pair[1], Reproduction(tmp_path / "other")
     for folder in (here.folder, other.folder):
         with pytest.raises(VerifyError) as error:
-            record(here.folder, folder)
-        assert str(error.value) == (f"{folder} holds runs, so it is no reference; give another folder with --reference")
+            record(here.folder, folder, "reference")
+        assert str(error.value) == (
+            f"{folder} holds runs, so it is no record; give another folder with --reference or --out"
+        )
         assert (folder / "evaluation" / "scores.csv").is_file()
 
 

@@ -116,7 +116,7 @@ def claim(here, verdict, reason):
 def test_verdicts_of_claims_are_compared(pair, verify):
     reference, here = pair
     claim(here, "holds on synthetic data", "0.5")
-    record(here.folder, reference)
+    record(here.folder, reference, "reference")
     claim(here, "holds on synthetic data", "0.51")
     code, printed, cells = verify(here.folder)
     assert (code, off(cells)) == (0, [])
@@ -134,7 +134,7 @@ def test_runs_on_several_processors_have_no_comparable_bytes(pair, verify):
     code, printed, _ = verify(here.folder)
     assert code == 0
     assert "CPU type: AMD EPYC in the reference, AMD EPYC, Intel Xeon here." in printed
-    record(here.folder, pair[0])
+    record(here.folder, pair[0], "reference")
     code, printed, _ = verify(here.folder)
     assert code == 0
     assert "not comparable. CPU type: AMD EPYC, Intel Xeon in the reference, AMD EPYC, Intel Xeon here." in printed
@@ -208,7 +208,7 @@ def test_a_trend_is_explained_by_the_runs_along_its_axis(pair, verify):
     row = {"dataset": "sewa", "method": STATIC, "rank": "0.5", "lasso": "", "variant": "", "axis": "lasso"}
     here.tables["trends"] = [row | {"target": "valence", "metric": "ccc", "slope": "0.1"}]
     here.write()
-    record(here.folder, reference)
+    record(here.folder, reference, "reference")
     for seed in (0, 1):
         here.outputs(here.runs["sewa", STATIC, seed], "other")
         here.change(here.runs["sewa", STATIC, seed], threads=2)
@@ -230,7 +230,7 @@ def test_names_from_data_are_no_markup(tmp_path, verify):
         made.put("intervals", "mean", value, place)
         return made.folder
 
-    record(reproduction(tmp_path / "first", "0.5"), tmp_path / "reference")
+    record(reproduction(tmp_path / "first", "0.5"), tmp_path / "reference", "reference")
     code, printed, _ = verify(reproduction(tmp_path / "here", "9"))
     assert code == 3
     assert "[red]CP[/red]" in "".join(printed.replace("│", "").split())
