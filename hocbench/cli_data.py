@@ -142,6 +142,20 @@ def splits(
 
 
 @data_app.command()
+def hashes(
+    out: Path,
+    prepared: Annotated[list[Path], typer.Argument(help="data/prepared/PROFILE/DATASET, of all data sets")],
+    rendered: Annotated[str, typer.Option(help="folders of rendered data sets by name, JSON")] = "{}",
+) -> None:
+    """Write hashes, and no content, of rendered files, index, crops, ledger and splits to OUT."""
+    from hocbench.cli_options import read_json
+    from hocbench.datasets.hashes import write_hashes
+
+    roots = read_json(rendered, "--rendered", dict[str, Path], "a folder by the name of each data set")
+    write_hashes(prepared, {name: Path(root) for name, root in roots.items()}, out)
+
+
+@data_app.command()
 def montage(
     prepared: Path, stem: Annotated[Path | None, typer.Argument(help="by default PREPARED/montage")] = None
 ) -> None:

@@ -36,6 +36,7 @@ class RuleRequests(Section):
     index: JobRequest = JobRequest()
     crop: CropRequest = CropRequest()
     splits: JobRequest = JobRequest()
+    hashes: JobRequest = JobRequest()
     montage: JobRequest = JobRequest()
     fit: FitRequest = FitRequest()
     evaluate: JobRequest = JobRequest()

@@ -43,6 +43,11 @@ def results(profile: str) -> Path:
     return Path("results") / profile
 
 
+def data_hashes(profile: str) -> Path:
+    """Return the file of the hashes of a profile's data, of which alone the results hold something."""
+    return results(profile) / "data_hashes.json"
+
+
 def table_files(names: Iterable[str]) -> list[str]:
     """Name the files of tables, the seal of each last."""
     kinds = ("md", "html", "csv", "tex", "json")

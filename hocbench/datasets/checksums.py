@@ -41,13 +41,24 @@ def register(root: Path, path: Path) -> int:
     DatasetError
         If there is no folder or no file in it, a file cannot be read, or the list would lie among the files.
     """
-    names = _names(root)
     if path.resolve().is_relative_to(root.resolve()):
         raise DatasetError(f"{path} lies inside {root}, among the files that it is to list; choose another place")
-    lines = [f"{_digest(root / name)}  {name}\n" for name in progress(names, "Hashing", len(names))]
+    lines = list_files(root)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text("".join(lines), path)
     return len(lines)
+
+
+def list_files(root: Path) -> list[str]:
+    """Return the lines of such a list, sorted by name.
+
+    Raises
+    ------
+    DatasetError
+        If there is no folder or no file in it, or a file cannot be read.
+    """
+    names = _names(root)
+    return [f"{_digest(root / name)}  {name}\n" for name in progress(names, "Hashing", len(names))]
 
 
 def verify(root: Path, path: Path) -> Changes:

@@ -24,6 +24,7 @@ JOBS = {
     "index": ("hocbench", "index"),
     "splits": ("hocbench", "data", "splits"),
     "crop": ("hocbench", "crop"),
+    "hashes": ("hocbench", "data", "hashes"),
     "montage": ("hocbench", "data", "montage"),
     "fit, 2-D": ("hocbench", "fit", '"stage":"static"'),
     "fit, temporal": ("hocbench", "fit", '"stage":"temporal"'),

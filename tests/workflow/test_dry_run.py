@@ -29,7 +29,7 @@ def test_dry_run_plans_every_run_once(copied_tree):
         assert counts[rule] == 3, rule
     assert "fetch" not in counts
     assert counts["figures"] == 1
-    assert counts["evaluate"] == counts["table"] == counts["counts"] == counts["report"] == 1
+    assert counts["evaluate"] == counts["table"] == counts["counts"] == counts["report"] == counts["hashes"] == 1
 
 
 def test_a_dataset_with_addresses_is_fetched_before_it_is_checked(copied_tree):

@@ -141,8 +141,29 @@ rule montage:
     shell: "hocbench data montage {params.out:q} > {log} 2>&1"
 
 
+# What tells another machine whether its data are the same; of real data nothing but hashes leaves their folder.
+rule hashes:
+    input:
+        expand(
+            f"{PREPARED}/{{dataset}}/{{name}}",
+            dataset=list(PARAMS.datasets.present()),
+            name=["index.json", *paths.DATA_FILES, *paths.CHECK_FILES, *paths.SPLIT_FILES],
+        ),
+        [f"{root}/SYNTHETIC.json" for root in ROOTS if is_rendered(root)],
+    output: str(paths.data_hashes(PROFILE))
+    params:
+        prepared=[f"{PREPARED}/{name}" for name in PARAMS.datasets.present()],
+        rendered=canonical_json({name: root for root, name in ROOTS.items() if is_rendered(root)}),
+        code=code_hash("hocbench.datasets.hashes"),
+    resources: **job_resources(PARAMS, "hashes")
+    log: f"{LOGS}/hashes.log"
+    benchmark: f"{LOGS}/benchmark/hashes.tsv"
+    shell: "hocbench data hashes {output:q} {params.prepared:q} --rendered {params.rendered:q} > {log} 2>&1"
+
+
 rule data:
     input:
+        rules.hashes.output,
         expand(
             f"{PREPARED}/{{dataset}}/{{name}}",
             dataset=list(PARAMS.datasets.present()),

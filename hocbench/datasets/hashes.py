@@ -1,0 +1,100 @@
+"""Hashes of the data, so that two machines can tell whether theirs are the same: hashes alone, never content.
+
+Of rendered data all files are hashed, of a licensed copy none; of both what this suite made of them.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hocbench.datasets.checksums import list_files
+from hocbench.datasets.contract import SYNTHETIC_MARKER, write_text
+from hocbench.errors import DatasetError
+from hocbench.manifest import file_hash
+from hocbench.seals import FILES, check_file, read_sealed, sealed
+
+# None of them holds a path of the machine or a time. The words of check.txt are those of check.json.
+PREPARED = (
+    *("check.json", "index.parquet", "index.json", "frames.parquet", "crops.npy", "crops.json", "ledger.csv"),
+    *("splits.csv", "splits.json"),
+)
+RENDERED = "rendered files"
+KEY = "datasets"
+
+Hashes = dict[str, dict[str, str]]  # by data set, what → hash
+
+
+def write_hashes(prepared: Sequence[Path], rendered: Mapping[str, Path], path: Path) -> None:
+    """Write the hashes of the data of an experiment into a small sealed JSON file.
+
+    Parameters
+    ----------
+    prepared : sequence of Path
+        ``data/prepared/<profile>/<dataset>`` of each data set, after check, index, crop and splits.
+    rendered : mapping of str to Path
+        Folder of the files of each data set that is rendered, by its name.
+    path : Path
+        File to write.
+
+    Raises
+    ------
+    DatasetError
+        If a folder is not a rendered one, belongs to none of the data sets, or a file cannot be read.
+    DamageError
+        If a prepared file is absent, or not as it was written.
+    """
+    names = [folder.name for folder in prepared]
+    strange = sorted(rendered.keys() - set(names))
+    if strange:
+        raise DatasetError(f"rendered: no prepared folder is named {strange[0]}; choose from {', '.join(names)}")
+    found = {folder.name: _hash_prepared(folder) | _hash_rendered(rendered.get(folder.name)) for folder in prepared}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(sealed({KEY: found}), path)
+
+
+def read_hashes(path: Path) -> Hashes:
+    """Read what `write_hashes` wrote.
+
+    Returns
+    -------
+    dict of str to dict
+        By data set, the hash of each file, and of all rendered files together.
+
+    Raises
+    ------
+    DamageError
+        If the file is absent or not as it was written.
+    DatasetError
+        If it holds something else.
+    """
+    values = read_sealed(path).get(KEY)
+    if not isinstance(values, dict) or not all(_is_part(part) for part in values.values()):
+        raise DatasetError(f"{path} holds no hashes of data; write it again with `hocbench data hashes`")
+    return values
+
+
+def _is_part(part: Any) -> bool:
+    return isinstance(part, dict) and all(isinstance(each, str) for each in part.values())
+
+
+def _hash_prepared(folder: Path) -> dict[str, str]:
+    # What a seal says of its files is only true as long as they are what was written.
+    recorded: dict[str, Any] = {}
+    for name in PREPARED:
+        if name.endswith(".json") and name != "check.json":
+            recorded |= read_sealed(folder / name).get(FILES, {})
+    for name in PREPARED:
+        check_file(folder / name, recorded.get(name))
+    return {name: recorded.get(name) or file_hash(folder / name) for name in PREPARED}
+
+
+def _hash_rendered(root: Path | None) -> dict[str, str]:
+    """Hash the list that `hocbench data register` would write."""
+    if root is None:
+        return {}
+    if not (root / SYNTHETIC_MARKER).is_file():
+        raise DatasetError(f"{root} is not rendered (it has no {SYNTHETIC_MARKER}); files of a copy are not hashed")
+    lines = list_files(root)
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    return {RENDERED: f"{digest} of {len(lines)} files"}
