@@ -26,10 +26,10 @@ def verify(
     reference: ReferenceOption = REFERENCE,
     out: Annotated[Path, typer.Option(help="folder to write")] = OUT,
 ) -> None:
-    """Compare a reproduction with the reference, cell by cell: OUT/verify.md and, with every cell, OUT/verify.csv.
+    """Ask whether data, conclusions and scores are those of the reference: OUT/verify.md, and OUT/verify.csv.
 
-    Exit code 0: all cells are identical or within tolerance. 3: some differ or are missing. 2: the results are not
-    finished, are damaged, or are of other parameters.
+    Exit code 0: they are, or such as another machine would give them. 3: something differs or is missing. 2: the
+    results are not finished, are damaged, or are of other parameters.
     """
     from hocbench.reporting.markdown import write_page
     from hocbench.staging import staged
@@ -50,7 +50,17 @@ def verify(
 def _print(found: "Verification") -> None:
     from hocbench.verify import report
 
+    lines = [
+        *report.revision_lines(found),
+        report.laboratory_note(found),
+        *report.answers(found),
+        report.verdict(found),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
     _print_rows(report.SUMMARY, report.summary_rows(found), "Tables")
+    contrary = report.contrary_rows(found)
+    if contrary:
+        _print_rows(report.DIFFERENCES, contrary, "Differences that contradict all laboratories")
     worst = report.worst_rows(found)
     if worst:
         # Causes have a table of their own below.
@@ -58,7 +68,7 @@ def _print(found: "Verification") -> None:
     causes = report.cause_rows(found)
     if causes:
         _print_rows(("cells", "likely cause"), causes, "Cells that are not identical")
-    lines = [*report.byte_lines(found.bytes), report.EXEMPT_NOTE, report.label_note(found), report.verdict(found)]
+    lines = [*report.byte_lines(found.bytes), report.EXEMPT_NOTE, report.label_note(found)]
     sys.stdout.write("\n".join(lines) + "\n")
 
 

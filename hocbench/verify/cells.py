@@ -87,3 +87,11 @@ def by_key(rows: Sequence[Row], keys: Sequence[str], where: str) -> dict[tuple[s
 def named(keys: Sequence[str], values: Sequence[str]) -> str:
     """Spell out what a row is of, leaving out what is empty."""
     return "; ".join(f"{key}={value}" for key, value in zip(keys, values, strict=True) if value)
+
+
+def number(text: str) -> float | None:
+    """Read a number, None if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,11 +1,11 @@
 """Two tables compared cell by cell; pure functions on rows of text."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from hocbench.verify.cells import Row, by_key
-from hocbench.verify.spread import UNKNOWN, Spread, Spreads, number, spread_of
+from hocbench.verify.cells import Row, by_key, number
+from hocbench.verify.spread import UNKNOWN, Spreads
 from hocbench.verify.tables import Table
 
 IDENTICAL, WITHIN, DIFFERENT, MISSING, EXTRA = OUTCOMES = (
@@ -15,10 +15,11 @@ IDENTICAL, WITHIN, DIFFERENT, MISSING, EXTRA = OUTCOMES = (
     "missing",
     "extra",
 )
-EXACT = Spread(None, "has to be equal")
+EXACT = "has to be equal"
 FOLLOWS = "follows the scores of its row"
-CONCLUSION = "same side of 0.05"
-LEVEL = 0.05
+SAME_RUNS = "the same predictions as in {}, so equal but for rounding"
+ROUNDING = 1e-6  # relative: tables have ten digits, and sums of many frames lose some of them
+Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Cell:
     keys : tuple of str
         Values of the table's key columns.
     reference, value : str or None
-        Its text in the reference and here; None where the cell is not there.
+        Its text in the reference's own laboratory and here; None where the cell is not there.
     difference, tolerance : float or None
-        Value minus reference, and how large that may be; None where there is no such number.
+        Value minus what is expected, and how large that may be; None where there is no such number.
     basis : str
         Where the tolerance comes from.
     outcome : str
@@ -42,7 +43,7 @@ class Cell:
     """
 
     table: str
-    keys: tuple[str, ...]
+    keys: Key
     column: str
     reference: str | None
     value: str | None
@@ -59,68 +60,79 @@ class Cell:
         return abs(self.difference) / self.tolerance
 
 
-def judge(reference: str, value: str, tolerance: float | None) -> tuple[str, float | None]:
-    """Compare two cells.
+@dataclass(frozen=True)
+class Expected:
+    """What the rows of one table are compared with.
 
-    Parameters
-    ----------
-    reference, value : str
-        As they stand in the tables.
-    tolerance : float or None
-        How far apart two numbers may be; None if they have to be equal.
-
-    Returns
-    -------
-    outcome : str
-        "identical", "within tolerance" or "different".
-    difference : float or None
-        Value minus reference; None if one of them is no number.
-    """
-    numbers = number(reference), number(value)
-    difference = None if None in numbers else numbers[1] - numbers[0]  # type: ignore[operator]
-    if reference == value:
-        return IDENTICAL, difference
-    if difference is None:
-        return DIFFERENT, None
-    if difference == 0:
-        return IDENTICAL, difference  # the same number, written differently
-    # What is not finite is within no tolerance.
-    within = tolerance is not None and abs(difference) <= tolerance
-    return (WITHIN if within else DIFFERENT), difference
-
-
-def compare_rows(table: Table, reference: Sequence[Row], here: Sequence[Row], spreads: Spreads) -> list[Cell]:
-    """Compare two versions of a table.
-
-    Parameters
+    Attributes
     ----------
     table : Table
         What its columns mean.
-    reference, here : sequence of dict
-        Rows as text.
+    names : list of str
+        Of the laboratories, the reference's own first.
+    rows : list of dict
+        By laboratory: its rows by key.
     spreads : Spreads
-        Of the reference.
+        Between the laboratories.
+    same : callable
+        Given the key of a row, returns the number of the laboratory whose runs behind that row gave the same outputs
+        as those here; None if there is none.
+    level : callable
+        Given the key of a row and a column, returns the probability with which one more laboratory may miss the cell.
+    """
 
-    Returns
-    -------
-    list of Cell
-        In the order of the reference, then what is extra.
+    table: Table
+    names: list[str]
+    rows: list[dict[Key, Row]]
+    spreads: Spreads
+    same: Callable[[Key], int | None]
+    level: Callable[[Key, str], float]
+
+
+def rows_by_key(table: Table, rows: Sequence[Row], where: str) -> dict[Key, Row]:
+    """Index the rows of a table that are compared.
 
     Raises
     ------
     VerifyError
         If a key column is absent, or two rows have the same keys.
     """
-    first = by_key(reference, table.keys, f"{table.name}.csv of the reference")
-    second = by_key(here, table.keys, f"{table.name}.csv")
+    found = by_key(rows, table.keys, f"{table.name}.csv{where}")
+    if not table.last:
+        return found
+    place = table.keys.index(table.last)
+    ends: dict[Key, Key] = {}
+    for key in found:
+        other = (*key[:place], *key[place + 1 :])
+        if other not in ends or float(key[place]) > float(ends[other][place]):
+            ends[other] = key
+    return {key: found[key] for key in ends.values()}
+
+
+def compare_rows(expected: Expected, here: dict[Key, Row]) -> list[Cell]:
+    """Compare a table with those of the laboratories.
+
+    Parameters
+    ----------
+    expected : Expected
+        The laboratories.
+    here : dict
+        Rows by key, from `rows_by_key`.
+
+    Returns
+    -------
+    list of Cell
+        In the order of the reference, then what is extra.
+    """
+    table, first = expected.table, expected.rows[0]
     cells: list[Cell] = []
-    for key in dict.fromkeys((*first, *second)):
-        a, b = first.get(key), second.get(key)
+    for key in dict.fromkeys((*first, *here)):
+        a, b = first.get(key), here.get(key)
         if a is None or b is None:
             row = a or b or {}
             cells += [_single(table, key, column, a, b) for column in _compared(table, row)]
         else:
-            cells += _compare_row(table, key, (a, b), spreads)
+            cells += _compare_row(expected, key, a, b)
     return cells
 
 
@@ -128,33 +140,68 @@ def _compared(table: Table, columns: Iterable[str]) -> list[str]:
     return [column for column in columns if column not in table.keys and column not in table.exempt]
 
 
-def _single(table: Table, key: tuple[str, ...], column: str, a: Row | None, b: Row | None) -> Cell:
+def _single(table: Table, key: Key, column: str, a: Row | None, b: Row | None) -> Cell:
     texts = a[column] if a else None, b[column] if b else None
     return Cell(table.name, key, column, *texts, None, None, "", MISSING if b is None else EXTRA)
 
 
-def _compare_row(table: Table, key: tuple[str, ...], rows: tuple[Row, Row], spreads: Spreads) -> list[Cell]:
-    a, b = rows
+def _compare_row(expected: Expected, key: Key, a: Row, b: Row) -> list[Cell]:
+    table, same = expected.table, expected.same(key)
+    twin = None if same is None else expected.rows[same].get(key)
     cells = []
     for column in _compared(table, dict.fromkeys((*a, *b))):
         if column not in a or column not in b:
             cells.append(_single(table, key, column, a if column in a else None, b if column in b else None))
-            continue
-        spread = spread_of(table, spreads, a, column) if column in table.scored else EXACT
-        outcome, difference = judge(a[column], b[column], spread.tolerance)
-        if column in table.conclusions:
-            spread, outcome = Spread(None, CONCLUSION), _conclude(a[column], b[column], outcome)
-        found = (difference, spread.tolerance, spread.basis, outcome)
-        cells.append(Cell(table.name, key, column, a[column], b[column], *found))
+        elif same is not None and twin is not None and column in twin:
+            cells.append(_equal(expected, key, column, (a[column], twin[column], b[column]), expected.names[same]))
+        else:
+            cells.append(_predicted(expected, key, column, a[column], b[column]))
+    if twin is not None:
+        return cells
     return [_follow(cell, cells, table) if cell.column in table.follows else cell for cell in cells]
 
 
-def _conclude(reference: str, value: str, outcome: str) -> str:
+def _equal(expected: Expected, key: Key, column: str, texts: tuple[str, str, str], name: str) -> Cell:
+    """Judge a cell whose runs gave the same outputs in some laboratory: nothing but the last digits may differ."""
+    reference, twin, value = texts
+    outcome, difference = judge(twin, value)
+    tolerance = None if difference is None else ROUNDING * max(abs(number(twin) or 0.0), 1e-3)
+    if outcome == DIFFERENT and difference is not None and tolerance is not None and abs(difference) <= tolerance:
+        outcome = WITHIN
+    if outcome == IDENTICAL and reference != twin:
+        outcome = WITHIN  # not as in the reference's own laboratory
+    basis = SAME_RUNS.format(name)
+    return Cell(expected.table.name, key, column, reference, value, difference, tolerance, basis, outcome)
+
+
+def _predicted(expected: Expected, key: Key, column: str, reference: str, value: str) -> Cell:
+    outcome, difference = judge(reference, value)
+    tolerance, basis = None, EXACT
+    if column in expected.table.scored:
+        prediction = expected.spreads.of(key, column)
+        tolerance, basis = prediction.half_width(expected.level(key, column)), prediction.basis
+        here = number(value)
+        if prediction.centre is not None and here is not None:
+            difference = here - prediction.centre
+            # What is not finite is within no tolerance.
+            if outcome == DIFFERENT and tolerance is not None and abs(difference) <= tolerance:
+                outcome = WITHIN
+    return Cell(expected.table.name, key, column, reference, value, difference, tolerance, basis, outcome)
+
+
+def judge(reference: str, value: str) -> tuple[str, float | None]:
+    """Compare two texts.
+
+    Returns
+    -------
+    outcome : str
+        "identical", also for one number written in two ways, or "different".
+    difference : float or None
+        Value minus reference; None if one of them is no number.
+    """
     numbers = number(reference), number(value)
-    if outcome == IDENTICAL or None in numbers or any(math.isnan(each) for each in numbers if each is not None):
-        return outcome
-    below = [each is not None and each < LEVEL for each in numbers]
-    return WITHIN if below[0] == below[1] else DIFFERENT
+    difference = None if None in numbers else numbers[1] - numbers[0]  # type: ignore[operator]
+    return (IDENTICAL if reference == value or difference == 0 else DIFFERENT), difference
 
 
 def _follow(cell: Cell, row: Sequence[Cell], table: Table) -> Cell:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.datasets.contract import write_text
+from hocbench.datasets.hashes import Hashes, read_hashes
 from hocbench.errors import HocbenchError, VerifyError
 from hocbench.evaluation.files import check_table
 from hocbench.manifest import file_hash
@@ -20,6 +21,7 @@ from hocbench.verify.cells import Row, by_key, read_rows
 from hocbench.verify.laboratory import MANIFESTS, Runs
 from hocbench.verify.tables import SEALS
 
+DATA_HASHES = "data_hashes.json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
@@ -65,7 +67,7 @@ def record(results: Path, folder: Path, laboratory: str) -> int:
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, to)
             copies[path.relative_to(results).as_posix()] = file_hash(to)
-        about = {"laboratory": laboratory, "revision": _revisions(runs)}
+        about = {"laboratory": laboratory, "revision": _revisions(runs), "data": _data(results)}
         write_text(sealed(summarize(runs) | about | {"copies": copies}), place / MANIFESTS)
     for name in (*SEALS, "tables"):
         for path in (folder / name).rglob("*"):
@@ -79,6 +81,12 @@ def _revisions(runs: Mapping[str, Record]) -> dict[str, Any]:
     keys = {f"revision.{key}": key for key in revision()}
     found = [{key: run.values.get(name) for name, key in keys.items()} for run in runs.values()]
     return {"training": [each for i, each in enumerate(found) if each not in found[:i]], "record": revision()}
+
+
+def _data(results: Path) -> Hashes:
+    """Read the hashes of the data; none where an older version of the workflow has made the results."""
+    path = results / DATA_HASHES
+    return read_hashes(path) if path.is_file() else {}
 
 
 def _check_whole(results: Path) -> None:

@@ -1,49 +1,126 @@
-"""What a verification says, as rows and sentences, as Markdown and as a table of all cells."""
+"""What a verification says: three answers, rows and sentences, as Markdown and as a table of all cells."""
 
 import html
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from hocbench.reporting.markdown import markdown_table
 from hocbench.verify.cells import named
 from hocbench.verify.compare import DIFFERENT, EXTRA, IDENTICAL, MISSING, OUTCOMES, WITHIN, Cell, unknown_spread
+from hocbench.verify.conclusions import SAME, UNDECIDED, Conclusion
 from hocbench.verify.laboratory import MANIFESTS
-from hocbench.verify.run import Bytes, Verification
-from hocbench.verify.spread import TOLERANCE
+from hocbench.verify.machine import CPU, Bytes
+from hocbench.verify.run import HEADLINES, OTHERS, Verification
 from hocbench.verify.tables import TABLES
 
 WORST = 10  # cells that are shown
 SUMMARY = ("table", "cells", *OUTCOMES, "largest difference in tolerances")
 CELLS = ("table", "cell", "column", "reference", "here", "tolerance", "from", "outcome", "likely cause")
 COLUMNS = ("table", "keys", "column", "reference", "value", "difference", "tolerance", "basis", "outcome", "cause")
+VERDICTS = ("claim", "reference", "other laboratories", "here", "outcome")
+DIFFERENCES = ("comparison", "reference", "here", "outcome")
 NO_TABLE = "the whole table is missing here"
 EXEMPT_NOTE = (
-    "Not compared: costs and times, the table of costs and figures; the same run never takes the same time twice."
+    "Not compared: costs and times, the table of costs and figures; the same run never takes the same time twice. "
+    "Learning curves are compared by their end."
 )
 TOLERANCE_NOTE = (
-    f"Tolerance: {TOLERANCE:g} times the spread over training seeds that the reference measured (seed_sd of "
-    "intervals.csv; for histories, windows and sparsity, of the rows of its seeds). p values have to be on the same "
-    "side of 0.05, choices have to go with their scores, and everything else has to be equal."
+    "Tolerance: half of a prediction interval for one more laboratory, around the mean of those of the reference, so "
+    f"wide that an undisturbed run has any score outside in at most {HEADLINES + OTHERS:.0%} of verifications. Where "
+    "the runs behind a row gave the same outputs as in one of the laboratories, the row has to be equal to that one's. "
+    "Choices and p values have to go with their scores, and everything else has to be equal."
 )
 
 
 def verdict(found: Verification) -> str:
     """Answer the question in one sentence."""
+    if found.faults:
+        return "No verdict, because something is wrong with what was compared."
+    if found.reproduced:
+        return "This machine reproduces the reference."
+    words = {
+        "the data": found.data_agree,
+        "conclusions": found.conclusions_agree,
+        "scores": found.scores_agree,
+        "bytes that have to be the same": not found.bytes.broken,
+    }
+    wrong = [word for word, agrees in words.items() if not agrees]
+    return f"This machine does not reproduce the reference: {_and(wrong)} differ."
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def answers(found: Verification) -> list[str]:
+    """Answer three questions, a line each: the data, the conclusions, the scores."""
+    return [f"Data: {_data(found)}", f"Conclusions: {_conclusions(found)}", f"Scores: {_scores(found)}"]
+
+
+def _data(found: Verification) -> str:
+    promise = f" ({found.unpromised})" if found.unpromised else ""
+    if not found.data:
+        return f"not compared, because their hashes are not recorded on both sides{promise}."
+    off = [f"{row.dataset}, {row.what}" for row in found.data if not row.same]
+    counts = f"{len(found.data) - len(off)} of {len(found.data)} hashes are equal"
+    if not off:
+        return f"the same bytes: {counts}."
+    return f"{'other' if found.unpromised else 'DIFFERENT'} bytes{promise}: {counts}. Not: {'; '.join(off)}."
+
+
+def _conclusions(found: Verification) -> str:
+    verdicts = [each for each in found.conclusions if each.kind == "verdict"]
+    differences = [each for each in found.conclusions if each.kind == "difference"]
+    same = sum(each.outcome == SAME for each in verdicts)
+    parts = [f"{same} of {len(verdicts)} verdicts are the same"] if verdicts else ["no verdicts to compare"]
+    moved = [each for each in verdicts if each.outcome != SAME]
+    parts += [f"{each.what}: {_said(each)} there, {each.here or 'missing'} here ({each.outcome})" for each in moved]
+    contrary = [each for each in differences if not each.agrees]
+    open_ = sum(each.outcome == UNDECIDED for each in differences)
+    text = f"of {len(differences)} differences between methods, {len(contrary)} contradict all laboratories"
+    parts.append(f"{text} ({open_} are decided on one side only)" if open_ else text)
+    return f"{'the same' if found.conclusions_agree else 'DIFFERENT'}: {'; '.join(parts)}."
+
+
+def _said(conclusion: Conclusion) -> str:
+    return " or ".join(conclusion.others) or "missing"
+
+
+def _scores(found: Verification) -> str:
+    outside, absent = found.count(DIFFERENT), found.count(MISSING)
     counts = f"of {len(found.cells):,} cells, {found.count(IDENTICAL):,} are identical, "
-    counts += f"{found.count(WITHIN):,} within tolerance, {found.count(DIFFERENT):,} different and "
-    counts += f"{found.count(MISSING):,} missing"
+    counts += f"{found.count(WITHIN):,} such as another machine would give them, {outside:,} different and "
+    counts += f"{absent:,} missing"
     counts += f"; {found.count(EXTRA):,} are not in the reference" if found.count(EXTRA) else ""
     unknown = sum(map(unknown_spread, found.cells))
     if unknown:
-        counts += f"; {unknown:,} differ without a known seed spread, where only equality counts"
-    if found.faults:
-        answer = "No verdict, because something is wrong with what was compared"
-    else:
-        answer = f"This machine {'reproduces' if found.reproduced else 'does not reproduce'} the reference"
-    return f"{answer}: {counts}."
+        counts += (
+            f"; {unknown:,} differ where no spread is known, because the reference has one laboratory alone (record "
+            "another one: docs/verify.md)"
+        )
+    return f"{'consistent' if found.scores_agree else 'DIFFERENT'}: {counts}."
+
+
+def revision_lines(found: Verification) -> list[str]:
+    """Say so where another revision trained; nothing where it is the same, or not known."""
+    there, here = (set(map(_revision, each)) for each in found.revisions)
+    if not there or not here or there == here:
+        return []
+    return [
+        f"Revision: the reference was trained by {_and(sorted(there))}, these runs by {_and(sorted(here))}. Whether "
+        "that is other code, the causes say."
+    ]
+
+
+def _revision(values: dict[str, Any]) -> str:
+    commit = values.get("commit")
+    if not commit:
+        return "an unknown commit"
+    return f"commit {commit[:10]}" + (f" with changes ({str(values['diff'])[:10]})" if values.get("dirty") else "")
 
 
 def summary_rows(found: Verification) -> list[list[str]]:
@@ -58,6 +135,21 @@ def summary_rows(found: Verification) -> list[list[str]]:
         largest = f"{max(ratios):.2g}" if ratios else "-"
         rows.append([table.name, f"{len(cells):,}", *(f"{counts[outcome]:,}" for outcome in OUTCOMES), largest])
     return rows
+
+
+def verdict_rows(found: Verification) -> list[list[str]]:
+    """List all verdicts, after `VERDICTS`."""
+    return [
+        [each.what, each.reference or "-", ", ".join(each.others) or "-", each.here or "-", each.outcome]
+        for each in found.conclusions
+        if each.kind == "verdict"
+    ]
+
+
+def contrary_rows(found: Verification) -> list[list[str]]:
+    """List the differences that contradict all laboratories, after `DIFFERENCES`."""
+    off = [each for each in found.conclusions if each.kind == "difference" and not each.agrees]
+    return [[each.what, ", ".join(each.others), each.here or "-", each.outcome] for each in off[:WORST]]
 
 
 def worst_rows(found: Verification) -> list[list[str]]:
@@ -115,22 +207,21 @@ def _causes(found: Verification) -> dict[Cell, str]:
 def byte_lines(compared: Bytes) -> list[str]:
     """Say whether bytes can be compared, with both CPU types, and which differ."""
     if not compared.recorded:
-        here = _listed(compared.setting["CPU type"][1])
+        here = _listed(compared.setting[CPU][1])
         return [
             f"Bytes: not comparable. The reference does not record its machine (no {MANIFESTS}); CPU type here: {here}."
         ]
     both = [(what, *map(_listed, values)) for what, values in compared.setting.items()]
     if not compared.comparable:
-        machines = "; ".join(
-            f"{what}: {a} in the reference, {b} here" for what, a, b in both if a != b or what == "CPU type"
-        )
+        machines = "; ".join(f"{what}: {a} in the reference, {b} here" for what, a, b in both if a != b or what == CPU)
         return [f"Bytes: not comparable. {machines}."]
-    same = "; ".join(f"{what} {a}" for what, a, _ in both if a != "-")
+    same = "; ".join(f"{what} {a}" + (f" and {b}" if a != b else "") for what, a, b in both if a != "-")
     differing = [name for name, equal in compared.files.items() if equal is False]
     absent = [name for name, equal in compared.files.items() if equal is None]
+    duty = "have to be the same" if compared.certain else "should be the same, since the arithmetic is portable"
     lines = [
-        f"Bytes: comparable ({same}). {len(compared.files) - len(differing) - len(absent)} of {len(compared.files)} "
-        "files and runs are the same bytes."
+        f"Bytes: {duty} ({same}). {len(compared.files) - len(differing) - len(absent)} of {len(compared.files)} "
+        "files and runs are."
     ]
     lines += [f"Other bytes: {', '.join(differing)}."] if differing else []
     return lines + ([f"Not here: {', '.join(absent)}."] if absent else [])
@@ -144,14 +235,25 @@ def label_note(found: Verification) -> str:
     """Say what the data are."""
     if found.labels == ["synthetic"]:
         return "SYNTHETIC data: these scores say nothing about real faces."
-    return f"Data: {_listed(found.labels)}."
+    return f"Data are {_listed(found.labels)}."
+
+
+def laboratory_note(found: Verification) -> str:
+    """Name the laboratories of the reference."""
+    count = len(found.laboratories)
+    return f"The reference holds {count} {'laboratory' if count == 1 else 'laboratories'}: {_and(found.laboratories)}."
 
 
 def markdown(found: Verification) -> str:
     """Write everything as a page in Markdown."""
-    parts = ["# Does this machine reproduce the reference?", verdict(found), label_note(found)]
+    first = [*map(_plain, revision_lines(found)), *(f"* {_plain(line)}" for line in answers(found))]
+    parts = ["# Does this machine reproduce the reference?", verdict(found), "\n".join(first), label_note(found)]
+    parts.append(_plain(laboratory_note(found)))
     if found.faults:
         parts += ["## What is wrong", "\n".join(f"* {_plain(fault)}" for fault in found.faults)]
+    parts += ["## Verdicts", _table(VERDICTS, verdict_rows(found))] if verdict_rows(found) else []
+    contrary = contrary_rows(found)
+    parts += ["## Differences that contradict all laboratories", _table(DIFFERENCES, contrary)] if contrary else []
     parts += ["## Tables", _table(SUMMARY, summary_rows(found)), TOLERANCE_NOTE, EXEMPT_NOTE]
     worst, causes = worst_rows(found), cause_rows(found)
     if worst:

@@ -1,44 +1,30 @@
-"""A reproduction verified: tables, runs and bytes compared with the reference, nothing written."""
+"""A reproduction verified: data, conclusions, scores and bytes compared with the reference, nothing written."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from hocbench.datasets.hashes import read_hashes
 from hocbench.errors import HocbenchError, VerifyError
+from hocbench.manifest_diff import Comparison
 from hocbench.seals import check_beside
 from hocbench.verify.cells import Row, read_rows
-from hocbench.verify.compare import DIFFERENT, MISSING, Cell, compare_rows
-from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratory
-from hocbench.verify.record import read_costs, read_runs, recorded_files
-from hocbench.verify.runs import Causes, Pairing, pair_runs, settings
-from hocbench.verify.spread import measure
-from hocbench.verify.tables import EXEMPT, INTERVALS, SEALS, TABLES
+from hocbench.verify.compare import DIFFERENT, MISSING, Cell, Expected, Key, compare_rows, rows_by_key
+from hocbench.verify.conclusions import Conclusion, compare_differences, compare_verdicts
+from hocbench.verify.data import DataRow, compare_hashes, unpromised
+from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratories
+from hocbench.verify.machine import Bytes, compare_bytes
+from hocbench.verify.record import DATA_HASHES, read_costs, read_runs
+from hocbench.verify.runs import Causes, Pairing, pair_runs
+from hocbench.verify.spread import Spreads
+from hocbench.verify.tables import CLAIMS, SEALS, TABLES, Table, is_headline
 
 LABELS = {"synthetic", "real"}
 NAMED = 5  # runs that are named in one message
-
-
-@dataclass(frozen=True)
-class Bytes:
-    """Files compared byte by byte.
-
-    Attributes
-    ----------
-    setting : dict of str to (list of str, list of str)
-        What the machines are: values in the reference, and here.
-    recorded : bool
-        Whether the reference records its machine.
-    files : dict of str to bool or None
-        Whether a file is equal; None where it is not here. Empty if bytes cannot be compared.
-    """
-
-    setting: dict[str, tuple[list[str], list[str]]]
-    recorded: bool
-    files: dict[str, bool | None]
-
-    @property
-    def comparable(self) -> bool:
-        """Whether bytes have to be equal: one CPU type, and as many threads."""
-        return self.recorded and all(len(a) <= 1 and a == b for a, b in self.setting.values())
+# A whole verification of an undisturbed run calls a score different with at most this probability. The mean scores,
+# which claims are about, get a part of their own: they are few, so that the others do not blunt them.
+HEADLINES, OTHERS = 0.02, 0.03
 
 
 @dataclass(frozen=True)
@@ -49,6 +35,14 @@ class Verification:
     ----------
     results, reference : Path
         The folders that were compared.
+    laboratories : list of str
+        Those of the reference, its own first.
+    data : list of DataRow
+        Files of the data; empty where one side has not recorded them.
+    unpromised : str
+        Why the data need not be the same bytes on this machine; empty if they have to be.
+    conclusions : list of Conclusion
+        Verdicts and differences.
     cells : list of Cell
         Of all tables.
     faults : list of str
@@ -57,16 +51,23 @@ class Verification:
         To be asked for the likely cause of a cell.
     bytes : Bytes
         See there.
+    revisions : tuple of list of dict
+        Of the code that trained: the reference's, and here.
     labels : list of str
         "synthetic" or "real": what the data are.
     """
 
     results: Path
     reference: Path
+    laboratories: list[str]
+    data: list[DataRow]
+    unpromised: str
+    conclusions: list[Conclusion]
     cells: list[Cell]
     faults: list[str]
     causes: Causes
     bytes: Bytes
+    revisions: tuple[list[dict[str, Any]], list[dict[str, Any]]]
     labels: list[str]
 
     def count(self, *outcomes: str) -> int:
@@ -74,9 +75,24 @@ class Verification:
         return sum(cell.outcome in outcomes for cell in self.cells)
 
     @property
-    def reproduced(self) -> bool:
-        """Whether every cell of the reference is here, identical or within tolerance."""
+    def data_agree(self) -> bool:
+        """Whether no file of the data differs that has to be the same."""
+        return bool(self.unpromised) or all(row.same for row in self.data)
+
+    @property
+    def conclusions_agree(self) -> bool:
+        """Whether no verdict and no difference contradicts all laboratories."""
+        return all(each.agrees for each in self.conclusions)
+
+    @property
+    def scores_agree(self) -> bool:
+        """Whether every cell of the reference is here, and such as another machine would give it."""
         return not self.count(DIFFERENT, MISSING)
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether this machine reproduces the reference."""
+        return self.data_agree and self.conclusions_agree and self.scores_agree and not self.bytes.broken
 
 
 def verify(results: Path, reference: Path) -> Verification:
@@ -87,7 +103,8 @@ def verify(results: Path, reference: Path) -> Verification:
     results : Path
         ``results/<profile>``.
     reference : Path
-        Folder that `hocbench.verify.record` wrote, or one of result tables alone.
+        Folder that `hocbench.verify.record` wrote, or one of result tables alone; in its folder ``laboratories``,
+        other laboratories.
 
     Returns
     -------
@@ -99,24 +116,57 @@ def verify(results: Path, reference: Path) -> Verification:
     VerifyError
         If there is nothing to compare: no tables, another profile, or no run in common.
     """
-    laboratory = read_laboratory(reference)
-    recorded = laboratory.runs
-    laboratory.check("evaluation/costs.csv")
-    there, here = read_costs(reference), read_costs(results)
-    own, faults = read_runs(results, here)
-    _check_profiles(results, own, recorded)
-    pairing = pair_runs(list(there), list(here), recorded, own)
-    faults += _run_faults(pairing, reference, bool(recorded))
-    if not there.keys() & here.keys() and (pairing.parameters or not pairing.pairs):
+    laboratories = read_laboratories(reference)
+    own = laboratories[0]
+    for each in laboratories:
+        each.check("evaluation/costs.csv")
+    costs = [read_costs(each.folder) for each in laboratories]
+    here = read_costs(results)
+    runs, faults = read_runs(results, here)
+    _check_profiles(results, runs, own.runs)
+    pairings = [
+        pair_runs(list(there), list(here), each.runs, runs) for each, there in zip(laboratories, costs, strict=True)
+    ]
+    faults += _run_faults(pairings[0], reference, bool(own.runs))
+    if not costs[0].keys() & here.keys() and (pairings[0].parameters or not pairings[0].pairs):
         raise VerifyError("\n".join([f"{results} is another experiment than {reference}:", *faults]))
-    tables = _Tables(results, laboratory)
-    cells = tables.compare()
-    setting = {what: (values, settings(own)[what]) for what, values in settings(recorded).items()}
-    compared = Bytes(setting, bool(recorded), {})
-    if compared.comparable:
-        compared = replace(compared, files=_compare_bytes(results, reference, pairing))
-    causes = Causes([*here.values(), *there.values()], pairing)
-    return Verification(results, reference, cells, faults + tables.faults, causes, compared, sorted(tables.labels))
+    causes = Causes([*here.values(), *(costs[0][name] for name in pairings[0].missing)], pairings[0])
+    tables = _Tables(results, laboratories, causes, pairings)
+    cells, conclusions = tables.cells(), tables.conclusions()
+    data, why = _data(results, own, runs, faults)
+    return Verification(
+        results,
+        reference,
+        [each.name for each in laboratories],
+        data,
+        why,
+        conclusions,
+        cells,
+        faults + tables.faults,
+        causes,
+        compare_bytes(results, own, runs, pairings[0]),
+        (own.revisions, _revisions(runs)),
+        sorted(tables.labels),
+    )
+
+
+def _data(results: Path, own: Laboratory, runs: Runs, faults: list[str]) -> tuple[list[DataRow], str]:
+    """Compare the data, where both sides have recorded them, and say why they need not be the same."""
+    path = results / DATA_HASHES
+    rows = []
+    if own.data and path.is_file():
+        try:
+            rows = compare_hashes(own.data, read_hashes(path))
+        except HocbenchError as error:
+            faults.append(str(error))
+    why = [unpromised(run.values) for run in runs.values()]
+    return rows, next(filter(None, why), "")
+
+
+def _revisions(runs: Runs) -> list[dict[str, Any]]:
+    keys = ("commit", "dirty", "diff")
+    found = [{key: run.values.get(f"revision.{key}") for key in keys} for run in runs.values()]
+    return [each for i, each in enumerate(found) if each not in found[:i]]
 
 
 def _check_profiles(results: Path, own: Runs, recorded: Runs) -> None:
@@ -150,45 +200,77 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 class _Tables:
-    """All tables of two folders; what cannot be read is noted, and the rest compared."""
+    """All tables of the laboratories and of a folder; what cannot be read is noted, and the rest compared."""
 
-    def __init__(self, results: Path, reference: Laboratory) -> None:
-        self._results, self._reference = results, reference
+    def __init__(
+        self, results: Path, laboratories: Sequence[Laboratory], causes: Causes, pairings: Sequence[Pairing]
+    ) -> None:
+        self._results, self._laboratories, self._causes = results, laboratories, causes
+        self._same = [_same_outputs(pairing.comparisons) for pairing in pairings]
         self.faults: list[str] = []
         self.labels: set[str] = set()
+        self._here: dict[str, list[Row]] = {}
+        self._there: dict[str, list[list[Row]]] = {}
+        for table in (*TABLES, CLAIMS):
+            self._read(table)
 
-    def compare(self) -> list[Cell]:
+    def _read(self, table: Table) -> None:
         try:
-            intervals = self._reference.rows(f"evaluation/{INTERVALS}.csv")
-        except HocbenchError:
-            intervals = []  # said where this table itself is compared
+            there = [each.rows(table.path) for each in self._laboratories]
+            path = self._results / table.path
+            if path.is_file():
+                check_beside(path, SEALS[path.parent.name])
+            here = read_rows(path) if path.is_file() else []
+            # Rows that cannot be told apart are found here, while the table can still be left out.
+            [rows_by_key(table, rows, "") for rows in (*there, here)]
+        except HocbenchError as error:
+            self.faults.append(str(error))
+            return
+        # A claim without data has a label of its own.
+        self.labels.update({row.get("label", "") for row in (*there[0], *here)} & LABELS)
+        self._there[table.name], self._here[table.name] = there, here
+
+    def cells(self) -> list[Cell]:
+        read = [table for table in TABLES if table.name in self._here]
+        spreads = {table.name: Spreads(table, self._there[table.name]) for table in read}
+        headlines = sum(
+            is_headline(table.name, dict(zip(table.keys, key, strict=True)), column)
+            for table in read
+            for key, column in spreads[table.name].varying
+        )
+        others = sum(len(each.varying) for each in spreads.values()) - headlines
+        levels = HEADLINES / max(headlines, 1), OTHERS / max(others, 1)
         cells: list[Cell] = []
-        for table in TABLES:
-            try:
-                there, here = self._reference.rows(table.path), self._here(table.path)
-                # A claim without data has a label of its own.
-                self.labels.update({row.get("label", "") for row in (*there, *here)} & LABELS)
-                cells += compare_rows(table, there, here, measure(table, there, intervals))
-            except HocbenchError as error:
-                self.faults.append(str(error))
+        for table in read:
+            there = [rows_by_key(table, rows, "") for rows in self._there[table.name]]
+            names = [each.name for each in self._laboratories]
+            expected = Expected(table, names, there, spreads[table.name], self._twin(table), _level(table, levels))
+            cells += compare_rows(expected, rows_by_key(table, self._here[table.name], ""))
         return cells
 
-    def _here(self, name: str) -> list[Row]:
-        path = self._results / name
-        if not path.is_file():
-            return []
-        check_beside(path, SEALS[path.parent.name])
-        return read_rows(path)
+    def _twin(self, table: Table) -> Callable[[Key], int | None]:
+        def same(key: Key) -> int | None:
+            runs = self._causes.runs(dict(zip(table.keys, key, strict=True)))
+            return next((i for i, equal in enumerate(self._same) if runs and runs.keys() <= equal), None)
+
+        return same
+
+    def conclusions(self) -> list[Conclusion]:
+        found: list[Conclusion] = []
+        if CLAIMS.name in self._here:
+            found += compare_verdicts(self._there[CLAIMS.name], self._here[CLAIMS.name])
+        if "differences" in self._here:
+            found += compare_differences(self._there["differences"], self._here["differences"])
+        return found
 
 
-def _compare_bytes(results: Path, reference: Path, pairing: Pairing) -> dict[str, bool | None]:
-    """Compare the files of the reference that hold no times, and what the runs wrote."""
-    tables = [path for path in recorded_files(reference) if path.stem not in EXEMPT]
-    files: dict[str, bool | None] = {}
-    for path in tables:
-        name = path.relative_to(reference)
-        other = results / name
-        files[name.as_posix()] = path.read_bytes() == other.read_bytes() if other.is_file() else None
-    for run, comparison in pairing.comparisons.items():
-        files[f"runs/{run}"] = all(same is not False for same in comparison.outputs.values())
-    return files
+def _level(table: Table, levels: tuple[float, float]) -> Callable[[Key, str], float]:
+    def level(key: Key, column: str) -> float:
+        return levels[0] if is_headline(table.name, dict(zip(table.keys, key, strict=True)), column) else levels[1]
+
+    return level
+
+
+def _same_outputs(comparisons: dict[str, Comparison]) -> set[str]:
+    """Name the runs here whose outputs are all those of the laboratory's."""
+    return {name for name, each in comparisons.items() if each.outputs and all(each.outputs.values())}

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hocbench.manifest_diff import Comparison, compare_records
 from hocbench.manifest_record import Record
@@ -13,14 +12,6 @@ from hocbench.verify.laboratory import Runs
 from hocbench.verify.tables import RUN
 
 PROCESSORS = "processors"  # those of all tries of a run; of one try it says what the environment says
-# What a machine is, in the words of a report.
-SETTING = {
-    "CPU type": ("environment.processor", PROCESSORS),
-    "CPU instructions": ("environment.torch.cpu_capability",),
-    "device": ("device",),
-    "threads": ("threads",),
-    "processes": ("processes",),
-}
 PARAMETERS = ("parameters", "seeds")  # groups of manifest_diff that name a key of params.yaml
 NOT_RECORDED = "unknown: the reference has no manifests"
 SAME_OUTPUTS = "the runs gave the same predictions: their evaluation was another one (its code, parameters or packages)"
@@ -103,20 +94,6 @@ def _by_axes(names: Sequence[str], runs: Mapping[str, Record]) -> dict[tuple[str
     return groups
 
 
-def settings(runs: Runs) -> dict[str, list[str]]:
-    """Tell on what machines runs were made: the words of `SETTING`, and all values of each."""
-    found: dict[str, set[str]] = {what: set() for what in SETTING}
-    for run in runs.values():
-        for what, keys in SETTING.items():
-            found[what].update(text for key in keys for text in _texts(run.values.get(key)))
-    return {what: sorted(values) for what, values in found.items()}
-
-
-def _texts(value: Any) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [str(each) for each in values if each is not None]
-
-
 def explain(comparison: Comparison) -> str:
     """Say in one line why a run probably differs from its repetition."""
     if comparison.outputs and all(comparison.outputs.values()):
@@ -142,7 +119,7 @@ class Causes:
     Parameters
     ----------
     costs : iterable of dict
-        Rows of costs.csv, here and of the reference: which run stands behind which row.
+        Rows of costs.csv, here and of what is missing here: which run stands behind which row.
     pairing : Pairing
         See there.
     """
@@ -159,16 +136,20 @@ class Causes:
 
     def of(self, keys: Mapping[str, str]) -> str:
         """Name the likely causes for a row with these keys, of all runs behind it."""
-        runs = self._runs(keys)
-        if "reference" in keys:
-            rival = {"method": keys["reference"], "variant": keys.get("reference_variant", "")}
-            runs |= self._runs({"dataset": keys["dataset"], "target": keys["target"]} | rival)
-        texts = dict.fromkeys(self._text(run) for run in runs)
+        texts = dict.fromkeys(self._text(run) for run in self.runs(keys))
         # What stayed the same explains nothing if something else changed.
         changed = [text for text in texts if text != SAME_OUTPUTS]
         return " | ".join(changed or texts) or "unknown: no run of this row is known"
 
-    def _runs(self, keys: Mapping[str, str]) -> dict[str, None]:
+    def runs(self, keys: Mapping[str, str]) -> dict[str, None]:
+        """Name the runs behind a row with these keys, as "dataset/run id"."""
+        found = self._of_method(keys)
+        if "reference" in keys:
+            rival = {"method": keys["reference"], "variant": keys.get("reference_variant", "")}
+            found |= self._of_method({"dataset": keys["dataset"], "target": keys["target"]} | rival)
+        return found
+
+    def _of_method(self, keys: Mapping[str, str]) -> dict[str, None]:
         rows = self._rows.get((keys.get("dataset", ""), keys.get("method", "")), [])
         # A trend is of all runs along its axis.
         asked = [key for key in RUN if key in keys and key not in ("method", keys.get("axis"))]

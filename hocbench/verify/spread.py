@@ -1,175 +1,188 @@
-"""How far apart training seeds bring a number, as the reference measured it: the unit of every tolerance."""
+"""How far apart laboratories are: what the same training gives on machines that round differently.
+
+Training is chaotic, so that another rounding soon is another training. How far that carries a score is measured: the
+reference holds several laboratories, and the tolerance of a cell is a prediction interval for one more of them. Of a
+single cell, a few laboratories say little about the spread. So the variances of like cells (one method, all seeds and
+targets) are pooled, and pools are moderated towards each other as in Smyth (2004), *Linear models and empirical Bayes
+methods*, Statistical Applications in Genetics and Molecular Biology 3(1).
+"""
 
 import math
-import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hocbench.verify.cells import Row
-from hocbench.verify.tables import INTERVALS, Table
+import numpy as np
+from scipy import optimize, special, stats
 
-TOLERANCE = 3.0  # seed spreads
-# From fewer seeds a standard deviation is too often near zero by chance: of two, every fourth is below a third of the
-# true one.
-FEW = 5
-UNKNOWN = "no spread known"
-COLUMN = "column"
+from hocbench.verify.cells import Row, number
+from hocbench.verify.tables import Table
+
+UNKNOWN = "no spread between laboratories known"
+CONSTANT = "the same in all laboratories"
+SPREAD = "spread between laboratories"
+# Which keys tell the trainings behind like cells apart; those of one training are no independent witnesses.
+UNITS = ("seed", "fold")
+Cell = tuple[tuple[str, ...], str]  # key of a row, column
 
 
-class Spread(NamedTuple):
-    """A standard deviation over seeds, None if it is not known, and how it was found."""
+class Prediction(NamedTuple):
+    """Where one more laboratory is expected.
 
-    sd: float | None
+    Attributes
+    ----------
+    centre : float or None
+        Mean of the laboratories that differ; None if none has a number there.
+    scale : float or None
+        Standard error of a prediction: half widths of intervals are multiples of it. 0 where all laboratories agree in
+        all like cells, None where no spread is known.
+    df : float
+        Degrees of freedom of the scale.
+    basis : str
+        Where it comes from.
+    """
+
+    centre: float | None
+    scale: float | None
+    df: float
     basis: str
 
-    @property
-    def tolerance(self) -> float | None:
-        """How far a number may be from the reference."""
-        return None if self.sd is None else TOLERANCE * self.sd
+    def half_width(self, level: float) -> float | None:
+        """Return the half width of an interval that one more laboratory misses with this probability."""
+        if self.scale is None or not self.scale:
+            return self.scale
+        return float(stats.t.isf(level / 2, self.df)) * self.scale
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One measured spread: of what, the standard deviation (n - 1 in the denominator), and over how many seeds."""
-
-    keys: Mapping[str, str]
-    sd: float
-    seeds: int
+class _Pool:
+    variance: float
+    df: float
 
 
 class Spreads:
-    """Measured spreads, to be asked for those of a cell.
+    """The spread between laboratories in one table.
 
     Parameters
     ----------
-    measured : iterable of Measured
-        All of one table.
-    peers : sequence of str
-        Keys in which a spread must agree with a cell to be lent to it.
+    table : Table
+        Says which cells are alike.
+    laboratories : sequence of sequence of dict
+        Rows of this table, of each laboratory. Equal values count once: bytes that agree say nothing about roundings
+        that do not.
     """
 
-    def __init__(self, measured: Iterable[Measured], peers: Sequence[str]) -> None:
-        self._peers = peers
-        self._groups: dict[tuple[str, ...], list[Measured]] = defaultdict(list)
-        self._lenders: dict[tuple[str, ...], list[Measured]] = defaultdict(list)
-        for each in measured:
-            self._groups[self._group(each.keys)].append(each)
-            self._lenders[self._group({**each.keys, "dataset": ""})].append(each)
+    def __init__(self, table: Table, laboratories: Sequence[Iterable[Row]]) -> None:
+        self._table = table
+        self._few = len(laboratories) < 2
+        self._values = _distinct_values(table, laboratories)
+        self._pools = _moderated(self._pool())
 
-    def _group(self, keys: Mapping[str, str]) -> tuple[str, ...]:
-        return tuple(keys.get(name, "") for name in self._peers)
+    @property
+    def varying(self) -> list[Cell]:
+        """The cells whose like vary between laboratories."""
+        return [cell for cell in self._values if self._like(cell) in self._pools]
 
-    def of(self, keys: Mapping[str, str]) -> Spread:
-        """Find the spread of a cell.
+    def _like(self, cell: Cell) -> tuple[str, ...]:
+        keys = dict(zip(self._table.keys, cell[0], strict=True))
+        return (*(keys[name] for name in self._table.like), cell[1])
+
+    def _pool(self) -> dict[tuple[str, ...], _Pool]:
+        squares: dict[tuple[str, ...], list[tuple[float, int]]] = defaultdict(list)
+        units: dict[tuple[str, ...], dict[tuple[str, ...], int]] = defaultdict(dict)
+        for cell, values in self._values.items():
+            like, freedom = self._like(cell), len(values) - 1
+            squares[like].append((float(np.var(values)) * len(values), freedom))
+            keys = dict(zip(self._table.keys, cell[0], strict=True))
+            unit = tuple(keys.get(name, "") for name in UNITS)
+            units[like][unit] = max(freedom, units[like].get(unit, 0))
+        pools = {}
+        for like, parts in squares.items():
+            freedom = sum(each for _, each in parts)
+            if freedom:
+                pools[like] = _Pool(sum(square for square, _ in parts) / freedom, float(sum(units[like].values())))
+        return pools
+
+    def of(self, key: tuple[str, ...], column: str) -> Prediction:
+        """Predict a cell.
 
         Parameters
         ----------
-        keys : mapping of str to str
-            Of the cell; what it does not say may be anything.
-
-        Returns
-        -------
-        Spread
-            That of the cell itself, the largest if several fit; with fewer than `FEW` seeds at least the median of
-            the group; the largest of the group if the cell itself has one seed, and of all data sets if the whole
-            group has.
+        key : tuple of str
+            Of its row, after ``table.keys``.
+        column : str
+            One of ``table.scored``.
         """
-        group = self._groups.get(self._group(keys), [])
-        lenders = self._lenders.get(self._group({**keys, "dataset": ""}), [])
-        if not group and lenders:
-            return Spread(max(each.sd for each in lenders), "one seed: largest seed spread of other data sets")
-        if not group:
-            return Spread(None, UNKNOWN)
-        own = [each for each in group if all(keys.get(key, value) == value for key, value in each.keys.items())]
-        if not own:
-            return Spread(max(each.sd for each in group), "one seed: largest seed spread of other methods")
-        widest = max(own, key=lambda each: each.sd)
-        typical = statistics.median(each.sd for each in group)
-        if widest.seeds < FEW and typical > widest.sd:
-            return Spread(typical, f"{widest.seeds} seeds: median seed spread of all methods")
-        return Spread(widest.sd, "seed spread of the method")
+        values = self._values.get((key, column), [])
+        if not values:
+            return Prediction(None, None, math.nan, UNKNOWN)
+        centre = float(np.mean(values))
+        pool = self._pools.get(self._like((key, column)))
+        if pool is None:
+            return Prediction(centre, None if self._few else 0.0, math.inf, UNKNOWN if self._few else CONSTANT)
+        scale = math.sqrt(pool.variance * (1 + 1 / len(values)))
+        return Prediction(centre, scale, pool.df, SPREAD)
 
 
-def measure(table: Table, rows: Sequence[Row], intervals: Sequence[Row]) -> Spreads:
-    """Collect the seed spreads of a table.
-
-    Parameters
-    ----------
-    table : Table
-        Says where spreads are found.
-    rows : sequence of dict
-        The reference's rows of this table.
-    intervals : sequence of dict
-        The reference's intervals.csv.
-    """
-    if table.spread == INTERVALS:
-        return Spreads(_from_intervals(intervals), table.peers)
-    measured = _from_seeds(table, rows) if table.spread else ()
-    return Spreads(measured, (*table.peers, COLUMN))
+def _distinct_values(table: Table, laboratories: Sequence[Iterable[Row]]) -> dict[Cell, list[float]]:
+    texts: dict[Cell, dict[str, float]] = defaultdict(dict)
+    for rows in laboratories:
+        for row in rows:
+            key = tuple(row.get(name, "") for name in table.keys)
+            for column in table.scored:
+                value = number(row.get(column, ""))
+                if value is not None and math.isfinite(value):
+                    texts[key, column][row[column]] = value
+    return {cell: list(values.values()) for cell, values in texts.items()}
 
 
-def _from_intervals(rows: Sequence[Row]) -> Iterable[Measured]:
-    for row in rows:
-        sd = number(row.get("seed_sd", ""))
-        if sd is not None and math.isfinite(sd):
-            keys = {name: row.get(name, "") for name in ("method", "rank", "lasso", "variant")}
-            keys |= {name: row.get(name, "") for name in ("dataset", "target", "metric", "pooling")}
-            yield Measured(keys, sd, int(number(row.get("n_seeds", "")) or 2))
+def _moderated(pools: Mapping[tuple[str, ...], _Pool]) -> dict[tuple[str, ...], _Pool]:
+    """Draw the variances of each column towards their common level, as far as they are alike."""
+    by_column: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    for like in pools:
+        by_column[like[-1]].append(like)
+    found = {}
+    for likes in by_column.values():
+        variance, df = prior([pools[like].variance for like in likes], [pools[like].df for like in likes])
+        for like in likes:
+            own = pools[like]
+            if math.isinf(df):
+                found[like] = _Pool(max(variance, own.variance), own.df)
+            else:
+                total = own.df + df
+                found[like] = _Pool((own.df * own.variance + df * variance) / total, total)
+    return found
 
 
-def _from_seeds(table: Table, rows: Sequence[Row]) -> Iterable[Measured]:
-    keys = [key for key in table.keys if key != "seed"]
-    by_cell: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    for row in rows:
-        for column in table.scored:
-            value = number(row.get(column, ""))
-            if value is not None and math.isfinite(value):
-                by_cell[*(row.get(key, "") for key in keys), column].append(value)
-    for cell, values in by_cell.items():
-        if len(values) > 1:
-            yield Measured(dict(zip((*keys, COLUMN), cell, strict=True)), statistics.stdev(values), len(values))
-
-
-def spread_of(table: Table, spreads: Spreads, row: Row, column: str) -> Spread:
-    """Find the spread of a cell of a table.
+def prior(variances: Sequence[float], dfs: Sequence[float]) -> tuple[float, float]:
+    """Fit a scaled inverse chi-squared distribution to variances: their common level, and how alike they are.
 
     Parameters
     ----------
-    table : Table
-        Says where spreads are found.
-    spreads : Spreads
-        From `measure`.
-    row : dict
-        The row that it stands in.
-    column : str
-        Its column, one of ``table.scored``.
+    variances : sequence of float
+        Sample variances; zeros count as a ten-thousandth of the median.
+    dfs : sequence of float
+        Their degrees of freedom.
 
     Returns
     -------
-    Spread
-        Of a paired difference, that of both methods together: the root of the sum of their squares.
+    variance, df : float
+        By the moments of the logarithms, equations in section 6.2 of Smyth (2004). df is 0 for fewer than three, and
+        infinite if they differ no more than chance would have it.
     """
-    keys = {name: row.get(name, "") for name in table.keys}
-    if table.spread != INTERVALS:
-        return spreads.of(keys | {COLUMN: column})
-    keys.setdefault("pooling", "pooled")  # comparisons are made on all frames together
-    keys.pop(keys.get("axis", ""), None)  # a trend has all values of its axis
-    first = spreads.of(keys)
-    if "reference" not in keys:
-        return first
-    rival = {name: keys[name] for name in ("dataset", "target", "metric", "pooling")}
-    second = spreads.of(rival | {"method": keys["reference"], "variant": keys["reference_variant"]})
-    if first.sd is None or second.sd is None:
-        return Spread(None, UNKNOWN)
-    basis = first.basis if first.basis == second.basis else f"{first.basis}; reference: {second.basis}"
-    return Spread(math.hypot(first.sd, second.sd), basis)
+    x, d = np.asarray(variances, float), np.asarray(dfs, float)
+    if len(x) < 3 or not x.any():
+        return 0.0, 0.0
+    x = np.maximum(x, 1e-4 * np.median(x[x > 0]))
+    e = np.log(x) - special.digamma(d / 2) + np.log(d / 2)
+    excess = float(np.var(e, ddof=1) - special.polygamma(1, d / 2).mean())
+    if excess <= 0:
+        return float(np.exp(e.mean())), math.inf
+    half = _inverse_trigamma(excess)
+    return float(np.exp(e.mean() + special.digamma(half) - np.log(half))), 2 * half
 
 
-def number(text: str) -> float | None:
-    """Read a number, None if it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def _inverse_trigamma(value: float) -> float:
+    """Solve trigamma(x) = value; trigamma falls from infinity to 0."""
+    return float(np.exp(optimize.brentq(lambda y: special.polygamma(1, math.exp(y)) - value, -20, 20)))

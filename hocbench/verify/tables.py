@@ -1,5 +1,6 @@
 """Which result tables are compared, and how the columns of each are judged; a new table is one more entry."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # A row of the evaluation belongs to a method by these; a table of one row per run has seed and fold besides.
@@ -9,7 +10,6 @@ RUN = (*METHOD, "seed", "fold")
 OPTIONAL = ("variant", "reference_variant")
 # They name a run or a method in other words, or say what it was trained with.
 NAMES = ("run", "kind", "stage", "order", "parent")
-INTERVALS = "intervals"
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,14 @@ class Table:
     keys : tuple of str
         Columns that tell its rows apart.
     scored : tuple of str
-        Numbers that training makes: their tolerance comes from the spread over seeds.
-    spread : "intervals", "seeds" or ""
-        Where that spread is found: ``seed_sd`` of intervals.csv, or the table's own rows of several seeds.
-    peers : tuple of str
-        Columns in which another method must agree to lend its spread to a row of one seed.
+        Numbers that training makes: their tolerance comes from the spread between laboratories.
+    like : tuple of str
+        Keys in which cells of one column must agree to be like each other, so that their spreads are pooled.
     follows : tuple of str
-        Choices and ratios that follow from the scored columns of their row, and are judged with them.
-    conclusions : tuple of str
-        p values: what counts is the side of 0.05.
+        Choices, ratios and p values that follow from the scored columns of their row, and are judged with them.
+    last : str
+        Of a learning curve, the key whose largest value alone is compared: on the way, machines drift apart and meet
+        again.
     exempt : tuple of str
         Columns that are not compared. Every other column has to be equal.
     """
@@ -39,10 +38,9 @@ class Table:
     name: str
     keys: tuple[str, ...]
     scored: tuple[str, ...] = ()
-    spread: str = ""
-    peers: tuple[str, ...] = ("dataset",)
+    like: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
-    conclusions: tuple[str, ...] = ()
+    last: str = ""
     exempt: tuple[str, ...] = NAMES
     folder: str = "evaluation"
 
@@ -53,65 +51,57 @@ class Table:
 
 
 CELL = ("target", "metric", "pooling")
-CELL_PEERS = ("dataset", *CELL)
+PAIR = ("reference", "reference_variant")
+DIFFERENCE_KEYS = (*METHOD, *PAIR, "target", "metric")
+CLAIM_KEYS = ("claim", "dataset")
 P_VALUES = ("p", "p_holm")
 VALIDATION = tuple(f"validation_{metric}_{target}" for metric in ("ccc", "rmse") for target in ("valence", "arousal"))
 
 TABLES = (
-    Table("scores", (*RUN, *CELL), ("value",), INTERVALS, CELL_PEERS),
-    Table("intervals", (*METHOD, *CELL), ("mean", "low", "high", "seed_sd"), INTERVALS, CELL_PEERS),
+    Table("scores", (*RUN, *CELL), ("value",), (*METHOD, "metric")),
+    Table("intervals", (*METHOD, *CELL), ("mean", "low", "high", "seed_sd"), (*METHOD, "metric")),
     Table(
         "differences",
-        (*METHOD, "reference", "reference_variant", "target", "metric"),
+        DIFFERENCE_KEYS,
         ("difference", "low", "high"),
-        INTERVALS,
-        CELL_PEERS,
-        follows=("effect_size",),
-        conclusions=P_VALUES,
+        (*METHOD, *PAIR, "metric"),
+        follows=("effect_size", *P_VALUES),
     ),
     Table(
         "trends",
         (*METHOD, "axis", "target", "metric"),
         ("slope", "low", "high"),
-        INTERVALS,
-        CELL_PEERS,
-        conclusions=P_VALUES,
+        (*METHOD, "axis", "metric"),
+        follows=P_VALUES,
     ),
     Table(
         "sparsity",
         ("dataset", "rank", "lasso", "variant", "seed", "block"),
         ("zeros", "zero_share", "removed"),
-        "seeds",
-        ("dataset", "lasso"),
+        ("dataset", "rank", "lasso", "variant"),
         follows=("layer_effective_ranks",),
     ),
     Table(
         "history",
         (*RUN, "epoch"),
         VALIDATION,
-        "seeds",
+        METHOD,
+        last="epoch",
         # Losses have no unit that is comparable between stages, and which epoch is kept follows from the scores.
         exempt=(*NAMES, "train_loss", "validation_loss", "kept", "static_level"),
     ),
-    Table(
-        "windows",
-        (*RUN, "window"),
-        ("ccc_valence", "ccc_arousal", "mean_ccc"),
-        "seeds",
-        follows=("chosen",),
-    ),
-    Table("quadrants", (*METHOD, "seed", "quadrant"), ("rmse_valence", "rmse_arousal"), "seeds"),
-    Table("factors", (*RUN, "layer", "tap"), ("mean", "q10", "q90"), "seeds"),
+    Table("windows", (*RUN, "window"), ("ccc_valence", "ccc_arousal", "mean_ccc"), METHOD, follows=("chosen",)),
+    Table("quadrants", (*METHOD, "seed", "quadrant"), ("rmse_valence", "rmse_arousal"), METHOD),
+    Table("factors", (*RUN, "layer", "tap"), ("mean", "q10", "q90"), (*METHOD, "layer")),
     Table("counts", (*RUN, "part", "status")),
-    # Their words quote numbers, which the other tables are there for.
-    Table(
-        "claims",
-        ("claim", "dataset"),
-        exempt=("title", "statement", "reason", "would_change", "protocol", "source"),
-        folder="claims",
-    ),
 )
+CLAIMS = Table("claims", CLAIM_KEYS, folder="claims")  # judged as conclusions, not cell by cell
 # What tells whether the tables of a folder are as they were written.
 SEALS = {"evaluation": "files.json", "claims": "claims.json"}
 # The table of costs and the page made of it: never the same twice (the fourth rule of evidence).
 EXEMPT = ("costs", "cost")
+
+
+def is_headline(table: str, keys: Mapping[str, str], column: str) -> bool:
+    """Whether a cell is a mean CCC over seeds and folds, pooled over frames: what claims and tables are about."""
+    return (table, column, keys.get("metric"), keys.get("pooling")) == ("intervals", "mean", "ccc", "pooled")

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from hocbench.verify import record
-from tests.verify.reproductions import Reproduction
+from tests.verify.reproductions import Reproduction, laboratory
 
 
 @pytest.fixture
@@ -12,6 +12,16 @@ def pair(tmp_path):
     """A recorded reference, and the same reproduction once more."""
     record(Reproduction(tmp_path / "first").folder, tmp_path / "reference", "reference")
     return tmp_path / "reference", Reproduction(tmp_path / "here")
+
+
+@pytest.fixture
+def laboratories(pair):
+    """A reference of four laboratories."""
+    reference, here = pair
+    for number in (1, 2, 3):
+        made = laboratory(here.folder.parent / f"machine{number}", number)
+        record(made.folder, reference / "laboratories" / f"lab{number}", f"lab{number}")
+    return reference
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import io
 import json
+import random
 from pathlib import Path
 
 from hocbench.evaluation.files import write_seal
@@ -15,6 +16,11 @@ SMOOTHED = "CP 2-D, static + moving average"
 TARGETS = ("valence", "arousal")
 # Spread over the two seeds of sewa; afew_va has one seed, and affectnet nothing but sparsity.
 SD = {"CP 2-D, static": 0.01, "CP 3-D, temporal then joint": 0.03}
+NOISE = 0.005  # between machines
+MOVING = {
+    **{"scores": ["value"], "intervals": ["mean"], "differences": ["difference", "low", "high"]},
+    **{"windows": ["ccc_valence"], "history": ["validation_ccc_valence"]},
+}
 MANIFEST = {
     "label": "synthetic",
     "inputs": {"crops.json": "a" * 64, "parent": None, "parent_weights": None},
@@ -22,6 +28,7 @@ MANIFEST = {
     "environment": {
         "python": "3.11.7",
         "processor": "AMD EPYC",
+        "machine": "x86_64",
         "torch": {"version": "2.13.0+cpu", "cpu_capability": "AVX2"},
     },
     "processors": ["AMD EPYC"],
@@ -159,6 +166,22 @@ def _difference(dataset):
 def _sparsity(seed):
     row = {"dataset": "affectnet", "lasso": "0.05", "rank": "0.5", "seed": str(seed), "block": "layer1.0"}
     return row | {"components": "20", "zeros": str(10 + 2 * seed), "layer_effective_ranks": f"{10 - 2 * seed}"}
+
+
+def laboratory(folder, number, **parameters):
+    """A reproduction on another machine: its own bytes, and every score a little off."""
+    made = Reproduction(folder, **parameters)
+    for path in made.runs.values():
+        processor = f"CPU {number}"
+        made.change(path, environment__processor=processor, processors=[processor])
+        made.outputs(path, f"bytes of {number}")
+    rng = random.Random(number)
+    for name, columns in MOVING.items():
+        for row in made.tables[name]:
+            for column in columns:
+                row[column] = f"{float(row[column]) + rng.gauss(0, NOISE):.10g}"
+    made.write()
+    return made
 
 
 def off(cells):

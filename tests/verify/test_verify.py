@@ -2,9 +2,10 @@
 
 import pytest
 
+from hocbench.arithmetic import PORTABLE
 from hocbench.seals import hashes_of, read_sealed, sealed
 from hocbench.verify import record
-from tests.verify.reproductions import METHODS, SMOOTHED, Reproduction, off, text_of
+from tests.verify.reproductions import METHODS, SMOOTHED, Reproduction, laboratory, off, text_of
 
 STATIC, JOINT = METHODS[0][2], METHODS[1][2]
 
@@ -14,14 +15,20 @@ def test_the_same_reproduction_is_identical(pair, verify, tmp_path):
     assert code == 0
     assert set(cells["outcome"]) == {"identical"}
     assert set(cells["table"]) == {"scores", "intervals", "differences", "sparsity", "history", "windows"}
+    assert "The reference holds 1 laboratory: reference." in printed
+    lines = [
+        "Data: not compared, because their hashes are not recorded on both sides.",
+        "Conclusions: the same: no verdicts to compare; of 2 differences between methods, 0 contradict all "
+        "laboratories.",
+        f"Scores: consistent: of {len(cells)} cells, {len(cells)} are identical, 0 such as another machine would give "
+        "them, 0 different and 0 missing.",
+        "This machine reproduces the reference.",
+    ]
+    assert " ".join(lines) in printed
     assert (
-        f"This machine reproduces the reference: of {len(cells)} cells, {len(cells)} are identical, 0 within "
-        "tolerance, 0 different and 0 missing." in printed
+        "Bytes: have to be the same (CPU type AMD EPYC; CPU instructions AVX2; arithmetic native; device cpu; threads "
+        "1; processes 1; torch 2.13.0+cpu). 13 of 13 files and runs are." in printed
     )
-    assert (
-        "Bytes: comparable (CPU type AMD EPYC; CPU instructions AVX2; device cpu; threads 1; processes 1). " in printed
-    )
-    assert "13 of 13 files and runs are the same bytes." in printed
     assert "SYNTHETIC data" in printed
     assert "Not compared: costs and times" in printed
     page = (tmp_path / "out" / "verify.md").read_text()
@@ -38,57 +45,121 @@ def test_by_default_the_folders_are_those_of_the_workflow(pair, hocbench, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("moved", "code", "outcome"),
-    [(1e-12, 0, "within tolerance"), (0.01, 0, "within tolerance"), (10, 3, "different")],
+    ("value", "code", "outcome"),
+    [("0.5000000001", 0, "within tolerance"), ("0.501", 3, "different"), ("nan", 3, "different")],
 )
-def test_a_score_that_moved(pair, verify, tmp_path, moved, code, outcome):
+def test_a_score_of_the_same_predictions_has_to_be_equal(laboratories, pair, verify, tmp_path, value, code, outcome):
     here = pair[1]
-    here.put("scores", "value", f"{0.5 + moved:.15g}")
+    here.put("scores", "value", value)
     found, printed, cells = verify(here.folder)
-    assert found == code
-    assert off(cells) == [("scores", "value", outcome)]
+    assert (found, off(cells)) == (code, [("scores", "value", outcome)])
     row = cells[cells["outcome"] == outcome].iloc[0]
     assert row["keys"] == (
         f"dataset=sewa; method={STATIC}; rank=0.5; lasso=0; seed=0; fold=0; target=valence; metric=ccc; pooling=pooled"
     )
-    assert float(row["difference"]) == pytest.approx(moved, rel=1e-3)
-    # Two seeds: the median of 0.01 and 0.03.
-    assert (float(row["tolerance"]), row["basis"]) == (0.06, "2 seeds: median seed spread of all methods")
-    answer = "reproduces" if code == 0 else "does not reproduce"
-    assert f"This machine {answer} the reference" in printed
+    assert row["basis"] == "the same predictions as in reference, so equal but for rounding"
     # The predictions behind it are the same, so no run is to blame.
     assert "the runs gave the same predictions: their evaluation was another one" in printed.replace("│ ", "")
     assert "Other bytes: evaluation/scores.csv." in printed
     assert "| 1 | the runs gave the same predictions" in (tmp_path / "out" / "verify.md").read_text()
 
 
-def test_where_one_seed_ran_the_spread_of_another_dataset_is_borrowed(pair, verify):
-    here = pair[1]
-    (number,) = [
-        place
-        for place, row in enumerate(here.tables["scores"])
-        if (row["dataset"], row["method"], row["target"]) == ("afew_va", JOINT, "valence")
-    ]
-    here.put("scores", "value", "0.500000000001", number)
-    code, _, cells = verify(here.folder)
-    assert code == 0
-    assert off(cells) == [("scores", "value", "within tolerance")]
-    assert "one seed: largest seed spread of other data sets" in set(cells["basis"])
-
-
-def test_another_processor(pair, verify):
-    here = pair[1]
-    for path in here.runs.values():
-        here.change(path, environment__processor="Intel Xeon", processors=["Intel Xeon"], environment__python="3.12.1")
-        here.outputs(path, "other")
-    here.put("scores", "value", "0.51")
+@pytest.mark.parametrize("number", range(4, 10))
+def test_one_more_laboratory_reproduces_the_reference(laboratories, verify, tmp_path, number):
+    here = laboratory(tmp_path / "new", number)
     code, printed, cells = verify(here.folder)
     assert code == 0
-    assert off(cells) == [("scores", "value", "within tolerance")]
-    assert "Bytes: not comparable. CPU type: AMD EPYC in the reference, Intel Xeon here." in printed
-    cause = "software (python 3.11.7 → 3.12.1); machine (processor AMD EPYC → Intel Xeon)"
-    assert f"1 │ {cause} │" in printed
-    assert list(cells["cause"].unique()) == [cause, ""]
+    assert set(cells["outcome"]) == {"identical", "within tolerance"}
+    assert "The reference holds 4 laboratories: reference, lab1, lab2 and lab3." in printed
+    assert "Scores: consistent: " in printed and "This machine reproduces the reference." in printed
+    assert f"Bytes: not comparable. CPU type: AMD EPYC in the reference, CPU {number} here." in printed
+    assert f"machine (processor AMD EPYC → CPU {number})" in printed
+    moved = cells[cells["outcome"] == "within tolerance"]
+    assert (moved["difference"].astype(float).abs() <= moved["tolerance"].astype(float)).all()
+
+
+def test_one_more_laboratory_with_a_fault_does_not(laboratories, verify, tmp_path):
+    here = laboratory(tmp_path / "new", 4)
+    for place, row in enumerate(here.tables["scores"]):
+        if (row["dataset"], row["method"]) == ("sewa", JOINT):
+            here.put("scores", "value", f"{float(row['value']) - 0.2:g}", place)
+    code, printed, cells = verify(here.folder)
+    assert code == 3
+    assert set(off(cells)) >= {("scores", "value", "different")}
+    assert set(cells.loc[cells["outcome"] == "different", "basis"]) == {"spread between laboratories"}
+    assert "This machine does not reproduce the reference: scores differ." in printed
+
+
+def test_of_one_laboratory_alone_no_spread_is_known(pair, verify, tmp_path):
+    here = laboratory(tmp_path / "new", 4)
+    code, printed, cells = verify(here.folder)
+    assert code == 3
+    assert "differ where no spread is known, because the reference has one laboratory alone" in printed
+    assert set(cells.loc[cells["outcome"] == "different", "basis"]) <= {
+        "no spread between laboratories known",
+        "follows the scores of its row",
+    }
+
+
+def test_who_computes_the_bytes_of_another_laboratory_has_its_scores(laboratories, verify, tmp_path):
+    here = laboratory(tmp_path / "again", 2)
+    code, _, cells = verify(here.folder)
+    assert code == 0
+    assert "the same predictions as in lab2, so equal but for rounding" in set(cells["basis"])
+    here.put("scores", "value", f"{float(here.tables['scores'][0]['value']) + 0.001:g}")
+    assert verify(here.folder)[0] == 3
+
+
+def test_the_same_laboratory_twice_changes_nothing(laboratories, verify, tmp_path):
+    here = laboratory(tmp_path / "new", 4)
+    before = verify(here.folder)
+    record(laboratory(tmp_path / "twice", 2).folder, laboratories / "laboratories" / "twice", "twice")
+    code, printed, cells = verify(here.folder)
+    assert (code, printed) == before[:2]
+    assert cells.equals(before[2])
+
+
+def test_portable_arithmetic_should_give_the_same_bytes_on_another_processor(tmp_path, verify):
+    def portable(folder, processor):
+        made = Reproduction(folder)
+        for path in made.runs.values():
+            made.change(
+                path, environment__processor=processor, processors=[processor], environment__instructions=PORTABLE
+            )
+        return made
+
+    record(portable(tmp_path / "first", "AMD EPYC").folder, tmp_path / "reference", "reference")
+    here = portable(tmp_path / "here", "Intel Xeon")
+    code, printed, _ = verify(here.folder)
+    assert code == 0
+    assert (
+        "Bytes: should be the same, since the arithmetic is portable (CPU type AMD EPYC and Intel Xeon; CPU "
+        "instructions AVX2; arithmetic portable; device cpu; threads 1; processes 1; torch 2.13.0+cpu). 13 of 13 files "
+        "and runs are." in printed
+    )
+    path = here.runs["sewa", JOINT, 1]
+    here.outputs(path, "other")
+    code, printed, _ = verify(here.folder)
+    assert (code, f"Other bytes: runs/sewa/{path.name}." in printed) == (0, True)
+
+
+def test_another_revision_is_said_first(tmp_path, verify):
+    def made_by(folder, **revision):
+        made = Reproduction(folder)
+        for path in made.runs.values():
+            made.change(path, revision=revision)
+        return made
+
+    first = made_by(tmp_path / "first", commit="a" * 40, dirty=False, diff=None)
+    record(first.folder, tmp_path / "reference", "reference")
+    assert "Revision" not in verify(first.folder)[1]
+    here = made_by(tmp_path / "here", commit="a" * 40, dirty=True, diff="d" * 64)
+    code, printed, _ = verify(here.folder)
+    assert code == 0
+    assert printed.startswith(
+        "Revision: the reference was trained by commit aaaaaaaaaa, these runs by commit aaaaaaaaaa with changes "
+        "(dddddddddd)."
+    )
 
 
 def test_bytes_need_as_many_threads_but_threads_are_no_other_experiment(tmp_path, verify, pair):
@@ -120,10 +191,20 @@ def test_verdicts_of_claims_are_compared(pair, verify):
     claim(here, "holds on synthetic data", "0.51")
     code, printed, cells = verify(here.folder)
     assert (code, off(cells)) == (0, [])
-    assert "Data:" not in printed and "SYNTHETIC data" in printed
+    assert "SYNTHETIC data" in printed
+    assert "Conclusions: the same: 2 of 2 verdicts are the same;" in printed
     claim(here, "inconclusive", "0.4")
-    code, printed, cells = verify(here.folder)
-    assert (code, off(cells)) == (3, [("claims", "verdict", "different")])
+    code, printed, _ = verify(here.folder)
+    assert code == 0
+    assert (
+        "1 of 2 verdicts are the same; C1 on sewa: holds on synthetic data there, inconclusive here (undecided)"
+        in printed
+    )
+    claim(here, "does not hold on synthetic data", "0.4")
+    code, printed, _ = verify(here.folder)
+    assert code == 3
+    assert "Conclusions: DIFFERENT: " in printed and "does not hold on synthetic data here (contrary)" in printed
+    assert "This machine does not reproduce the reference: conclusions differ." in printed
     (here.folder / "claims" / "claims.csv").write_text("")
     assert "claims.csv is damaged" in verify(here.folder)[1]
 
@@ -147,9 +228,10 @@ def test_a_run_with_other_bytes_on_the_same_machine_is_named(pair, verify):
     here.change(path, code="ffff")
     here.put("intervals", "mean", "0.53", [row["method"] for row in here.tables["intervals"]].index(JOINT))
     code, printed, cells = verify(here.folder)
-    assert code == 0
-    assert off(cells) == [("intervals", "mean", "within tolerance")]
+    assert code == 3
+    assert off(cells) == [("intervals", "mean", "different")]
     assert f"Other bytes: evaluation/intervals.csv, runs/sewa/{path.name}." in printed
+    assert "does not reproduce the reference: scores and bytes that have to be the same differ." in printed
     assert "1 │ code (code 0123456789abcdef → ffff) " in printed
 
 

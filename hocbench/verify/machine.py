@@ -1,0 +1,121 @@
+"""On what machines runs were made, and the bytes that then have to be the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hocbench.arithmetic import PORTABLE
+from hocbench.verify.laboratory import Laboratory, Runs
+from hocbench.verify.record import recorded_files
+from hocbench.verify.runs import PROCESSORS, Pairing
+from hocbench.verify.tables import EXEMPT
+
+CPU, ARITHMETIC = "CPU type", "arithmetic"
+# What a machine is, in the words of a report, and what tells it.
+SETTING = {
+    CPU: ("environment.processor", PROCESSORS),
+    "CPU instructions": ("environment.torch.cpu_capability",),
+    ARITHMETIC: (),
+    "device": ("device",),
+    "threads": ("threads",),
+    "processes": ("processes",),
+    "torch": ("environment.torch.version",),
+    "numpy": ("environment.packages.numpy",),
+}
+ASKED = "environment.instructions."
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Files compared byte by byte.
+
+    Attributes
+    ----------
+    setting : dict of str to (list of str, list of str)
+        What the machines are: values in the reference, and here.
+    recorded : bool
+        Whether the reference records its machine.
+    portable : bool
+        Whether all runs, there and here, used instructions that every CPU with AVX2 has.
+    files : dict of str to bool or None
+        Whether a file is equal; None where it is not here. Empty if bytes cannot be compared.
+    """
+
+    setting: dict[str, tuple[list[str], list[str]]]
+    recorded: bool
+    portable: bool
+    files: dict[str, bool | None]
+
+    @property
+    def certain(self) -> bool:
+        """Whether bytes have to be equal: one CPU type, the same versions, and as many threads."""
+        return self.recorded and all(len(a) <= 1 and a == b for a, b in self.setting.values())
+
+    @property
+    def comparable(self) -> bool:
+        """Whether bytes should be equal: that, or portable arithmetic on another CPU type."""
+        alike = all(len(a) <= 1 and a == b for what, (a, b) in self.setting.items() if what != CPU)
+        return self.certain or (self.recorded and self.portable and alike)
+
+    @property
+    def broken(self) -> bool:
+        """Whether bytes differ that have to be equal; what the runs wrote, since tables are compared as numbers."""
+        return self.certain and any(equal is False for name, equal in self.files.items() if name.startswith("runs/"))
+
+
+def compare_bytes(results: Path, reference: Laboratory, runs: Runs, pairing: Pairing) -> Bytes:
+    """Compare the files of a reference that hold no times, and what the runs wrote, if they should be equal.
+
+    Parameters
+    ----------
+    results : Path
+        ``results/<profile>``.
+    reference : Laboratory
+        The reference's own.
+    runs : dict of str to Record
+        Manifests here.
+    pairing : Pairing
+        Of both.
+    """
+    there, here = settings(reference.runs), settings(runs)
+    portable = all(map(is_portable, (run.values for run in (*reference.runs.values(), *runs.values()))))
+    compared = Bytes({what: (there[what], here[what]) for what in SETTING}, bool(reference.runs), portable, {})
+    if not compared.comparable:
+        return compared
+    for path in recorded_files(reference.folder):
+        if path.stem not in EXEMPT:
+            name = path.relative_to(reference.folder)
+            other = results / name
+            compared.files[name.as_posix()] = path.read_bytes() == other.read_bytes() if other.is_file() else None
+    for run, comparison in pairing.comparisons.items():
+        compared.files[f"runs/{run}"] = all(same is not False for same in comparison.outputs.values())
+    return compared
+
+
+def is_portable(values: Mapping[str, Any]) -> bool:
+    """Whether a run, by its flattened manifest, used instructions of every CPU with AVX2, and no others."""
+    asked = all(values.get(ASKED + name) == value for name, value in PORTABLE.items())
+    return asked and values.get("device") == "cpu" and values.get("environment.torch.cpu_capability") == "AVX2"
+
+
+def settings(runs: Runs) -> dict[str, list[str]]:
+    """Tell on what machines runs were made: the words of `SETTING`, and all values of each."""
+    found: dict[str, set[str]] = {what: set() for what in SETTING}
+    for run in runs.values():
+        found[ARITHMETIC].add(_arithmetic(run.values))
+        for what, keys in SETTING.items():
+            found[what].update(text for key in keys for text in _texts(run.values.get(key)))
+    return {what: sorted(values) for what, values in found.items()}
+
+
+def _arithmetic(values: Mapping[str, Any]) -> str:
+    if is_portable(values):
+        return "portable"
+    asked = [f"{key.removeprefix(ASKED)}={value}" for key, value in sorted(values.items()) if key.startswith(ASKED)]
+    return " ".join(asked) or "native"
+
+
+def _texts(value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [str(each) for each in values if each is not None]
