@@ -5,6 +5,7 @@ from pathlib import Path
 
 DATA_FILES = ("crops.json", "frames.parquet", "ledger.csv", "crops.npy")
 CHECK_FILES = ("check.json", "check.txt")
+DATA_HASHES = "data_hashes.json"
 SPLIT_FILES = ("splits.csv", "splits.json")
 RUN_FILES = ("weights.safetensors", "network.json", "history.csv", "predictions.parquet", "cost.json", "manifest.json")
 EVALUATION_FILES = (
@@ -45,7 +46,7 @@ def results(profile: str) -> Path:
 
 def data_hashes(profile: str) -> Path:
     """Return the file of the hashes of a profile's data, of which alone the results hold something."""
-    return results(profile) / "data_hashes.json"
+    return results(profile) / DATA_HASHES
 
 
 def table_files(names: Iterable[str]) -> list[str]:

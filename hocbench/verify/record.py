@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hocbench import paths
 from hocbench.datasets.contract import write_text
 from hocbench.datasets.hashes import Hashes, read_hashes
 from hocbench.errors import HocbenchError, VerifyError
@@ -21,7 +22,6 @@ from hocbench.verify.cells import Row, by_key, read_rows
 from hocbench.verify.laboratory import MANIFESTS, Runs
 from hocbench.verify.tables import SEALS
 
-DATA_HASHES = "data_hashes.json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
@@ -85,7 +85,7 @@ def _revisions(runs: Mapping[str, Record]) -> dict[str, Any]:
 
 def _data(results: Path) -> Hashes:
     """Read the hashes of the data; none where an older version of the workflow has made the results."""
-    path = results / DATA_HASHES
+    path = results / paths.DATA_HASHES
     return read_hashes(path) if path.is_file() else {}
 
 

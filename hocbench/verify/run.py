@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hocbench import paths
 from hocbench.datasets.hashes import read_hashes
 from hocbench.errors import HocbenchError, VerifyError
 from hocbench.manifest_diff import Comparison
@@ -15,7 +16,7 @@ from hocbench.verify.conclusions import Conclusion, compare_differences, compare
 from hocbench.verify.data import DataRow, compare_hashes, unpromised
 from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratories
 from hocbench.verify.machine import Bytes, compare_bytes
-from hocbench.verify.record import DATA_HASHES, read_costs, read_runs
+from hocbench.verify.record import read_costs, read_runs
 from hocbench.verify.runs import Causes, Pairing, pair_runs
 from hocbench.verify.spread import Spreads
 from hocbench.verify.tables import CLAIMS, SEALS, TABLES, Table, is_headline
@@ -152,7 +153,7 @@ def verify(results: Path, reference: Path) -> Verification:
 
 def _data(results: Path, own: Laboratory, runs: Runs, faults: list[str]) -> tuple[list[DataRow], str]:
     """Compare the data, where both sides have recorded them, and say why they need not be the same."""
-    path = results / DATA_HASHES
+    path = results / paths.DATA_HASHES
     rows = []
     if own.data and path.is_file():
         try:

@@ -10,7 +10,7 @@ from hocbench.reporting.html.material import Material, in_order, name_of
 from hocbench.reporting.markdown import records
 
 # Facts of a manifest beside its environment.
-FACTS = ("code", "device", "threads", "processes", "deterministic", "nondeterministic", "label")
+FACTS = ("code", "revision", "device", "threads", "processes", "deterministic", "nondeterministic", "label")
 
 USABLE = {True: "usable", False: "not usable", None: "not recorded"}
 # Heading and key of crops.json.
