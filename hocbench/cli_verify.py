@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 REFERENCE, OUT = paths.results("reference"), paths.results("verify")
 NOT_REPRODUCED = 3  # exit code
 
-ResultsArgument = Annotated[Path, typer.Argument(help="results/PROFILE of a finished reproduction")]
+ResultsArgument = Annotated[
+    Path, typer.Argument(help="results/PROFILE of a finished reproduction, or a recorded laboratory")
+]
 ReferenceOption = Annotated[Path, typer.Option(help="folder of the reference")]
 
 
 def verify(
-    results: ResultsArgument,
+    results: Annotated[Path, typer.Argument(help="results/PROFILE of a finished run, or a recorded laboratory")],
     reference: ReferenceOption = REFERENCE,
     out: Annotated[Path, typer.Option(help="folder to write")] = OUT,
 ) -> None:

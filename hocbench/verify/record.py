@@ -67,7 +67,7 @@ def record(results: Path, folder: Path, laboratory: str) -> int:
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, to)
             copies[path.relative_to(results).as_posix()] = file_hash(to)
-        about = {"laboratory": laboratory, "revision": _revisions(runs), "data": _data(results)}
+        about = {"laboratory": laboratory, "revision": _revisions(runs), "data": recorded_data(results)}
         write_text(sealed(summarize(runs) | about | {"copies": copies}), place / MANIFESTS)
     for name in (*SEALS, "tables"):
         for path in (folder / name).rglob("*"):
@@ -83,7 +83,7 @@ def _revisions(runs: Mapping[str, Record]) -> dict[str, Any]:
     return {"training": [each for i, each in enumerate(found) if each not in found[:i]], "record": revision()}
 
 
-def _data(results: Path) -> Hashes:
+def recorded_data(results: Path) -> Hashes:
     """Read the hashes of the data; none where an older version of the workflow has made the results."""
     path = results / paths.DATA_HASHES
     return read_hashes(path) if path.is_file() else {}

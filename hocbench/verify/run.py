@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hocbench import paths
-from hocbench.datasets.hashes import read_hashes
 from hocbench.errors import HocbenchError, VerifyError
 from hocbench.manifest_diff import Comparison
 from hocbench.seals import check_beside
@@ -14,9 +12,9 @@ from hocbench.verify.cells import Row, read_rows
 from hocbench.verify.compare import DIFFERENT, MISSING, Cell, Expected, Key, compare_rows, rows_by_key
 from hocbench.verify.conclusions import Conclusion, compare_differences, compare_verdicts
 from hocbench.verify.data import DataRow, compare_hashes, unpromised
-from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratories
+from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratories, read_laboratory
 from hocbench.verify.machine import Bytes, compare_bytes
-from hocbench.verify.record import read_costs, read_runs
+from hocbench.verify.record import read_costs, read_runs, recorded_data
 from hocbench.verify.runs import Causes, Pairing, pair_runs
 from hocbench.verify.spread import Spreads
 from hocbench.verify.tables import CLAIMS, SEALS, TABLES, Table, is_headline
@@ -102,7 +100,7 @@ def verify(results: Path, reference: Path) -> Verification:
     Parameters
     ----------
     results : Path
-        ``results/<profile>``.
+        ``results/<profile>``, or what `hocbench.verify.record` made of it.
     reference : Path
         Folder that `hocbench.verify.record` wrote, or one of result tables alone; in its folder ``laboratories``,
         other laboratories.
@@ -123,7 +121,8 @@ def verify(results: Path, reference: Path) -> Verification:
         each.check("evaluation/costs.csv")
     costs = [read_costs(each.folder) for each in laboratories]
     here = read_costs(results)
-    runs, faults = read_runs(results, here)
+    sent = read_laboratory(results) if (results / MANIFESTS).is_file() else None
+    runs, faults = (sent.runs, []) if sent else read_runs(results, here)
     _check_profiles(results, runs, own.runs)
     pairings = [
         pair_runs(list(there), list(here), each.runs, runs) for each, there in zip(laboratories, costs, strict=True)
@@ -132,9 +131,9 @@ def verify(results: Path, reference: Path) -> Verification:
     if not costs[0].keys() & here.keys() and (pairings[0].parameters or not pairings[0].pairs):
         raise VerifyError("\n".join([f"{results} is another experiment than {reference}:", *faults]))
     causes = Causes([*here.values(), *(costs[0][name] for name in pairings[0].missing)], pairings[0])
-    tables = _Tables(results, laboratories, causes, pairings)
+    tables = _Tables(sent or results, laboratories, causes, pairings)
     cells, conclusions = tables.cells(), tables.conclusions()
-    data, why = _data(results, own, runs, faults)
+    data, why = _data(sent or results, own, runs, faults)
     return Verification(
         results,
         reference,
@@ -146,20 +145,19 @@ def verify(results: Path, reference: Path) -> Verification:
         faults + tables.faults,
         causes,
         compare_bytes(results, own, runs, pairings[0]),
-        (own.revisions, _revisions(runs)),
+        (own.revisions, sent.revisions if sent else _revisions(runs)),
         sorted(tables.labels),
     )
 
 
-def _data(results: Path, own: Laboratory, runs: Runs, faults: list[str]) -> tuple[list[DataRow], str]:
+def _data(here: Path | Laboratory, own: Laboratory, runs: Runs, faults: list[str]) -> tuple[list[DataRow], str]:
     """Compare the data, where both sides have recorded them, and say why they need not be the same."""
-    path = results / paths.DATA_HASHES
     rows = []
-    if own.data and path.is_file():
-        try:
-            rows = compare_hashes(own.data, read_hashes(path))
-        except HocbenchError as error:
-            faults.append(str(error))
+    try:
+        data = here.data if isinstance(here, Laboratory) else recorded_data(here)
+        rows = compare_hashes(own.data, data) if own.data and data else []
+    except HocbenchError as error:
+        faults.append(str(error))
     why = [unpromised(run.values) for run in runs.values()]
     return rows, next(filter(None, why), "")
 
@@ -204,9 +202,9 @@ class _Tables:
     """All tables of the laboratories and of a folder; what cannot be read is noted, and the rest compared."""
 
     def __init__(
-        self, results: Path, laboratories: Sequence[Laboratory], causes: Causes, pairings: Sequence[Pairing]
+        self, source: Path | Laboratory, laboratories: Sequence[Laboratory], causes: Causes, pairings: Sequence[Pairing]
     ) -> None:
-        self._results, self._laboratories, self._causes = results, laboratories, causes
+        self._source, self._laboratories, self._causes = source, laboratories, causes
         self._same = [_same_outputs(pairing.comparisons) for pairing in pairings]
         self.faults: list[str] = []
         self.labels: set[str] = set()
@@ -218,10 +216,7 @@ class _Tables:
     def _read(self, table: Table) -> None:
         try:
             there = [each.rows(table.path) for each in self._laboratories]
-            path = self._results / table.path
-            if path.is_file():
-                check_beside(path, SEALS[path.parent.name])
-            here = read_rows(path) if path.is_file() else []
+            here = self._rows_here(table)
             # Rows that cannot be told apart are found here, while the table can still be left out.
             [rows_by_key(table, rows, "") for rows in (*there, here)]
         except HocbenchError as error:
@@ -230,6 +225,15 @@ class _Tables:
         # A claim without data has a label of its own.
         self.labels.update({row.get("label", "") for row in (*there[0], *here)} & LABELS)
         self._there[table.name], self._here[table.name] = there, here
+
+    def _rows_here(self, table: Table) -> list[Row]:
+        if isinstance(self._source, Laboratory):
+            return self._source.rows(table.path)
+        path = self._source / table.path
+        if not path.is_file():
+            return []
+        check_beside(path, SEALS[path.parent.name])
+        return read_rows(path)
 
     def cells(self) -> list[Cell]:
         read = [table for table in TABLES if table.name in self._here]

@@ -110,6 +110,20 @@ def test_who_computes_the_bytes_of_another_laboratory_has_its_scores(laboratorie
     assert verify(here.folder)[0] == 3
 
 
+def test_a_laboratory_that_was_sent_is_verified_as_its_results_are(laboratories, verify, tmp_path):
+    here = laboratory(tmp_path / "new", 4)
+    code, _, cells = verify(here.folder)
+    record(here.folder, tmp_path / "sent", "new")
+    found, printed, again = verify(tmp_path / "sent")
+    assert (found, again.equals(cells)) == (code, True)
+    assert "Data: not compared" in printed
+    path = tmp_path / "sent" / "evaluation" / "scores.csv"
+    path.write_text(path.read_text().replace("0.5", "0.6"))
+    found, printed, again = verify(tmp_path / "sent")
+    assert (found, "scores" in set(again["table"])) == (2, False)
+    assert f"{path} is not the one that was recorded (see manifests.json)" in printed
+
+
 def test_the_same_laboratory_twice_changes_nothing(laboratories, verify, tmp_path):
     here = laboratory(tmp_path / "new", 4)
     before = verify(here.folder)
