@@ -20,7 +20,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from hocbench.evaluation.statistics import METRICS, POOLED, Floats, Statistic, blocks, strata_members, weighted
+from hocbench.evaluation.statistics import METRICS, POOLED, Floats, Statistic, blocks, product, strata_members, weighted
 
 LEVEL = 0.95
 SEEDS_NEEDED = 5  # with fewer, intervals are conditional on the seeds
@@ -212,7 +212,7 @@ def _contrast(totals: Floats, sums: Floats, contrast: Floats, statistic: Statist
     gradients = statistic.gradient(totals) * contrast[:, None, None, None] / seeds
     rows, metrics = len(totals), value.shape[-1]
     flat = np.moveaxis(gradients, -2, 1).reshape(rows * metrics, methods * seeds * width)
-    influence = flat @ np.moveaxis(sums, 2, -1).reshape(methods * seeds * width, clusters)
+    influence = product(flat, np.moveaxis(sums, 2, -1).reshape(methods * seeds * width, clusters))
     return value, influence.reshape(rows, metrics, clusters)
 
 

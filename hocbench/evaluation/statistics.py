@@ -217,8 +217,16 @@ def weighted(weights: NDArray[np.generic], table: Floats) -> Floats:
     flat = np.ascontiguousarray(np.moveaxis(table, -2, 0)).reshape(clusters, -1)
     result = np.empty((len(weights), flat.shape[1]))
     for rows in blocks(len(weights)):
-        result[rows] = weights[rows].astype(np.float64) @ flat
+        result[rows] = product(weights[rows].astype(np.float64), flat)
     return result.reshape(len(weights), *outer, width)
+
+
+def product(a: Floats, b: Floats) -> Floats:
+    """Multiply two matrices with the same bytes on every machine.
+
+    BLAS adds up in an order of its own, which depends on the CPU and on the number of threads.
+    """
+    return np.einsum("ij,jk->ik", a, b)
 
 
 def blocks(count: int) -> Iterator[slice]:

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -8,6 +12,15 @@ from hocbench.evaluation.intervals import resample
 from hocbench.evaluation.significance import holm, slope_contrast, swap_p_values, trend_p_values
 from hocbench.evaluation.statistics import METRICS, PER_CLIP
 
+PRODUCTS = """
+import hashlib
+import numpy as np
+from hocbench.evaluation.statistics import product
+draws = np.random.default_rng(0)
+pairs = [(draws.standard_normal((m, k)), draws.standard_normal((k, n))) for m, k, n in ((1500, 40, 40), (64, 300, 50))]
+for multiply in (product, np.matmul):
+    print(hashlib.sha256(b"".join(multiply(a, b).tobytes() for a, b in pairs)).hexdigest())
+"""
 FUNCTIONS = [getattr(metrics, name) for name in METRICS]
 
 
@@ -201,3 +214,26 @@ def test_holm_on_a_worked_example():
     np.testing.assert_allclose(found, [0.06, 0.5, 0.04, 0.06])
     assert holm(np.array([0.6, 0.9])).tolist() == [1, 1]
     assert holm(np.array([])).size == 0
+
+
+def test_products_depend_neither_on_the_cpu_nor_on_threads_as_those_of_blas_do():
+    found = []
+    for name, threads in (("Haswell", "1"), ("Nehalem", "1"), ("Haswell", "2")):
+        environment = os.environ | {"OPENBLAS_CORETYPE": name, "OPENBLAS_NUM_THREADS": threads}
+        command = [sys.executable, "-c", PRODUCTS]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        found.append(done.stdout.split())
+    ours, theirs = zip(*found, strict=True)
+    assert len(set(ours)) == 1
+    if os.uname().machine == "x86_64":
+        assert len(set(theirs)) > 1
+
+
+def test_a_product_is_that_of_the_matrices_however_its_rows_are_cut():
+    draws = np.random.default_rng(1)
+    for columns in (1, 7):
+        a, b = draws.standard_normal((9, 300)), draws.standard_normal((300, columns))
+        whole = statistics.product(a, b)
+        np.testing.assert_allclose(whole, a @ b, rtol=1e-9, atol=1e-12)
+        for row in range(9):
+            np.testing.assert_array_equal(statistics.product(a[row : row + 1], b), whole[row : row + 1])
