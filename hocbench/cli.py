@@ -18,6 +18,7 @@ from hocbench.arithmetic import make_native, make_portable
 from hocbench.cli_cost import print_cost, profile
 from hocbench.cli_data import ExcludeOption, data_app
 from hocbench.cli_evidence import claims, coverage
+from hocbench.cli_laboratory import merge
 from hocbench.cli_manifest import manifest_app
 from hocbench.cli_mlflow import mlflow_app
 from hocbench.cli_output import lasting_output, print_table
@@ -34,6 +35,7 @@ app.command()(claims)
 app.command()(coverage)
 app.command()(verify)
 app.command()(record)
+app.command()(merge)
 app.command()(report)
 
 ParamsOption = Annotated[list[Path] | None, typer.Option("--params", help="params.yaml and overlays, in order")]

@@ -1,0 +1,106 @@
+"""Spread between laboratories beside that between training seeds: a random-effects model.
+
+Laboratories share data and test subjects, so subjects are no noise between them: what makes a score of one laboratory
+uncertain is training alone. Its variance is that over seeds, pooled over laboratories, and that of a laboratory's mean
+the same divided by the number of seeds. As this is one number for all of them, the estimators of DerSimonian and Laird
+(1986), of Paule and Mandel (1982) and restricted maximum likelihood agree, and are that of the one-way analysis of
+variance with laboratories as the random factor. Its own estimate rests on few seeds, which is why Q divided by its
+degrees of freedom is held against an F and not a chi-squared distribution.
+
+All laboratories train with the same seeds. Where a seed does the same to all of them, it adds to the noise that is
+allowed for and not to what is found between them, so heterogeneity is claimed too rarely rather than too often; the
+spread of one seed between laboratories, beside that of seeds, tells how much of this there is.
+
+Source: Higgins and Thompson, Statistics in Medicine 21 (2002), for I squared; Higgins, Thompson and Spiegelhalter,
+JRSS A 172 (2009), for the prediction interval.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import fdtrc, stdtrit
+
+LEVEL = 0.95
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Between:
+    """One number in several laboratories; what cannot be known from so few of them, or from one seed, is NaN.
+
+    Attributes
+    ----------
+    mean : float
+        Over laboratories.
+    between_sd : float
+        Standard deviation of the laboratories' values.
+    seed_sd : float
+        Standard deviation over seeds within a laboratory, pooled over laboratories.
+    same_seed_sd : float
+        Standard deviation of the same seed between laboratories, pooled over seeds.
+    tau : float
+        Standard deviation between laboratories beyond what seeds explain.
+    q, p : float
+        Cochran's Q, and how often laboratories that differ by seeds alone would have a larger one.
+    i2 : float
+        Share of the variance between laboratories that seeds do not explain.
+    low, high : float
+        Prediction interval for what one more laboratory measures, its own noise of training included.
+    """
+
+    mean: float
+    between_sd: float
+    seed_sd: float
+    same_seed_sd: float
+    tau: float
+    q: float
+    p: float
+    i2: float
+    low: float
+    high: float
+
+
+def between(values: Floats, by_seed: Floats) -> Between:
+    """Separate what laboratories differ by from what seeds differ by.
+
+    Parameters
+    ----------
+    values : ndarray, (laboratories,)
+        Value of each laboratory, mean over its seeds.
+    by_seed : ndarray, (laboratories, seeds)
+        The same seed by seed.
+
+    Returns
+    -------
+    Between
+        See there.
+    """
+    laboratories, seeds = by_seed.shape
+    unknown = float("nan")
+    variance = float(values.var(ddof=1)) if laboratories > 1 else unknown
+    same_seed = float(np.sqrt(by_seed.var(axis=0, ddof=1).mean())) if laboratories > 1 else unknown
+    within = float(by_seed.var(axis=1, ddof=1).mean()) if seeds > 1 else unknown
+    noise = within / seeds
+    q = p = i2 = tau = unknown
+    if laboratories > 1 and seeds > 1:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = float(np.divide(variance, noise))
+            i2 = max(0.0, float(1 - np.divide(noise, variance)))
+        q, p = (laboratories - 1) * ratio, float(fdtrc(laboratories - 1, laboratories * (seeds - 1), ratio))
+        tau = max(0.0, variance - noise) ** 0.5
+    mean = float(values.mean())
+    # tau squared and the noise of one more laboratory; with one seed, nobody can tell one from the other.
+    spread = max(variance, noise) if seeds > 1 else variance
+    half = prediction_factor(laboratories) * spread**0.5
+    return Between(mean, variance**0.5, within**0.5, same_seed, tau, q, p, i2, mean - half, mean + half)
+
+
+def prediction_factor(laboratories: int) -> float:
+    """Return how many standard deviations of one laboratory the prediction interval reaches to either side.
+
+    That of Higgins, with the error of the mean of so many laboratories; NaN for fewer than three of them.
+    """
+    if laboratories < 3:
+        return float("nan")
+    return float(stdtrit(laboratories - 2, (1 + LEVEL) / 2)) * (1 + 1 / laboratories) ** 0.5
