@@ -17,6 +17,7 @@ def report(
     out: Path,
     prepared: Annotated[Path, typer.Option(help="folder of the prepared datasets, data/prepared/PROFILE")],
     logs: Annotated[Path, typer.Option(help="folder of the logs, logs/PROFILE")],
+    reference: Annotated[Path | None, typer.Option(help="folder of recorded laboratories")] = None,
     runs: Annotated[str, typer.Option(help="dataset/run of all runs that must be there, JSON list")] = "[]",
 ) -> None:
     """Write one offline HTML file about RESULTS; what is missing there is named in it, and the rest is reported."""
@@ -29,7 +30,7 @@ def report(
         raise ParameterError(f"--runs is not JSON ({error}); give a list such as '[\"sewa/joint-84c648e6\"]'") from None
     if not isinstance(planned, list) or not all(isinstance(name, str) and name.count("/") == 1 for name in planned):
         raise ParameterError("--runs is no list of DATASET/RUN; give a list such as '[\"sewa/joint-84c648e6\"]'")
-    found = write_report(Sources(results, prepared, logs, FOLDER, planned), out)
+    found = write_report(Sources(results, prepared, logs, FOLDER, planned, reference), out)
     sys.stdout.write(f"{out}: {len(found.runs)} runs, {out.stat().st_size / 2**20:.1f} MiB\n")
     for gap in found.gaps:
         names = [*gap.items[:MOST_NAMES], *(["..."] if len(gap.items) > MOST_NAMES else [])]

@@ -68,3 +68,10 @@ def test_a_corrected_published_number_rewrites_what_shows_it(finished_copy, name
     # As a file that is taken from elsewhere with its time.
     os.utime(path, ns=(times - 10**12, times - 10**12))
     assert planned_jobs(finished_copy) == dict.fromkeys((*rules, "report", "all"), 1)
+
+
+def test_a_laboratory_that_was_sent_rewrites_the_report_only(finished_copy):
+    folder = finished_copy / "results" / "reference" / "laboratories" / "theirs"
+    folder.mkdir(parents=True)
+    (folder / "manifests.json").write_text("{}")
+    assert planned_jobs(finished_copy) == {"report": 1, "all": 1}

@@ -81,6 +81,11 @@ rule tables:
     input: expand(f"{RESULTS}/tables/{{name}}", name=paths.table_files(paths.TABLES))
 
 
+# What others have sent, if anything; each of these files holds the hashes of the tables beside it.
+REFERENCE = paths.results("reference")
+LABORATORIES = [path for kind in ("", "laboratories/*/") for path in sorted(REFERENCE.glob(f"{kind}manifests.json"))]
+
+
 # It is told all runs of the plan, so that none can be missing without being named.
 rule report:
     input:
@@ -95,9 +100,11 @@ rule report:
         runs=canonical_json(sorted(RUNS)),
         # Neutral for every other step, and so no part of the hash of code.
         published=file_hash(PACKAGE / "published" / "datasets.csv"),
+        laboratories={str(path): file_hash(path) for path in LABORATORIES},
         code=code_hash("hocbench.reporting.html"),
     resources: **job_resources(PARAMS, "report")
     log: f"{LOGS}/report.log"
     benchmark: f"{LOGS}/benchmark/report.tsv"
     shell:
-        "hocbench report {RESULTS} {output} --prepared {PREPARED} --logs {LOGS} --runs {params.runs:q} > {log} 2>&1"
+        "hocbench report {RESULTS} {output} --prepared {PREPARED} --logs {LOGS} "
+        "--reference {REFERENCE} --runs {params.runs:q} > {log} 2>&1"

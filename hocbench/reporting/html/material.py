@@ -11,6 +11,7 @@ from hocbench import paths
 from hocbench.errors import HocbenchError, ReportError
 from hocbench.evaluation.files import SEAL, read_table
 from hocbench.reporting.html.drawings import Drawing, read_drawing
+from hocbench.reporting.html.laboratories import Recorded, read_recorded
 from hocbench.reporting.html.ledger import Ledger, read_ledger
 from hocbench.reporting.html.runs import FINISHED, Rows, RunRecord, read_run_record, rows_of, run_names
 from hocbench.reporting.names import DATASET_NAMES
@@ -27,6 +28,8 @@ class Sources:
         Folders of a profile's results, of its datasets, of its logs, and of our own files about MLflow.
     planned : sequence of str
         Dataset and run id of all runs that the parameters ask for; empty if nobody knows.
+    reference : Path or None
+        Folder of recorded laboratories; it need not be there, or be of the same parameters.
     """
 
     results: Path
@@ -34,6 +37,7 @@ class Sources:
     logs: Path
     tracking: Path
     planned: Sequence[str] = ()
+    reference: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class Material:
         Dataset and run id → what is known about the run.
     rows : Rows
         Rows of the tables with their runs.
+    recorded : Recorded
+        Other laboratories.
     gaps : list of Gap
         What is missing.
     """
@@ -84,6 +90,7 @@ class Material:
     ledgers: list[Ledger] = field(default_factory=list)
     runs: dict[str, RunRecord] = field(default_factory=dict)
     rows: Rows = field(default_factory=Rows)
+    recorded: Recorded = field(default_factory=Recorded)
     gaps: list[Gap] = field(default_factory=list)
 
     @property
@@ -153,6 +160,9 @@ def gather(sources: Sources) -> Material:
         ledger = read_ledger(sources.prepared / dataset, dataset)
         found.ledgers.append(ledger)
         found.gaps += [Gap(f"Data of {dataset}", problem) for problem in ledger.problems]
+    found.recorded = read_recorded(sources.reference, found.manifests)
+    if found.recorded.fault:
+        found.gaps.append(Gap("Laboratories", found.recorded.fault))
     return found
 
 

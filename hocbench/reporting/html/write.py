@@ -1,11 +1,13 @@
 """Puts the parts of a report together and writes the file."""
 
-import base64
-import hashlib
 from pathlib import Path
 
+import pandas as pd
+
 from hocbench.datasets.contract import write_text
-from hocbench.reporting.html.elements import Html, element
+from hocbench.reporting.html.document import document
+from hocbench.reporting.html.elements import element
+from hocbench.reporting.html.laboratories import TITLE, laboratories_section
 from hocbench.reporting.html.material import Material, Sources, gather
 from hocbench.reporting.html.provenance import data_section, manifest_section
 from hocbench.reporting.html.run_list import runs_section
@@ -17,7 +19,6 @@ from hocbench.reporting.html.sections import (
     summary_section,
     tables_section,
 )
-from hocbench.reporting.html.style import STYLE
 from hocbench.reporting.html.verdicts import missing_section, verdicts_section
 
 
@@ -60,14 +61,17 @@ def page(found: Material) -> str:
     Returns
     -------
     str
-        HTML. Its policy lets a browser load nothing, run no script and use no style but the one that is in it.
+        See `document`.
     """
     tables, table_entries = tables_section(found)
     figures, figure_entries = figures_section(found)
+    intervals = found.tables.get("intervals.csv", pd.DataFrame())
+    ranks = list(dict.fromkeys(rank for each in found.manifests if (rank := each["axes"].get("rank"))))
     main = element(
         "main",
         summary_section(found),
         verdicts_section(found),
+        laboratories_section(found.recorded, found.claims, intervals, ranks),
         tables,
         figures,
         cost_section(found),
@@ -79,6 +83,7 @@ def page(found: Material) -> str:
     entries = [
         ("summary", "Summary", ()),
         ("verdicts", "Verdicts", ()),
+        ("laboratories", TITLE, ()),
         table_entries,
         figure_entries,
         ("cost", "Cost", ()),
@@ -90,15 +95,4 @@ def page(found: Material) -> str:
     about = "Factorized Higher-Order CNNs (CVPR 2020), reproduced by hocbench"
     title = f"hocbench report: {found.profile}"
     header = element("header", element("h1", title), element("p", about), banner(found))
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", title),
-        element("style", Html(STYLE)),
-    )
-    body = element("body", element("div", header, contents(entries), main, class_="page"))
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+    return document(title, header, contents(entries), main)

@@ -1,0 +1,156 @@
+"""Other laboratories beside the results of a report: who they are, what they conclude, how far they are apart."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hocbench.errors import HocbenchError
+from hocbench.manifest import flat
+from hocbench.manifest_record import Record
+from hocbench.reporting.claims import dataset_name
+from hocbench.reporting.html.elements import Html, element, prose, section
+from hocbench.reporting.html.markdown import render
+from hocbench.reporting.layout import is_main
+from hocbench.reporting.markdown import escape, markdown_table, records
+from hocbench.verify.laboratory import MANIFESTS, MORE, Laboratory, Runs, read_laboratory
+from hocbench.verify.merge import CODE, Merged, commits_of, merge
+from hocbench.verify.merge_page import SPREAD, bullets, few, heterogeneity, in_order, laboratories, number, spread_cells
+from hocbench.verify.merge_page import verdicts as verdict_lines
+from hocbench.verify.merge_tables import SCORE, Tables, read_tables
+from hocbench.verify.runs import pair_runs
+
+TITLE = "Laboratories"
+COLUMNS = (*SPREAD[:3], SPREAD[4], SPREAD[-1])  # of all that `hocbench merge` shows of a score
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Laboratories that are recorded beside a report's results.
+
+    Attributes
+    ----------
+    merged, tables : Merged, Tables or None
+        None where there are none of the same experiment, or they do not fit together.
+    notes : list of str
+        What has to be said first; why there are none.
+    fault : str
+        What is wrong with them.
+    """
+
+    merged: Merged | None = None
+    tables: Tables | None = None
+    notes: list[str] = field(default_factory=list)
+    fault: str = ""
+
+
+def read_recorded(folder: Path | None, manifests: Sequence[dict[str, Any]]) -> Recorded:
+    """Read the laboratories of a reference, if they are of the same parameters as some runs.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Of the reference.
+    manifests : sequence of dict
+        Of the finished runs that the report is about.
+    """
+    if folder is None or not (folder / MANIFESTS).is_file():
+        return Recorded(notes=[f"No laboratory is recorded{f' in {folder}' if folder else ''}."])
+    own = {
+        f"{each['axes'].get('dataset')}/{each.get('run')}": Record(Path(), flat(each), dict(each.get("files", {})), ())
+        for each in manifests
+    }
+    try:
+        first = read_laboratory(folder)
+        other, notes = _compare(folder, first, own)
+        if other:
+            return Recorded(notes=[other])
+        merged = merge([folder])
+        tables = read_tables(merged)
+    except HocbenchError as error:
+        return Recorded(notes=[f"What is recorded in {folder} cannot be shown; see what is missing."], fault=str(error))
+    here = commits_of(_distinct(each.get("revision") or {} for each in manifests))
+    if here != commits_of(first.revisions):
+        notes.append(f"the runs of this report are of another commit ({here})")
+    return Recorded(merged, tables, [*notes, *merged.notes])
+
+
+def _distinct(values: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
+
+
+def _compare(folder: Path, first: Laboratory, own: Runs) -> tuple[str, list[str]]:
+    """Say why a laboratory is of another experiment than the report, "" if it is not; and what else differs."""
+    pairing = pair_runs(list(first.runs), list(own), first.runs, own)
+    if not pairing.pairs or pairing.parameters or pairing.extra:
+        differing = ", ".join(list(pairing.parameters)[:1])
+        return f"The laboratories in {folder} are of other parameters{f' ({differing})' if differing else ''}.", []
+    codes = {
+        f"the runs of this report were trained by other code ({each.b}) than the laboratories ({each.a})"
+        for comparison in pairing.comparisons.values()
+        for group, differences in comparison.reasons
+        if group.name == CODE
+        for each in differences
+    }
+    return "", sorted(codes)
+
+
+def laboratories_section(
+    found: Recorded, claims: pd.DataFrame, intervals: pd.DataFrame, ranks: Sequence[str | float | int]
+) -> Html:
+    """Write the laboratories, their verdicts and this report's, and the spread of the main rows' scores.
+
+    Parameters
+    ----------
+    found : Recorded
+        From `read_recorded`.
+    claims, intervals : DataFrame
+        This report's verdicts and scores; either may be empty.
+    ranks : sequence
+        Those of its runs.
+    """
+    how = prose(
+        "To have one: send the folder that `hocbench record RESULTS --laboratory NAME` writes, and lay it into "
+        f"`results/reference/{MORE}/NAME`; `hocbench merge` puts any number of them into one table."
+    )
+    if found.merged is None or found.tables is None:
+        return section("laboratories", TITLE, element("p", *found.notes, " ", how))
+    tables = found.tables
+    here = {(row["claim"], row.get("dataset", "")): row["verdict"] for row in records(claims)}
+    texts = [
+        *([bullets(found.notes)] if found.notes else []),
+        laboratories(tables.laboratories),
+        verdict_lines(tables.verdicts, here),
+        f"{few(len(found.merged.counted))} {heterogeneity(tables)}",
+        _score_lines(tables.scores, intervals, ranks),
+    ]
+    return section("laboratories", TITLE, *(render(text, TITLE)[1] for text in texts), element("p", how))
+
+
+def _score_lines(scores: pd.DataFrame, intervals: pd.DataFrame, ranks: Sequence[str | float | int]) -> str:
+    """Show the CCC of all frames of the main rows, this report's beside the laboratories'."""
+    own: dict[tuple[str, ...], float] = {}
+    for row in records(intervals):
+        if (row.get("metric"), row.get("pooling")) == ("ccc", "pooled"):
+            key = {name: str(row.get(name, "")) for name in SCORE} | {"lasso": f"{row['lasso']:g}"}
+            own[tuple(key.values())] = row["mean"]
+    main = scores[is_main(scores, ranks or [""]) & (scores["lasso"] == "0")]
+    lines = []
+    for row in in_order(main):
+        here = own.get(tuple(row[name] for name in SCORE), math.nan)
+        names = dataset_name(row["dataset"]), escape(row["method"]), row["target"]
+        cells = spread_cells(row)
+        lines.append([*names, number(here, ".3f"), *(cells[column] for column in COLUMNS)])
+    note = (
+        "CCC of all frames, without LASSO: this run's, and the spread of the laboratories. *Between laboratories* and "
+        "*between seeds* are standard deviations, τ is what laboratories differ by beyond what seeds explain, and "
+        "*one more* where the value of one more laboratory is expected, 95 %."
+    )
+    return f"{note}\n\n{markdown_table(['data', 'method', 'target', 'this run', *COLUMNS], lines)}"
