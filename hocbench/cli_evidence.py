@@ -15,7 +15,8 @@ def claims(
 ) -> None:
     """Judge the paper's claims by the result tables: OUT/claims.md, claims.html, claims.csv and evidence.csv."""
     from hocbench.cli_options import Setting, read_json
-    from hocbench.reporting.claims import verdict_text, write_claims
+    from hocbench.reporting.claims import write_claims
+    from hocbench.reporting.names import verdict_text
 
     known = read_json(setting, "--setting", Setting)
     for _, row in write_claims(evaluation, tables, out, known).iterrows():

@@ -22,12 +22,13 @@ def test_edit_touches_dependants_only(tmp_path, monkeypatch):
 
 
 RULES = "".join(path.read_text() for path in sorted((Path(codehash.PACKAGE).parent / "workflow/rules").glob("*.smk")))
+# The report imports what compares laboratories, and with it what judges claims.
 READERS = {
     "bench/bars.csv": {"hocbench.bench"},
-    "published/claims.yaml": {"hocbench.reporting.claims"},
+    "published/claims.yaml": {"hocbench.reporting.claims", "hocbench.reporting.html"},
     "published/layout.csv": {"hocbench.reporting.tables", "hocbench.counting"},
-    "published/parameters.csv": {"hocbench.counting", "hocbench.reporting.claims"},
-    "published/results.csv": {"hocbench.reporting.tables", "hocbench.reporting.claims"},
+    "published/parameters.csv": {"hocbench.counting", "hocbench.reporting.claims", "hocbench.reporting.html"},
+    "published/results.csv": {"hocbench.reporting.tables", "hocbench.reporting.claims", "hocbench.reporting.html"},
 }
 
 
@@ -44,7 +45,8 @@ def test_a_corrected_number_changes_the_hash_of_its_readers(tmp_path, monkeypatc
     package = tmp_path / "hocbench"
     shutil.copytree(codehash.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(codehash, "PACKAGE", package)
-    steps = ("hocbench.counting", "hocbench.reporting.claims", "hocbench.reporting.tables", "hocbench.evaluation")
+    steps = ("hocbench.counting", "hocbench.evaluation")
+    steps += tuple(f"hocbench.reporting.{name}" for name in ("claims", "tables", "html"))
     before = {step: codehash.code_hash(step) for step in steps}
     path = package / "published" / "parameters.csv"
     path.write_text(path.read_text().replace("0", "1", 1))

@@ -9,7 +9,7 @@ from hocbench.evaluation import read_table
 from hocbench.params import load_params
 from hocbench.paths import FIGURES, PAPER_TABLES, TABLES
 from hocbench.plan import make_plan
-from hocbench.reporting.claims import dataset_name, verdict_text
+from hocbench.reporting.names import dataset_name, verdict_text
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"

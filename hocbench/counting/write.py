@@ -7,7 +7,7 @@ from hocbench.counting.conventions import convention_page, convention_table, den
 from hocbench.counting.parameters import parameter_latex, parameter_page, parameter_table
 from hocbench.counting.special_cases import special_case_page, special_case_table
 from hocbench.evaluation import read_table
-from hocbench.reporting.layout import is_main
+from hocbench.reporting.main_rows import is_main
 from hocbench.reporting.markdown import write_page
 from hocbench.staging import staged
 

@@ -14,21 +14,9 @@ from hocbench.evaluation.evidence import evidence_table
 from hocbench.evaluation.measured import read_results
 from hocbench.evaluation.verdicts import verdict_table
 from hocbench.reporting.markdown import markdown_table, records, to_html
-from hocbench.reporting.names import DATASET_NAMES
+from hocbench.reporting.names import dataset_name, verdict_text
 from hocbench.seals import hashes_of, sealed
 from hocbench.staging import staged
-
-# Told apart without colour.
-SYMBOLS = {
-    "reproduced": "✔",
-    "better than published": "✔",
-    "holds on synthetic data": "✔",
-    "not reproduced": "✘",
-    "does not hold on synthetic data": "✘",
-    "inconclusive": "?",
-    "not run": "–",
-}
-NO_DATASET = "-"
 
 
 def write_claims(evaluation: Path, tables: Path, out: Path, setting: dict[str, Any]) -> pd.DataFrame:
@@ -94,16 +82,6 @@ def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, setting: dict[st
     for claim in dict.fromkeys(verdicts["claim"]):
         parts += _claim_section(verdicts[verdicts["claim"] == claim], evidence[evidence["claim"] == claim])
     return "\n\n".join(parts) + "\n"
-
-
-def dataset_name(dataset: str) -> str:
-    """Name a data set, or say that none is needed."""
-    return DATASET_NAMES.get(dataset, dataset or NO_DATASET)
-
-
-def verdict_text(verdict: str) -> str:
-    """Return a verdict with the symbol that tells it apart without colour."""
-    return f"{SYMBOLS[verdict]} {verdict}"
 
 
 def _claim_section(verdicts: pd.DataFrame, evidence: pd.DataFrame) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from hocbench.reporting.main_rows import main_rank
 from hocbench.reporting.markdown import records
 
 PAPER, CONTROL, FURTHER = "paper", "control", "further"
@@ -84,23 +85,6 @@ def read_published(name: str) -> pd.DataFrame:
     """Read one of the tables in ``hocbench/published``, with what is empty as empty text."""
     with (files("hocbench.published") / name).open(encoding="utf-8") as file:
         return pd.read_csv(file, keep_default_na=False)
-
-
-def main_rank(ranks: Sequence[str | float | int]) -> str | float | int:
-    """Choose the rank of the paper's rows from those of a sweep: the matched one if it is there, or else the first.
-
-    >>> main_rank([0.25, 1.0]), main_rank(["same", 0.5]), main_rank([0.22])
-    (1.0, 'same', 0.22)
-    """
-    # A whole number counts components, so 1 is not 1.0.
-    matched = [rank for rank in ranks if rank == "same" or (isinstance(rank, float) and rank == 1)]
-    return [*matched, *ranks][0]
-
-
-def is_main(table: pd.DataFrame, ranks: Sequence[str | float | int]) -> "pd.Series[bool]":
-    """Tell which rows of a result table are of the main rank, or of none, and of no variant."""
-    chosen = table["rank"].isin(["", str(main_rank(ranks))])
-    return chosen & (table["variant"] == "") if "variant" in table.columns else chosen
 
 
 def lay_out(

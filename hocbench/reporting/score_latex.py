@@ -9,7 +9,8 @@ import pandas as pd
 from hocbench.evaluation import METRICS, TARGETS
 from hocbench.reporting import latex
 from hocbench.reporting.facts import Facts, counted, rank_words, score_facts
-from hocbench.reporting.layout import CONTROL, NOT_RUN, PAPER, TableRow, lay_out, layout_notes, main_rank
+from hocbench.reporting.layout import CONTROL, NOT_RUN, PAPER, TableRow, lay_out, layout_notes
+from hocbench.reporting.main_rows import main_rank
 from hocbench.reporting.markdown import records
 from hocbench.reporting.paper_scores import read_results
 from hocbench.reporting.score_page import CELLS, TITLES

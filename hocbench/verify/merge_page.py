@@ -7,9 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from hocbench.reporting.claims import dataset_name, verdict_text
 from hocbench.reporting.markdown import escape, markdown_table, records
-from hocbench.reporting.names import DATASET_NAMES
+from hocbench.reporting.names import DATASET_NAMES, SYMBOLS, dataset_name, verdict_text
 from hocbench.verify.heterogeneity import prediction_factor
 from hocbench.verify.merge import Merged
 from hocbench.verify.merge_tables import DIFFERENCE, NOT_JUDGED, VALUE, VERDICT, Tables
@@ -137,7 +136,7 @@ def _verdicts(row: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def _verdict(text: str) -> str:
-    return text if text == NOT_JUDGED else verdict_text(text)
+    return verdict_text(text) if text in SYMBOLS else escape(text)
 
 
 def agreement(table: pd.DataFrame, here: Mapping[tuple[str, str], str] | None = None) -> str:

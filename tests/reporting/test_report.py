@@ -45,7 +45,7 @@ def test_nothing_is_missing_of_a_whole_reproduction(reproduction):
 
 def test_the_page_opens_with_the_summary_and_the_verdicts(page):
     assert [tag.attributes["id"] for tag in page.all("section") if tag.path[-1].name == "main"] == [
-        *("summary", "verdicts", "tables", "figures", "cost", "data", "manifest", "runs", "missing")
+        *("summary", "verdicts", "laboratories", "tables", "figures", "cost", "data", "manifest", "runs", "missing")
     ]
     summary = page.section("summary")
     for text in ("written", "3 finished of 3", "SEWA 4", "0, 1", "✓ holds on synthetic data 1", "nothing"):

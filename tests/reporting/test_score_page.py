@@ -6,7 +6,8 @@ import pytest
 
 from hocbench.evaluation import METRICS, TARGETS, read_table
 from hocbench.reporting.facts import interval_words
-from hocbench.reporting.layout import main_rank, read_layout
+from hocbench.reporting.layout import read_layout
+from hocbench.reporting.main_rows import main_rank
 from hocbench.reporting.score_page import score_page
 from tests.reporting.conftest import CP, DENSE, FRAMES, JOINT, SETTING, SMOOTHED, UNTRAINED
 from tests.reporting.pages import DATASETS, EXPECTED, Page, caption, column, number, tables_of
