@@ -12,6 +12,8 @@ EVALUATION_FILES = (
     "scores.csv",
     "intervals.csv",
     "differences.csv",
+    "seed_intervals.csv",
+    "seed_differences.csv",
     "trends.csv",
     "sparsity.csv",
     "history.csv",
@@ -31,7 +33,7 @@ COUNT_TABLES = ("parameters", "conventions", "special_cases")
 TABLES = (*RESULT_TABLES, *COUNT_TABLES)
 # Those in the paper's own layout, which are written for LaTeX too.
 PAPER_TABLES = ("affectnet", "sewa", "afew_va", "parameters")
-CLAIM_FILES = ("claims.csv", "evidence.csv", "claims.md", "claims.html", "claims.json")
+CLAIM_FILES = ("claims.csv", "evidence.csv", "margins.csv", "claims.md", "claims.html", "claims.json")
 FIGURES = (
     *("sparsity", "lasso_path", "rank_sweep", "circumplex", "timelines", "temporal_factors", "learning_curves"),
     *("recovery", "score_parameters", "pareto", "clips", "quadrants", "forest"),

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -304,6 +304,20 @@ def common_cells(methods: Sequence[Method], tables: Mapping[Method, Tables]) -> 
         for fold in folds:
             check_same_frames(tables[methods[0]][seeds[0], fold], tables[method][seeds[0], fold])
     return [pool(method, tables[method], seeds, folds) for method in methods]
+
+
+def one_seed_tables(tables: Mapping[Method, Tables]) -> Iterator[tuple[int, dict[Method, Tables]]]:
+    """Yield each training seed with the runs of it alone, of the data sets that have several seeds."""
+    seeds: dict[str, set[int]] = {}
+    for method, entries in tables.items():
+        seeds.setdefault(method.dataset, set()).update(seed for seed, _ in entries)
+    varied = {method: entries for method, entries in tables.items() if len(seeds[method.dataset]) > 1}
+    for seed in sorted({seed for entries in varied.values() for seed, _ in entries}):
+        own = (
+            (method, {key: each for key, each in entries.items() if key[0] == seed})
+            for method, entries in varied.items()
+        )
+        yield seed, {method: entries for method, entries in own if entries}
 
 
 def what_varies(cell: Cell) -> str:

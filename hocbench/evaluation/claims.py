@@ -1,5 +1,6 @@
 """The claims of the paper as typed data, and the evidence rows that they ask for."""
 
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
@@ -43,6 +44,8 @@ class Test(_Section):
         ways = [self.at_least is not None or self.at_most is not None, bool(self.published), bool(self.shown)]
         if sum(ways) != 1 or bool(self.published) != (self.margin is not None):
             raise ValueError("give either at_least and at_most, or published and margin, or shown")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError("nothing lies in this range; at_least has to be at most at_most")
         return self
 
 
@@ -54,6 +57,7 @@ class Claim(_Section):
     statement: str
     source: str
     status: Literal["P", "S", "U"]
+    since: date = Field(description="the day on which its ranges were last changed")
     combine: Literal["all", "any"] = Field(default="all", description="any: it is enough at one LASSO weight")
     would_change: str
     protocol: str

@@ -1,23 +1,27 @@
 """Paired differences between methods on the same seeds, folds, clips and frames."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hocbench.evaluation.cells import Cell, Method, Tables, common_cells, what_varies
+from hocbench.evaluation.cells import Cell, Method, Tables, common_cells, one_seed_tables, what_varies
 from hocbench.evaluation.files import sorted_table
 from hocbench.evaluation.intervals import SEEDS_NEEDED, resample, studentized_interval
 from hocbench.evaluation.runs import TARGETS
 from hocbench.evaluation.significance import holm, swap_p_values
-from hocbench.evaluation.statistics import METRICS, bootstrap_weights
+from hocbench.evaluation.statistics import CCC, METRICS, POOLED, bootstrap_weights
 from hocbench.seeds import generator
 
 COLUMNS = [
     *("dataset", "method", "rank", "lasso", "variant", "reference", "reference_variant", "target", "metric"),
     *("difference", "low", "high", "effect_size", "p", "p_holm", "n_comparisons", "n_seeds", "n_clusters"),
     *("interval", "label"),
+]
+SEED_COLUMNS = [
+    *("dataset", "method", "rank", "lasso", "variant", "reference", "reference_variant", "seed", "target", "metric"),
+    *("difference", "low", "high", "effect_size", "n_clusters", "interval", "label"),
 ]
 # A rival trained for longer differs in its budget only, so it is a rival of the plain network too.
 LONGER = "epochs-"
@@ -83,7 +87,41 @@ def paired_differences(
     EvaluationError
         If two methods were scored on different frames.
     """
-    rows: list[dict[str, Any]] = []
+    rows = []
+    for shared, first, second in _pairs(tables, labels):
+        p_values = _test(first, second, replicates, seed)
+        for row in _compare(first, second, replicates, seed):
+            rows.append(shared | row | {"p": p_values[row["target"], row["metric"]]})
+    return _corrected(sorted_table(rows, COLUMNS))
+
+
+def seed_differences(
+    tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int
+) -> pd.DataFrame:
+    """Measure all comparisons once more for each training seed, as if no other had been run.
+
+    Only by CCC, which is what the claims are judged by, and without p values: all of it would double the time.
+
+    Parameters
+    ----------
+    tables, labels, replicates, seed
+        As `paired_differences` takes them.
+
+    Returns
+    -------
+    DataFrame
+        `SEED_COLUMNS`, for data sets with several training seeds.
+    """
+    rows = []
+    for training, own in one_seed_tables(tables):
+        for shared, first, second in _pairs(own, labels):
+            found = _compare(first, second, replicates, seed, only_ccc=True)
+            rows += [shared | {"seed": training} | row for row in found]
+    return sorted_table(rows, SEED_COLUMNS)
+
+
+def _pairs(tables: Mapping[Method, Tables], labels: Mapping[str, str]) -> Iterator[tuple[dict[str, Any], Cell, Cell]]:
+    """Yield what stands in every row of a comparison, and the two methods over the seeds and folds of both."""
     for method, reference in comparisons(tables):
         cells = common_cells([method, reference], tables)
         if cells is None:
@@ -92,8 +130,7 @@ def paired_differences(
         shared |= {"variant": method.variant, "reference": reference.method, "label": labels[method.dataset]}
         shared |= {"reference_variant": reference.variant, "n_seeds": len(cells[0].seeds)}
         shared |= {"n_clusters": len(cells[0].clusters), "interval": what_varies(cells[0])}
-        rows += [shared | row for row in _compare(cells[0], cells[1], replicates, seed)]
-    return _corrected(sorted_table(rows, COLUMNS))
+        yield shared, cells[0], cells[1]
 
 
 def _compared(method: Method, reference: Method, rivals: list[Method]) -> bool:
@@ -125,24 +162,32 @@ def _rank(method: Method, rivals: list[Method]) -> str:
     return method.rank or ("same" if "same" in ranks else next(iter(ranks), ""))
 
 
-def _compare(first: Cell, second: Cell, replicates: int, seed: int) -> list[dict[str, Any]]:
-    """Difference, interval, effect size and p value of each target and metric."""
+def _compare(first: Cell, second: Cell, replicates: int, seed: int, *, only_ccc: bool = False) -> list[dict[str, Any]]:
+    """Difference, interval and effect size of each target and metric."""
+    statistic, metrics = (CCC, METRICS[-1:]) if only_ccc else (POOLED, METRICS)
     # The same draws for every pair of a dataset: no row depends on which other rows there are.
     dataset = first.method.dataset
     weights = bootstrap_weights(first.strata, replicates, generator(seed, use="bootstrap", dataset=dataset))
     rows = []
     for i, target in enumerate(TARGETS):
-        resampled = resample(np.stack([first.sums[i], second.sums[i]]), CONTRAST, weights, first.strata)
+        resampled = resample(np.stack([first.sums[i], second.sums[i]]), CONTRAST, weights, first.strata, statistic)
         draws = generator(seed, use="seeds", dataset=dataset) if len(first.seeds) >= SEEDS_NEEDED else None
         low, high = studentized_interval(resampled, single=False, generator=draws)
-        swaps = generator(seed, use="swaps", dataset=dataset)
-        p_values = swap_p_values(first.sums[i], second.sums[i], replicates, swaps)
-        columns = {"difference": resampled.estimate, "low": low, "high": high}
-        columns |= {"effect_size": resampled.effect_size, "p": p_values}
-        for j, metric in enumerate(METRICS):
+        columns = {"difference": resampled.estimate, "low": low, "high": high, "effect_size": resampled.effect_size}
+        for j, metric in enumerate(metrics):
             values = {name: float(column[j]) for name, column in columns.items()}
             rows.append({"target": target, "metric": metric} | values)
     return rows
+
+
+def _test(first: Cell, second: Cell, replicates: int, seed: int) -> dict[tuple[str, str], float]:
+    """Return the p value of each target and metric."""
+    found: dict[tuple[str, str], float] = {}
+    for i, target in enumerate(TARGETS):
+        swaps = generator(seed, use="swaps", dataset=first.method.dataset)
+        p_values = swap_p_values(first.sums[i], second.sums[i], replicates, swaps)
+        found |= {(target, metric): float(p) for metric, p in zip(METRICS, p_values, strict=True)}
+    return found
 
 
 def _corrected(table: pd.DataFrame) -> pd.DataFrame:

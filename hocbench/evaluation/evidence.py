@@ -10,7 +10,7 @@ from hocbench.evaluation.measured import Results
 from hocbench.evaluation.quantities import ROWS
 
 EVIDENCE_COLUMNS = [
-    *("claim", "dataset", "statistic", "method", "reference", "rank", "lasso", "variant", "target", "metric"),
+    *("claim", "test", "dataset", "statistic", "method", "reference", "rank", "lasso", "variant", "target", "metric"),
     *("value", "low", "high", "p_holm", "tolerance_low", "tolerance_high", "published", "status"),
     *("n_seeds", "n_clusters", "judged", "outcome", "note", "label"),
 ]
@@ -33,18 +33,19 @@ def evidence_table(claims: Claims, results: Results) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `EVIDENCE_COLUMNS`, in the order of the claims. `outcome` is where the interval lies: "inside", "outside
-        above", "outside below", "on the edge", "no interval", "missing", "real data only" for a published score beside
-        SYNTHETIC data, "unverified" for one without a source, or "shown" for a row that is not judged.
+        `EVIDENCE_COLUMNS`, in the order of the claims. `test` is the ordinal of the test within its claim; `outcome` is
+        where the interval lies: "inside", "outside above", "outside below", "on the edge", "no interval", "missing",
+        "real data only" for a published score beside SYNTHETIC data, "unverified" for one without a source, or "shown"
+        for a row that is not judged.
     """
     rows = []
     for claim in claims.claims:
-        for test in claim.tests:
+        for place, test in enumerate(claim.tests, 1):
             for dataset in test.datasets:
-                for row in ROWS[test.statistic](test, dataset, results):
-                    rows.append(EMPTY | {"claim": claim.id, "dataset": dataset, "statistic": test.statistic} | row)
+                about = {"claim": claim.id, "test": place, "dataset": dataset, "statistic": test.statistic}
+                rows += [EMPTY | about | row for row in ROWS[test.statistic](test, dataset, results)]
     table = pd.DataFrame([row | _judge(row) for row in rows], columns=EVIDENCE_COLUMNS)
-    return table.astype({"n_seeds": np.int64, "n_clusters": np.int64, "judged": np.int64})
+    return table.astype(dict.fromkeys(("test", "n_seeds", "n_clusters", "judged"), np.int64))
 
 
 def place_of(low: float, high: float, tolerance_low: float, tolerance_high: float) -> str:

@@ -1,9 +1,10 @@
 """What a reproduction has measured and what was published, as the claims need it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from hocbench.errors import EvaluationError
@@ -20,6 +21,8 @@ class Results:
     ----------
     differences, intervals, sparsity, costs : DataFrame
         From the evaluation.
+    seed_differences, seed_intervals : DataFrame
+        From the evaluation: by each training seed alone, of data sets with several.
     parameters, special_cases : DataFrame or None
         From `hocbench counts`.
     """
@@ -28,6 +31,8 @@ class Results:
     intervals: pd.DataFrame
     sparsity: pd.DataFrame
     costs: pd.DataFrame
+    seed_differences: pd.DataFrame
+    seed_intervals: pd.DataFrame
     parameters: pd.DataFrame | None
     special_cases: pd.DataFrame | None
 
@@ -39,6 +44,21 @@ class Results:
     def rank(self, dataset: str) -> str:
         """Return the rank that claims are judged at."""
         return default_rank(self.costs.loc[self.costs["dataset"] == dataset, "rank"])
+
+    def seeds(self, dataset: str) -> list[int]:
+        """List the training seeds of a data set."""
+        return sorted({int(seed) for seed in self.costs.loc[self.costs["dataset"] == dataset, "seed"]})
+
+    def of_seed(self, seed: int) -> "Results":
+        """Return what would have been measured if one training seed alone had been run, on data sets with several."""
+        own = {
+            name: table[table["seed"] == seed]
+            for name in ("seed_differences", "seed_intervals", "sparsity", "costs")
+            for table in [getattr(self, name)]
+        }
+        # No p value is judged.
+        differences = own["seed_differences"].assign(n_seeds=1, p_holm=np.nan)
+        return replace(self, **own, differences=differences, intervals=own["seed_intervals"].assign(n_seeds=1))
 
 
 def read_results(evaluation: Path, tables: Path) -> Results:
@@ -56,7 +76,8 @@ def read_results(evaluation: Path, tables: Path) -> Results:
     EvaluationError
         If the evaluation is absent, or its tables are of an older version.
     """
-    own = {name: read_table(evaluation / f"{name}.csv") for name in ("differences", "intervals", "sparsity", "costs")}
+    names = ("differences", "intervals", "sparsity", "costs", "seed_differences", "seed_intervals")
+    own = {name: read_table(evaluation / f"{name}.csv") for name in names}
     for name in ("differences", "intervals", "costs"):
         if "variant" not in own[name].columns:
             raise EvaluationError(

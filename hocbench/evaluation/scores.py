@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from hocbench.evaluation import files, pictures, records
-from hocbench.evaluation.cells import Cell, Method, Tables, complete_seeds, pool, what_varies
+from hocbench.evaluation.cells import Cell, Method, Tables, complete_seeds, one_seed_tables, pool, what_varies
 from hocbench.evaluation.collect import WINDOW_COLUMNS, check_runs, collect
-from hocbench.evaluation.differences import paired_differences
+from hocbench.evaluation.differences import paired_differences, seed_differences
 from hocbench.evaluation.intervals import SEEDS_NEEDED, Resampled, resample, studentized_interval
 from hocbench.evaluation.runs import TARGETS, read_runs
 from hocbench.evaluation.smoothing import check_windows
@@ -29,6 +29,10 @@ SCORE_COLUMNS = [
 INTERVAL_COLUMNS = [
     *("dataset", "method", "kind", "stage", "rank", "lasso", "variant", "target", "metric", "pooling"),
     *("mean", "low", "high", "seed_sd", "n_seeds", "n_folds", "n_clusters", "interval", "note", "label"),
+]
+SEED_INTERVAL_COLUMNS = [
+    *("dataset", "method", "kind", "stage", "rank", "lasso", "variant", "seed", "target", "metric", "pooling"),
+    *("mean", "low", "high", "n_folds", "n_clusters", "interval", "note", "label"),
 ]
 
 
@@ -65,6 +69,8 @@ def evaluate(run_dirs: Sequence[Path], out: Path, replicates: int, seed: int, wi
         "scores": scores,
         "intervals": intervals,
         "differences": paired_differences(collected.tables, labels, replicates, seed),
+        "seed_intervals": seed_interval_table(collected.tables, labels, replicates, seed),
+        "seed_differences": seed_differences(collected.tables, labels, replicates, seed),
         "trends": trend_table(collected.tables, labels, replicates, seed),
         "sparsity": records.sparsity(runs),
         "history": records.histories(runs),
@@ -115,7 +121,7 @@ def score_table(tables: Mapping[Method, Tables], labels: Mapping[str, str]) -> p
 
 
 def interval_table(
-    tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int
+    tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int, *, pooled_only: bool = False
 ) -> pd.DataFrame:
     """Score each method with its folds pooled, with 95 % studentised cluster-bootstrap intervals.
 
@@ -129,6 +135,8 @@ def interval_table(
         Bootstrap replicates.
     seed : int
         Root seed.
+    pooled_only : bool
+        Leave out the means of the clips' own scores.
 
     Returns
     -------
@@ -145,8 +153,33 @@ def interval_table(
         cell = pool(method, entries, seeds, folds)
         shared = vars(method) | {"n_seeds": len(seeds), "n_folds": len(folds), "n_clusters": len(cell.clusters)}
         shared |= {"label": labels[method.dataset], "interval": what_varies(cell)}
-        rows += [shared | row for row in _interval_rows(cell, replicates, seed)]
+        rows += [shared | row for row in _interval_rows(cell, replicates, seed, pooled_only=pooled_only)]
     return files.sorted_table(rows, INTERVAL_COLUMNS)
+
+
+def seed_interval_table(
+    tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int
+) -> pd.DataFrame:
+    """Score each method by each training seed alone, as if no other had been run.
+
+    Only pooled, and only on real data, since claims compare no other scores with published ones.
+
+    Parameters
+    ----------
+    tables, labels, replicates, seed
+        As `interval_table` takes them.
+
+    Returns
+    -------
+    DataFrame
+        `SEED_INTERVAL_COLUMNS`, for real data sets with several training seeds.
+    """
+    real = {method: entries for method, entries in tables.items() if labels[method.dataset] == "real"}
+    rows: list[dict[str, Any]] = []
+    for training, own in one_seed_tables(real):
+        table = interval_table(own, labels, replicates, seed, pooled_only=True)
+        rows += [{"seed": training} | row._asdict() for row in table.itertuples(index=False)]
+    return files.sorted_table(rows, SEED_INTERVAL_COLUMNS)
 
 
 def flat_metrics(intervals: pd.DataFrame) -> dict[str, float]:
@@ -184,14 +217,14 @@ def _cells(values: Mapping[str, Floats]) -> list[dict[str, Any]]:
     ]
 
 
-def _interval_rows(cell: Cell, replicates: int, seed: int) -> list[dict[str, Any]]:
+def _interval_rows(cell: Cell, replicates: int, seed: int, *, pooled_only: bool) -> list[dict[str, Any]]:
     # Of a dataset, every method gets the same draws: no row depends on which other rows there are.
     dataset = cell.method.dataset
     weights = bootstrap_weights(cell.strata, replicates, generator(seed, use="bootstrap", dataset=dataset))
     rows = []
     for i, target in enumerate(TARGETS):
         found = {"pooled": (cell.sums[i], POOLED)}
-        if cell.has_clips:
+        if cell.has_clips and not pooled_only:
             clips = np.broadcast_to(cell.clips[:, None], (*cell.clip_totals[i].shape[:-1], 1))
             found["per_video"] = (np.concatenate([cell.clip_totals[i], clips], axis=-1), PER_CLIP)
         for pooling, (sums, statistic) in found.items():

@@ -1,5 +1,6 @@
 """From evidence to verdicts, by rules that know nothing of what they judge."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hocbench.evaluation.quantities import NO_DATA
 
 CLAIM_COLUMNS = [
     *("claim", "title", "statement", "dataset", "verdict", "reason", "would_change", "protocol", "source", "status"),
-    *("n_seeds", "label"),
+    *("since", "n_seeds", "label"),
 ]
 REPRODUCED, NOT_REPRODUCED, BETTER = "reproduced", "not reproduced", "better than published"
 INCONCLUSIVE, NOT_RUN = "inconclusive", "not run"
@@ -35,19 +36,23 @@ def verdict_table(claims: Claims, evidence: pd.DataFrame) -> pd.DataFrame:
         `CLAIM_COLUMNS`, a row per claim and data set; data set "" where none is needed.
     """
     rows = []
-    for claim in claims.claims:
-        datasets = dict.fromkeys(dataset for test in claim.tests for dataset in test.datasets)
-        for dataset in datasets:
-            own = evidence[(evidence["claim"] == claim.id) & (evidence["dataset"] == dataset)]
-            label = next((str(each) for each in own["label"] if each), "")
-            verdict, reason = judge(own, label, combine=claim.combine, seeds_needed=claims.seeds_needed)
-            seeds = own.loc[own["n_seeds"] > 0, "n_seeds"]
-            rows.append(
-                _about(claim)
-                | {"dataset": dataset, "verdict": verdict, "reason": reason, "label": label}
-                | {"n_seeds": int(seeds.min()) if len(seeds) else 0}
-            )
+    for claim, dataset, own, label in questions(claims, evidence):
+        verdict, reason = judge(own, label, combine=claim.combine, seeds_needed=claims.seeds_needed)
+        seeds = own.loc[own["n_seeds"] > 0, "n_seeds"]
+        rows.append(
+            _about(claim)
+            | {"dataset": dataset, "verdict": verdict, "reason": reason, "label": label}
+            | {"n_seeds": int(seeds.min()) if len(seeds) else 0}
+        )
     return pd.DataFrame(rows, columns=CLAIM_COLUMNS)
+
+
+def questions(claims: Claims, evidence: pd.DataFrame) -> Iterator[tuple[Claim, str, pd.DataFrame, str]]:
+    """Yield every claim with every data set that it is about: the rows of evidence, and the label of the data."""
+    for claim in claims.claims:
+        for dataset in dict.fromkeys(dataset for test in claim.tests for dataset in test.datasets):
+            own = evidence[(evidence["claim"] == claim.id) & (evidence["dataset"] == dataset)]
+            yield claim, dataset, own, next((str(each) for each in own["label"] if each), "")
 
 
 def judge(evidence: pd.DataFrame, label: str, *, combine: str, seeds_needed: int) -> tuple[str, str]:
@@ -161,4 +166,4 @@ def _quantity(row: "pd.Series[Any]") -> str:
 
 def _about(claim: Claim) -> dict[str, Any]:
     keys = ("title", "statement", "would_change", "protocol", "source", "status")
-    return {"claim": claim.id} | {key: getattr(claim, key).strip() for key in keys}
+    return {"claim": claim.id, "since": claim.since.isoformat()} | {key: getattr(claim, key).strip() for key in keys}

@@ -11,8 +11,11 @@ from hocbench.datasets.contract import write_text
 from hocbench.evaluation import files
 from hocbench.evaluation.claims import load_claims
 from hocbench.evaluation.evidence import evidence_table
+from hocbench.evaluation.margins import margin_table
 from hocbench.evaluation.measured import read_results
+from hocbench.evaluation.one_seed import by_seed
 from hocbench.evaluation.verdicts import verdict_table
+from hocbench.reporting.margins import MARGIN_HEADER, MARGIN_NOTE, SINCE_NOTE, margin_cells, of_what_was_run, short
 from hocbench.reporting.markdown import markdown_table, records, to_html
 from hocbench.reporting.names import dataset_name, verdict_text
 from hocbench.seals import hashes_of, sealed
@@ -20,7 +23,7 @@ from hocbench.staging import staged
 
 
 def write_claims(evaluation: Path, tables: Path, out: Path, setting: dict[str, Any]) -> pd.DataFrame:
-    """Judge the paper's claims and write ``claims.csv``, ``evidence.csv``, a page, and last the seal.
+    """Judge the paper's claims and write ``claims.csv``, ``evidence.csv``, ``margins.csv``, a page, and last the seal.
 
     Parameters
     ----------
@@ -39,25 +42,30 @@ def write_claims(evaluation: Path, tables: Path, out: Path, setting: dict[str, A
         The verdicts.
     """
     claims = load_claims()
-    evidence = evidence_table(claims, read_results(evaluation, tables))
+    results = read_results(evaluation, tables)
+    evidence = evidence_table(claims, results)
     verdicts = verdict_table(claims, evidence)
-    page = claims_page(verdicts, evidence, setting)
+    verdicts["by_seed"] = by_seed(claims, results, verdicts)
+    margins = margin_table(claims, evidence)
+    page = claims_page(verdicts, evidence, margins, setting)
     with staged(out, "claims") as folder:
         files.write_csv(verdicts, folder / "claims.csv")
         files.write_csv(evidence, folder / "evidence.csv")
+        files.write_csv(margins, folder / "margins.csv")
         write_text(page, folder / "claims.md")
         write_text(to_html(page, "Verdicts"), folder / "claims.html")
         write_text(sealed({"files": hashes_of(folder, paths.CLAIM_FILES[:-1])}), folder / "claims.json")
     return verdicts
 
 
-def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, setting: dict[str, Any]) -> str:
-    """Write the verdicts in Markdown, then the evidence claim by claim.
+def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, margins: pd.DataFrame, setting: dict[str, Any]) -> str:
+    """Write the verdicts in Markdown, what they hang on, then the evidence claim by claim.
 
     Parameters
     ----------
-    verdicts, evidence : DataFrame
-        From `hocbench.evaluation.verdicts` and `hocbench.evaluation.evidence`.
+    verdicts, evidence, margins : DataFrame
+        From `hocbench.evaluation.verdicts`, `hocbench.evaluation.evidence` and `hocbench.evaluation.margins`; the
+        verdicts with their column ``by_seed``.
     setting : dict
         profile, width, crop_size and rank.
     """
@@ -68,20 +76,34 @@ def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, setting: dict[st
         "if the whole 95 % interval of each comparison lies within the range of claims.yaml, fails if one lies wholly "
         "outside, and is inconclusive otherwise; *reproduced* needs real data and five training seeds, or no data at "
         "all. **The ranges were fixed after the embedded profile had been seen**, so they were written beforehand for "
-        "the profiles full and paper only. Intervals are over test subjects (images), conditional on the seeds where "
-        "there are fewer than five."
+        f"the profiles full and paper only. {SINCE_NOTE} Intervals are over test subjects (images), conditional on the "
+        "seeds where there are fewer than five."
     )
     lines = [
         [
             *(row["claim"], row["title"], dataset_name(row["dataset"]), verdict_text(row["verdict"])),
-            *(str(row["n_seeds"] or "-"), row["reason"]),
+            *(str(row["n_seeds"] or "-"), short(row["by_seed"]) or "-", row["since"], row["reason"]),
         ]
         for row in records(verdicts)
     ]
-    parts = ["# Verdicts", caption, markdown_table(["", "claim", "data", "verdict", "seeds", "why"], lines)]
+    parts = [
+        "# Verdicts",
+        caption,
+        markdown_table(["", "claim", "data", "verdict", "seeds", "by seed", "since", "why"], lines),
+    ]
+    parts += _margins_section(margins)
     for claim in dict.fromkeys(verdicts["claim"]):
         parts += _claim_section(verdicts[verdicts["claim"] == claim], evidence[evidence["claim"] == claim])
     return "\n\n".join(parts) + "\n"
+
+
+def _margins_section(margins: pd.DataFrame) -> list[str]:
+    lines = [
+        [row["claim"], dataset_name(row["dataset"]), verdict_text(row["verdict"]), *margin_cells(row)]
+        for row in of_what_was_run(margins)
+    ]
+    table = markdown_table(["", "data", "verdict", *MARGIN_HEADER], lines)
+    return ["## What the verdicts hang on", MARGIN_NOTE, table]
 
 
 def _claim_section(verdicts: pd.DataFrame, evidence: pd.DataFrame) -> list[str]:

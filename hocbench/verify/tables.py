@@ -67,6 +67,17 @@ TABLES = (
         (*METHOD, *PAIR, "metric"),
         follows=("effect_size", *P_VALUES),
     ),
+    # Numbers that differ follow from the scores of the same seed, which stand above; the rows have to be the same.
+    Table(
+        "seed_intervals",
+        (*METHOD, "seed", *CELL),
+        exempt=(*NAMES, "mean", "low", "high", "note"),
+    ),
+    Table(
+        "seed_differences",
+        (*DIFFERENCE_KEYS, "seed"),
+        exempt=(*NAMES, "difference", "low", "high", "effect_size"),
+    ),
     Table(
         "trends",
         (*METHOD, "axis", "target", "metric"),
