@@ -121,7 +121,7 @@ def score_table(tables: Mapping[Method, Tables], labels: Mapping[str, str]) -> p
 
 
 def interval_table(
-    tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int, *, pooled_only: bool = False
+    tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int
 ) -> pd.DataFrame:
     """Score each method with its folds pooled, with 95 % studentised cluster-bootstrap intervals.
 
@@ -135,8 +135,6 @@ def interval_table(
         Bootstrap replicates.
     seed : int
         Root seed.
-    pooled_only : bool
-        Leave out the means of the clips' own scores.
 
     Returns
     -------
@@ -145,16 +143,7 @@ def interval_table(
         the interval is conditional on the seeds. It is NaN with one cluster; `seed_sd` (n - 1 in the denominator) is
         NaN with one seed. `note` says "one cluster", or "constant predictions" where PCC and CCC are 0 by definition.
     """
-    rows: list[dict[str, Any]] = []
-    for method, entries in tables.items():
-        seeds, folds = complete_seeds(entries, method)
-        if not seeds:
-            continue
-        cell = pool(method, entries, seeds, folds)
-        shared = vars(method) | {"n_seeds": len(seeds), "n_folds": len(folds), "n_clusters": len(cell.clusters)}
-        shared |= {"label": labels[method.dataset], "interval": what_varies(cell)}
-        rows += [shared | row for row in _interval_rows(cell, replicates, seed, pooled_only=pooled_only)]
-    return files.sorted_table(rows, INTERVAL_COLUMNS)
+    return files.sorted_table(_method_rows(tables, labels, replicates, seed), INTERVAL_COLUMNS)
 
 
 def seed_interval_table(
@@ -175,10 +164,11 @@ def seed_interval_table(
         `SEED_INTERVAL_COLUMNS`, for real data sets with several training seeds.
     """
     real = {method: entries for method, entries in tables.items() if labels[method.dataset] == "real"}
-    rows: list[dict[str, Any]] = []
-    for training, own in one_seed_tables(real):
-        table = interval_table(own, labels, replicates, seed, pooled_only=True)
-        rows += [{"seed": training} | row._asdict() for row in table.itertuples(index=False)]
+    rows = [
+        {"seed": training} | row
+        for training, own in one_seed_tables(real)
+        for row in _method_rows(own, labels, replicates, seed, pooled_only=True)
+    ]
     return files.sorted_table(rows, SEED_INTERVAL_COLUMNS)
 
 
@@ -215,6 +205,22 @@ def _cells(values: Mapping[str, Floats]) -> list[dict[str, Any]]:
         for i, target in enumerate(TARGETS)
         for j, metric in enumerate(METRICS)
     ]
+
+
+def _method_rows(
+    tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int, *, pooled_only: bool = False
+) -> list[dict[str, Any]]:
+    """Score each method with its folds pooled; the clips' own scores can be left out."""
+    rows: list[dict[str, Any]] = []
+    for method, entries in tables.items():
+        seeds, folds = complete_seeds(entries, method)
+        if not seeds:
+            continue
+        cell = pool(method, entries, seeds, folds)
+        shared = vars(method) | {"n_seeds": len(seeds), "n_folds": len(folds), "n_clusters": len(cell.clusters)}
+        shared |= {"label": labels[method.dataset], "interval": what_varies(cell)}
+        rows += [shared | row for row in _interval_rows(cell, replicates, seed, pooled_only=pooled_only)]
+    return rows
 
 
 def _interval_rows(cell: Cell, replicates: int, seed: int, *, pooled_only: bool) -> list[dict[str, Any]]:

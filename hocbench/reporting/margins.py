@@ -8,13 +8,17 @@ from hocbench.evaluation.statistics import METRICS
 from hocbench.reporting.markdown import records
 
 SINCE_NOTE = (
-    "*Since* is the day on which a claim's ranges were last changed: only runs of a later day are judged by ranges "
-    "written before them. *By seed* is the verdict if that training seed alone had been run, and one were enough."
+    "“Since” is the day on which a claim's ranges were last changed: only runs of a later day are judged by ranges "
+    "written before them. “By seed” is the verdict if that training seed alone had been run, and one were enough."
 )
+MARGINS_NEED = {
+    *("claim", "dataset", "statistic", "method", "reference", "metric", "side", "bound", "verdict"),
+    *("tighter_bound", "tighter_verdict", "wider_bound", "wider_verdict"),
+}
 MARGIN_HEADER = ("what is compared", "range", "tighter", "wider")
 MARGIN_NOTE = (
-    "One bound is moved and all others stay. *Tighter*: the verdict once the bound lies beyond the number, and "
-    "*wider*: from the number on; *never*: no bound in this direction changes the verdict. ± is a margin around a "
+    "One bound is moved and all others stay. “Tighter”: the verdict once the bound lies beyond the number, and "
+    "“wider”: from the number on; “never”: no bound in this direction changes the verdict. ± is a margin around a "
     "published number, or around 0, whose two sides move as one. The numbers are limits of intervals, not the result "
     "of a search; margins.csv has them with ten digits. What is not judged, or not run, is left out."
 )
@@ -30,6 +34,8 @@ def of_what_was_run(margins: pd.DataFrame) -> list[dict[str, Any]]:
 def margin_cells(row: dict[str, Any]) -> list[str]:
     """Write what a row of ``margins.csv`` is about, its bound, and the verdicts of tighter and wider ones.
 
+    Numbers may be text, as they are in the file.
+
     >>> row = {"statistic": "difference", "method": "a", "reference": "b", "metric": "ccc", "side": "at_least"}
     >>> row |= {"bound": -0.02, "tighter_bound": -0.0074, "tighter_verdict": "inconclusive"}
     >>> margin_cells(row | {"wider_bound": float("nan"), "wider_verdict": ""})
@@ -40,10 +46,10 @@ def margin_cells(row: dict[str, Any]) -> list[str]:
     what = f"difference of {quantity}" if row["statistic"] == "difference" else quantity
     side, tighter = SIDES[row["side"]]
     flips = [
-        f"{sign} {row[f'{way}_bound']:.3g}: {short(row[f'{way}_verdict'])}" if row[f"{way}_verdict"] else "never"
+        f"{sign} {float(row[f'{way}_bound']):.4g}: {short(row[f'{way}_verdict'])}" if row[f"{way}_verdict"] else "never"
         for way, sign in (("tighter", tighter), ("wider", side))
     ]
-    return [f"{names}, {what}", f"{side} {row['bound']:g}", *flips]
+    return [f"{names}, {what}", f"{side} {float(row['bound']):g}", *flips]
 
 
 def short(verdicts: str) -> str:

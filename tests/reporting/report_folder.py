@@ -153,7 +153,8 @@ class Reproduction:
                 "dataset": self.dataset,
             }
             | {"verdict": verdict, "reason": f"reason {n} {self.extra}", "would_change": f"change {n} {self.extra}"}
-            | {"protocol": f"protocol {n} {self.extra}", "label": self.label}
+            | {"protocol": f"protocol {n} {self.extra}", "label": self.label, "since": "2026-11-26"}
+            | {"by_seed": f"0: {verdict}; 1: inconclusive"}
             for n, verdict in enumerate(names, 1)
         ]
         evidence = [
@@ -163,10 +164,19 @@ class Reproduction:
             | {"tolerance_low": -0.02, "tolerance_high": "", "published": 0.71, "status": "S", "n_seeds": 2}
             | {"n_clusters": 40, "outcome": "inside", "label": self.label}
         ]
+        margins = [
+            {"claim": "C1", "test": 1, "dataset": self.dataset, "statistic": "difference", "method": METHOD}
+            | {"reference": DENSE + self.extra, "metric": "ccc", "side": "at_least", "bound": -0.02}
+            | {"verdict": names[0], "tighter_bound": 0.055, "tighter_verdict": "inconclusive"}
+            | {"wider_bound": "", "wider_verdict": "", "label": self.label}
+        ]
         folder = self.results / "claims"
+        pd.DataFrame(margins).to_csv(folder / "margins.csv", index=False)
         pd.DataFrame(claims).to_csv(folder / "claims.csv", index=False)
         pd.DataFrame(evidence).to_csv(folder / "evidence.csv", index=False)
-        (folder / "claims.json").write_text(sealed({"files": hashes_of(folder, ["claims.csv", "evidence.csv"])}))
+        (folder / "claims.json").write_text(
+            sealed({"files": hashes_of(folder, ["claims.csv", "evidence.csv", "margins.csv"])})
+        )
 
     def write_data(self):
         folder = self.prepared / self.dataset

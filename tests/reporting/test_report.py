@@ -65,6 +65,20 @@ def test_a_verdict_is_a_sign_and_words_with_all_that_is_said_about_it(page):
     assert "No row of evidence" in page.section("verdict-2")
 
 
+def test_what_the_verdicts_hang_on_stands_below_them(page):
+    (row,) = [row for row in page.inside("margins", "tr") if "C1" in row.text]
+    for text in (
+        "SEWA",
+        f"{METHOD} against {DENSE}, difference of CCC",
+        "≥ -0.02",
+        "above 0.055: inconclusive",
+        "never",
+    ):
+        assert text in row.text
+    behind = page.section("verdict-1")
+    assert "0: holds on synthetic data; 1: inconclusive" in behind and "2026-11-26" in behind
+
+
 def test_every_table_and_figure_is_there(page):
     for name in paths.TABLES:
         part = "cost" if name == "cost" else "tables"

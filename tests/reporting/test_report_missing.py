@@ -30,6 +30,7 @@ FIGURE = paths.FIGURES[0]
 CASES = {
     "claims": ("claims", remove, "Verdicts: no verdict on the claims yet", "verdicts"),
     "evidence": ("claims/evidence.csv", remove, "Verdicts: no evidence beside the verdicts", None),
+    "margins": ("claims/margins.csv", remove, "Verdicts: nothing on what the verdicts hang on", None),
     "damaged claims": ("claims/claims.csv", spoil, "claims.csv is damaged", "verdicts"),
     "seal of claims": ("claims/claims.json", spoil, "claims.json is damaged", "verdicts"),
     "evaluation": ("evaluation", remove, "Evaluation: no folder", None),

@@ -14,8 +14,16 @@ from hocbench.reporting.html.drawings import Drawing, read_drawing
 from hocbench.reporting.html.laboratories import Recorded, read_recorded
 from hocbench.reporting.html.ledger import Ledger, read_ledger
 from hocbench.reporting.html.runs import FINISHED, Rows, RunRecord, read_run_record, rows_of, run_names
+from hocbench.reporting.margins import MARGINS_NEED
 from hocbench.reporting.names import DATASET_NAMES
 from hocbench.seals import check_beside
+
+# Tables of the claims: what is to say if one is absent, and the columns that it has to have.
+CLAIM_TABLES = {
+    "claims": ("no verdict on the claims yet", {"claim", "verdict"}),
+    "evidence": ("no evidence beside the verdicts", {"claim"}),
+    "margins": ("nothing on what the verdicts hang on", MARGINS_NEED),
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class Material:
         Name of the profile.
     tables : dict
         Name of a file of the evaluation → table, only those that could be read.
-    claims, evidence : DataFrame
+    claims, evidence, margins : DataFrame
         All columns as text; empty if nobody has judged the claims yet.
     pages : dict
         Name of a table → its page in Markdown.
@@ -83,6 +91,7 @@ class Material:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     claims: pd.DataFrame = field(default_factory=pd.DataFrame)
     evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
+    margins: pd.DataFrame = field(default_factory=pd.DataFrame)
     pages: dict[str, str] = field(default_factory=dict)
     drawings: list[Drawing] = field(default_factory=list)
     speed_page: str = ""
@@ -186,10 +195,9 @@ def _read_evaluation(folder: Path, found: Material) -> None:
 
 
 def _read_claims(folder: Path, found: Material) -> None:
-    for name in ("claims", "evidence"):
+    for name, (what, needed) in CLAIM_TABLES.items():
         path = folder / f"{name}.csv"
         if not path.is_file():
-            what = "no verdict on the claims yet" if name == "claims" else "no evidence beside the verdicts"
             found.gaps.append(Gap("Verdicts", f"{what}: {path} is absent; run `hocbench claims`"))
             continue
         try:
@@ -198,13 +206,11 @@ def _read_claims(folder: Path, found: Material) -> None:
         except (HocbenchError, ValueError, OSError) as error:
             found.gaps.append(Gap("Verdicts", f"{path} cannot be read: {error}"))
             continue
-        lacking = {"claim", "verdict"} - set(table.columns) if name == "claims" else {"claim"} - set(table.columns)
+        lacking = needed - set(table.columns)
         if lacking:
             found.gaps.append(Gap("Verdicts", f"{path} has no column {', '.join(sorted(lacking))}"))
-        elif name == "claims":
-            found.claims = table
         else:
-            found.evidence = table
+            setattr(found, name, table)
     if len(found.claims) and len(found.evidence):
         unknown = set(found.evidence["claim"]) - set(found.claims["claim"])
         for claim in sorted(unknown):

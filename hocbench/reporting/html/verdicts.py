@@ -6,6 +6,7 @@ import pandas as pd
 
 from hocbench.reporting.html.elements import Html, bullets, details, element, facts, html, number, prose, section, table
 from hocbench.reporting.html.material import Material, name_of
+from hocbench.reporting.margins import MARGIN_HEADER, MARGIN_NOTE, SINCE_NOTE, margin_cells, of_what_was_run
 from hocbench.reporting.markdown import STATUS_NOTE, records
 
 # Of a verdict: a sign beside the word, for those who do not see colours, and the colours' class.
@@ -58,14 +59,16 @@ def verdicts_section(found: Material) -> Html:
     note = (
         "Whether a claim holds is judged by the ranges of claims.yaml, which were fixed after the embedded profile had "
         "been seen and before any run of the profiles full and paper. A claim about data is reproduced only on real "
-        "ones, and against published numbers of status P or S; on synthetic data it can at most hold."
+        f"ones, and against published numbers of status P or S; on synthetic data it can at most hold. {SINCE_NOTE}"
     )
+    hang = _margins_section(found) if len(found.margins) else html()
     behind = [_behind(claim, places[id(claim)], evidence) for claim in claims]
     return section(
         "verdicts",
         "Verdicts on the paper's claims",
         element("p", note),
         whole,
+        hang,
         section("evidence", "Evidence behind the verdicts", *behind, element("p", STATUS_NOTE), level=3),
     )
 
@@ -100,6 +103,17 @@ def _row(claim: dict[str, str], anchor: str) -> Html:
     )
 
 
+def _margins_section(found: Material) -> Html:
+    """Write at which bounds of their ranges the verdicts would flip."""
+    rows = [
+        [row["claim"], name_of(row["dataset"]) or "-", verdict(row["verdict"]), *margin_cells(row)]
+        for row in of_what_was_run(found.margins)
+    ]
+    title = "What the verdicts hang on"
+    whole = table(title, ["Claim", "Data", "Verdict", *MARGIN_HEADER], rows)
+    return section("margins", title, element("p", MARGIN_NOTE), whole, level=3)
+
+
 def _behind(claim: dict[str, str], anchor: str, evidence: Sequence[dict[str, str]]) -> Html:
     """Write what is behind one verdict: all evidence about the claim where none is about the verdict's data."""
     about = [row for row in evidence if row["claim"] == claim["claim"]]
@@ -112,6 +126,8 @@ def _behind(claim: dict[str, str], anchor: str, evidence: Sequence[dict[str, str
             ("Source", source or "not recorded"),
             ("Differences in protocol", claim.get("protocol") or "none recorded"),
             ("What would change the verdict", claim.get("would_change") or "not recorded"),
+            ("By seed", claim.get("by_seed", "not recorded") or "nothing was trained"),
+            ("Ranges since", claim.get("since") or "not recorded"),
         ]
     )
     rows = _evidence(name, own) if own else element("p", "No row of evidence is recorded.")
