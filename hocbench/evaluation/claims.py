@@ -44,6 +44,8 @@ class Test(_Section):
         ways = [self.at_least is not None or self.at_most is not None, bool(self.published), bool(self.shown)]
         if sum(ways) != 1 or bool(self.published) != (self.margin is not None):
             raise ValueError("give either at_least and at_most, or published and margin, or shown")
+        if self.statistic == "difference" and self.metric != "ccc":
+            raise ValueError("differences are judged by ccc, the only metric that they are measured in by seed")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError("nothing lies in this range; at_least has to be at most at_most")
         return self

@@ -12,7 +12,7 @@ from tests.evaluation.conftest import write_plan
 FILES = (
     *("scores.csv", "intervals.csv", "differences.csv", "trends.csv", "sparsity.csv", "history.csv", "costs.csv"),
     *("counts.csv", "windows.csv", "factors.csv", "quadrants.csv", "timelines.parquet", "circumplex.parquet"),
-    *("metrics.json", "files.json"),
+    *("seed_intervals.csv", "seed_differences.csv", "metrics.json", "files.json"),
 )
 JOINT = "CP 3-D, temporal then joint"
 SMOOTHED = "CP 2-D, static + moving average"
