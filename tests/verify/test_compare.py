@@ -148,6 +148,8 @@ def test_an_absent_column_of_variants_means_the_default_network():
         ("scores", scores.SCORE_COLUMNS),
         ("intervals", scores.INTERVAL_COLUMNS),
         ("differences", differences.COLUMNS),
+        ("seed_intervals", scores.SEED_INTERVAL_COLUMNS),
+        ("seed_differences", differences.SEED_COLUMNS),
         ("trends", trends.COLUMNS),
         ("sparsity", records.SPARSITY_COLUMNS),
         ("windows", collect.WINDOW_COLUMNS),
