@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hocbench.evaluation.claims import Test, load_claims
+from hocbench.evaluation.claims import Test as Asked
+from hocbench.evaluation.claims import load_claims
 from hocbench.evaluation.evidence import EMPTY, EVIDENCE_COLUMNS, evidence_table, place_of
 from hocbench.evaluation.margins import MARGIN, margin_table, sides, verdict_pieces, width_of
 from hocbench.evaluation.measured import read_results
@@ -33,7 +34,7 @@ def judged(draw):
     tests, rows = [], []
     for place in (1, 2):
         bounds = draw(st.sampled_from(RANGES))
-        tests.append(Test(statistic="score" if "published" in bounds else "difference", **bounds))
+        tests.append(Asked(statistic="score" if "published" in bounds else "difference", **bounds))
         for _ in range(draw(st.integers(0, 3))):
             limits = sorted([draw(sixty_fourths), draw(sixty_fourths)])
             if draw(st.booleans()) and draw(st.booleans()):
