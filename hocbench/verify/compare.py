@@ -1,16 +1,18 @@
 """Two tables compared cell by cell; pure functions on rows of text."""
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hocbench.verify.cells import Row, by_key, number
 from hocbench.verify.spread import UNKNOWN, Spreads
-from hocbench.verify.tables import Table
+from hocbench.verify.tables import Table, is_headline
 
-IDENTICAL, WITHIN, DIFFERENT, MISSING, EXTRA = OUTCOMES = (
+IDENTICAL, WITHIN, UNUSUAL, DIFFERENT, MISSING, EXTRA = OUTCOMES = (
     "identical",
     "within tolerance",
+    "unusual",
     "different",
     "missing",
     "extra",
@@ -18,6 +20,7 @@ IDENTICAL, WITHIN, DIFFERENT, MISSING, EXTRA = OUTCOMES = (
 EXACT = "has to be equal"
 FOLLOWS = "follows the scores of its row"
 SAME_RUNS = "the same predictions as in {}, so equal but for rounding"
+MOST = 0.5
 ROUNDING = 1e-6  # relative: tables have ten digits, and sums of many frames lose some of them
 Key = tuple[str, ...]
 
@@ -77,8 +80,10 @@ class Expected:
     same : callable
         Given the key of a row, returns the number of the laboratory whose runs behind that row gave the same outputs
         as those here; None if there is none.
-    level : callable
-        Given the key of a row and a column, returns the probability with which one more laboratory may miss the cell.
+    level : float
+        Probability with which one more laboratory may miss a cell.
+    headline_level : float
+        The same for cells that count by themselves, see `hocbench.verify.tables.is_headline`.
     """
 
     table: Table
@@ -86,7 +91,8 @@ class Expected:
     rows: list[dict[Key, Row]]
     spreads: Spreads
     same: Callable[[Key], int | None]
-    level: Callable[[Key, str], float]
+    level: float
+    headline_level: float
 
 
 def rows_by_key(table: Table, rows: Sequence[Row], where: str) -> dict[Key, Row]:
@@ -179,13 +185,16 @@ def _predicted(expected: Expected, key: Key, column: str, reference: str, value:
     tolerance, basis = None, EXACT
     if column in expected.table.scored:
         prediction = expected.spreads.of(key, column)
-        tolerance, basis = prediction.half_width(expected.level(key, column)), prediction.basis
-        here = number(value)
+        headline = is_headline(expected.table, key, column)
+        tolerance = prediction.half_width(expected.headline_level if headline else expected.level)
+        basis, here = prediction.basis, number(value)
         if prediction.centre is not None and here is not None:
             difference = here - prediction.centre
             # What is not finite is within no tolerance.
-            if outcome == DIFFERENT and tolerance is not None and abs(difference) <= tolerance:
-                outcome = WITHIN
+            if outcome == DIFFERENT and tolerance is not None and math.isfinite(difference):
+                outcome = (
+                    WITHIN if abs(difference) <= tolerance else DIFFERENT if headline or not tolerance else UNUSUAL
+                )
     return Cell(expected.table.name, key, column, reference, value, difference, tolerance, basis, outcome)
 
 
@@ -207,10 +216,34 @@ def judge(reference: str, value: str) -> tuple[str, float | None]:
 def _follow(cell: Cell, row: Sequence[Cell], table: Table) -> Cell:
     if cell.reference is None or cell.value is None or cell.outcome == IDENTICAL:
         return replace(cell, basis=FOLLOWS)
-    outcomes = [each.outcome for each in row if each.column in table.scored]
+    outcomes = {each.outcome for each in row if each.column in table.scored}
     # Where no score moved, the choice has no excuse.
-    moved = WITHIN in outcomes and set(outcomes) <= {IDENTICAL, WITHIN}
+    moved = outcomes & {WITHIN, UNUSUAL} and DIFFERENT not in outcomes
     return replace(cell, basis=FOLLOWS, outcome=WITHIN if moved else DIFFERENT)
+
+
+def settle(table: Table, cells: Sequence[Cell]) -> list[Cell]:
+    """Call the unusual cells of a method different, if most of its cells are unusual.
+
+    One cell among thousands may be unusual by chance, and its like with it. A method of which most cells are is another
+    one. Under full dependence that is as improbable as one cell outside, else less.
+
+    Parameters
+    ----------
+    table : Table
+        Whose cells they are.
+    cells : sequence of Cell
+        From `compare_rows`.
+    """
+    counts: dict[Key, Counter[str]] = defaultdict(Counter)
+    for cell in cells:
+        if cell.column in table.scored and cell.tolerance:
+            counts[table.block(cell.keys)][cell.outcome] += 1
+    other = {block for block, found in counts.items() if found[UNUSUAL] > MOST * found.total()}
+    return [
+        replace(cell, outcome=DIFFERENT) if cell.outcome == UNUSUAL and table.block(cell.keys) in other else cell
+        for cell in cells
+    ]
 
 
 def unknown_spread(cell: Cell) -> bool:

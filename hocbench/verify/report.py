@@ -10,7 +10,17 @@ import pandas as pd
 
 from hocbench.reporting.markdown import markdown_table
 from hocbench.verify.cells import named
-from hocbench.verify.compare import DIFFERENT, EXTRA, IDENTICAL, MISSING, OUTCOMES, WITHIN, Cell, unknown_spread
+from hocbench.verify.compare import (
+    DIFFERENT,
+    EXTRA,
+    IDENTICAL,
+    MISSING,
+    OUTCOMES,
+    UNUSUAL,
+    WITHIN,
+    Cell,
+    unknown_spread,
+)
 from hocbench.verify.conclusions import SAME, UNDECIDED, Conclusion
 from hocbench.verify.laboratory import MANIFESTS
 from hocbench.verify.machine import CPU, Bytes
@@ -29,10 +39,12 @@ EXEMPT_NOTE = (
     "Learning curves are compared by their end."
 )
 TOLERANCE_NOTE = (
-    "Tolerance: half of a prediction interval for one more laboratory, around the mean of those of the reference, so "
-    f"wide that an undisturbed run has any score outside in at most {HEADLINES + OTHERS:.0%} of verifications. Where "
-    "the runs behind a row gave the same outputs as in one of the laboratories, the row has to be equal to that one's. "
-    "Choices and p values have to go with their scores, and everything else has to be equal."
+    "Tolerance: half of a prediction interval for one more laboratory, around the mean of those of the reference. A "
+    "mean CCC outside of its interval is different. Any other cell outside is unusual, and different if most cells of "
+    "its method in that table are. Of an undisturbed run, anything is different in at most "
+    f"{HEADLINES + OTHERS:.0%} of verifications. Where the runs behind a row gave the same outputs as in one of the "
+    "laboratories, the row has to be equal to that one's. Choices and p values have to go with their scores, and "
+    "everything else has to be equal."
 )
 
 
@@ -93,8 +105,8 @@ def _said(conclusion: Conclusion) -> str:
 def _scores(found: Verification) -> str:
     outside, absent = found.count(DIFFERENT), found.count(MISSING)
     counts = f"of {len(found.cells):,} cells, {found.count(IDENTICAL):,} are identical, "
-    counts += f"{found.count(WITHIN):,} such as another machine would give them, {outside:,} different and "
-    counts += f"{absent:,} missing"
+    counts += f"{found.count(WITHIN):,} such as another machine would give them, {found.count(UNUSUAL):,} unusual, "
+    counts += f"{outside:,} different and {absent:,} missing"
     counts += f"; {found.count(EXTRA):,} are not in the reference" if found.count(EXTRA) else ""
     unknown = sum(map(unknown_spread, found.cells))
     if unknown:
@@ -195,7 +207,7 @@ def _causes(found: Verification) -> dict[Cell, str]:
     causes = {}
     here = {cell.table for cell in found.cells if cell.value is not None}
     for cell in found.cells:
-        if cell.outcome in (WITHIN, DIFFERENT, MISSING):
+        if cell.outcome in (WITHIN, UNUSUAL, DIFFERENT, MISSING):
             # The cells of a row share their cause.
             row = cell.table, cell.keys
             if row not in known:

@@ -9,7 +9,7 @@ from hocbench.errors import HocbenchError, VerifyError
 from hocbench.manifest_diff import Comparison
 from hocbench.seals import check_beside
 from hocbench.verify.cells import Row, read_rows
-from hocbench.verify.compare import DIFFERENT, MISSING, Cell, Expected, Key, compare_rows, rows_by_key
+from hocbench.verify.compare import DIFFERENT, MISSING, Cell, Expected, Key, compare_rows, rows_by_key, settle
 from hocbench.verify.conclusions import Conclusion, compare_differences, compare_verdicts
 from hocbench.verify.data import DataRow, compare_hashes, unpromised
 from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratories, read_laboratory
@@ -21,8 +21,8 @@ from hocbench.verify.tables import CLAIMS, SEALS, TABLES, Table, is_headline
 
 LABELS = {"synthetic", "real"}
 NAMED = 5  # runs that are named in one message
-# A whole verification of an undisturbed run calls a score different with at most this probability. The mean scores,
-# which claims are about, get a part of their own: they are few, so that the others do not blunt them.
+# A whole verification of an undisturbed run calls a score different with at most this probability, together. The mean
+# scores, which claims are about, count one by one; the other cells of a method if most of them are off.
 HEADLINES, OTHERS = 0.02, 0.03
 
 
@@ -238,19 +238,16 @@ class _Tables:
     def cells(self) -> list[Cell]:
         read = [table for table in TABLES if table.name in self._here]
         spreads = {table.name: Spreads(table, self._there[table.name]) for table in read}
-        headlines = sum(
-            is_headline(table.name, dict(zip(table.keys, key, strict=True)), column)
-            for table in read
-            for key, column in spreads[table.name].varying
-        )
-        others = sum(len(each.varying) for each in spreads.values()) - headlines
-        levels = HEADLINES / max(headlines, 1), OTHERS / max(others, 1)
+        varying = [(table, cell) for table in read for cell in spreads[table.name].varying]
+        headlines = sum(is_headline(table, *cell) for table, cell in varying)
+        blocks = len({(table.name, table.block(key)) for table, (key, _) in varying})
+        levels = OTHERS / max(blocks, 1), HEADLINES / max(headlines, 1)
+        names = [each.name for each in self._laboratories]
         cells: list[Cell] = []
         for table in read:
             there = [rows_by_key(table, rows, "") for rows in self._there[table.name]]
-            names = [each.name for each in self._laboratories]
-            expected = Expected(table, names, there, spreads[table.name], self._twin(table), _level(table, levels))
-            cells += compare_rows(expected, rows_by_key(table, self._here[table.name], ""))
+            expected = Expected(table, names, there, spreads[table.name], self._twin(table), *levels)
+            cells += settle(table, compare_rows(expected, rows_by_key(table, self._here[table.name], "")))
         return cells
 
     def _twin(self, table: Table) -> Callable[[Key], int | None]:
@@ -267,13 +264,6 @@ class _Tables:
         if "differences" in self._here:
             found += compare_differences(self._there["differences"], self._here["differences"])
         return found
-
-
-def _level(table: Table, levels: tuple[float, float]) -> Callable[[Key, str], float]:
-    def level(key: Key, column: str) -> float:
-        return levels[0] if is_headline(table.name, dict(zip(table.keys, key, strict=True)), column) else levels[1]
-
-    return level
 
 
 def _same_outputs(comparisons: dict[str, Comparison]) -> set[str]:

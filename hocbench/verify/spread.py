@@ -22,8 +22,11 @@ from hocbench.verify.tables import Table
 UNKNOWN = "no spread between laboratories known"
 CONSTANT = "the same in all laboratories"
 SPREAD = "spread between laboratories"
-# Which keys tell the trainings behind like cells apart; those of one training are no independent witnesses.
-UNITS = ("seed", "fold")
+# Like cells that differ in one of these are witnesses of their own. Other cells of one training, such as windows or
+# layers, go together; its two targets do not (on the embedded profile, their deviations are uncorrelated).
+UNITS = ("seed", "fold", "target")
+# Pools that agree in these, and in their column, are drawn towards each other.
+KIN = ("dataset", "metric")
 Cell = tuple[tuple[str, ...], str]  # key of a row, column
 
 
@@ -77,7 +80,7 @@ class Spreads:
         self._table = table
         self._few = len(laboratories) < 2
         self._values = _distinct_values(table, laboratories)
-        self._pools = _moderated(self._pool())
+        self._pools = self._moderated(self._pool())
 
     @property
     def varying(self) -> list[Cell]:
@@ -103,6 +106,24 @@ class Spreads:
             if freedom:
                 pools[like] = _Pool(sum(square for square, _ in parts) / freedom, float(sum(units[like].values())))
         return pools
+
+    def _moderated(self, pools: Mapping[tuple[str, ...], _Pool]) -> dict[tuple[str, ...], _Pool]:
+        """Draw variances towards the level that they have in common, as far as they are alike."""
+        by_kin: dict[tuple[str, ...], list[tuple[str, ...]]] = defaultdict(list)
+        for like in pools:
+            by_kin[*(text for name, text in zip(self._table.like, like, strict=False) if name in KIN), like[-1]].append(
+                like
+            )
+        found = {}
+        for likes in by_kin.values():
+            variance, df = prior([pools[like].variance for like in likes], [pools[like].df for like in likes])
+            for like in likes:
+                own = pools[like]
+                # A few laboratories cannot show how unlike the pools are: each counts for itself as much at least.
+                weight = min(df, own.df)
+                total = own.df + weight
+                found[like] = _Pool((own.df * own.variance + weight * variance) / total, total)
+        return found
 
     def of(self, key: tuple[str, ...], column: str) -> Prediction:
         """Predict a cell.
@@ -135,24 +156,6 @@ def _distinct_values(table: Table, laboratories: Sequence[Iterable[Row]]) -> dic
                 if value is not None and math.isfinite(value):
                     texts[key, column][row[column]] = value
     return {cell: list(values.values()) for cell, values in texts.items()}
-
-
-def _moderated(pools: Mapping[tuple[str, ...], _Pool]) -> dict[tuple[str, ...], _Pool]:
-    """Draw the variances of each column towards their common level, as far as they are alike."""
-    by_column: dict[str, list[tuple[str, ...]]] = defaultdict(list)
-    for like in pools:
-        by_column[like[-1]].append(like)
-    found = {}
-    for likes in by_column.values():
-        variance, df = prior([pools[like].variance for like in likes], [pools[like].df for like in likes])
-        for like in likes:
-            own = pools[like]
-            if math.isinf(df):
-                found[like] = _Pool(max(variance, own.variance), own.df)
-            else:
-                total = own.df + df
-                found[like] = _Pool((own.df * own.variance + df * variance) / total, total)
-    return found
 
 
 def prior(variances: Sequence[float], dfs: Sequence[float]) -> tuple[float, float]:

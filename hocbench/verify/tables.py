@@ -1,9 +1,10 @@
 """Which result tables are compared, and how the columns of each are judged; a new table is one more entry."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # A row of the evaluation belongs to a method by these; a table of one row per run has seed and fold besides.
+PAIR = ("reference", "reference_variant")
 METHOD = ("dataset", "method", "rank", "lasso", "variant")
 RUN = (*METHOD, "seed", "fold")
 # Tables written before these columns existed mean "" by their absence.
@@ -44,6 +45,10 @@ class Table:
     exempt: tuple[str, ...] = NAMES
     folder: str = "evaluation"
 
+    def block(self, key: Sequence[str]) -> tuple[str, ...]:
+        """Name the method, or the pair of methods, that a row is of."""
+        return tuple(text for name, text in zip(self.keys, key, strict=True) if name in (*METHOD, *PAIR))
+
     @property
     def path(self) -> str:
         """Where it lies below the results."""
@@ -51,7 +56,6 @@ class Table:
 
 
 CELL = ("target", "metric", "pooling")
-PAIR = ("reference", "reference_variant")
 DIFFERENCE_KEYS = (*METHOD, *PAIR, "target", "metric")
 CLAIM_KEYS = ("claim", "dataset")
 P_VALUES = ("p", "p_holm")
@@ -90,7 +94,7 @@ TABLES = (
         ("dataset", "rank", "lasso", "variant", "seed", "block"),
         ("zeros", "zero_share", "removed"),
         ("dataset", "rank", "lasso", "variant"),
-        follows=("layer_effective_ranks",),
+        exempt=(*NAMES, "layer_effective_ranks"),  # how the zeros of a block are shared by its layers
     ),
     Table(
         "history",
@@ -113,6 +117,7 @@ SEALS = {"evaluation": "files.json", "claims": "claims.json"}
 EXEMPT = ("costs", "cost")
 
 
-def is_headline(table: str, keys: Mapping[str, str], column: str) -> bool:
+def is_headline(table: Table, key: Sequence[str], column: str) -> bool:
     """Whether a cell is a mean CCC over seeds and folds, pooled over frames: what claims and tables are about."""
-    return (table, column, keys.get("metric"), keys.get("pooling")) == ("intervals", "mean", "ccc", "pooled")
+    keys = dict(zip(table.keys, key, strict=True))
+    return (table.name, column, keys.get("metric"), keys.get("pooling")) == ("intervals", "mean", "ccc", "pooled")

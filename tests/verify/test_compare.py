@@ -8,7 +8,7 @@ from hocbench.errors import VerifyError
 from hocbench.evaluation import collect, differences, pictures, records, scores, trends, verdicts
 from hocbench.paths import EVALUATION_FILES
 from hocbench.verify.cells import by_key, read_rows
-from hocbench.verify.compare import Expected, compare_rows, judge, rows_by_key, unknown_spread
+from hocbench.verify.compare import Expected, compare_rows, judge, rows_by_key, settle, unknown_spread
 from hocbench.verify.spread import Spreads
 from hocbench.verify.tables import CLAIMS, EXEMPT, OPTIONAL, SEALS, TABLES
 
@@ -28,8 +28,8 @@ def compared(name, laboratories, here, same=None):
     there = [rows_by_key(table, rows, "") for rows in laboratories]
     names = [f"lab{number}" for number in range(len(there))]
     spreads = Spreads(table, laboratories)
-    expected = Expected(table, names, there, spreads, lambda key: same, lambda key, column: 0.05)
-    return compare_rows(expected, rows_by_key(table, here, ""))
+    expected = Expected(table, names, there, spreads, lambda key: same, level=0.05, headline_level=0.01)
+    return settle(table, compare_rows(expected, rows_by_key(table, here, "")))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,32 @@ def test_a_score_may_be_where_one_more_laboratory_is_expected(value, outcome):
     assert cells[0].basis == "spread between laboratories"
     if value and math.isfinite(float(value)):
         assert cells[0].difference == pytest.approx(float(value) - 0.55)
+
+
+def test_one_cell_of_many_may_be_unusual_but_not_most_of_a_method():
+    rows = [score(f"{0.5 + seed / 100:g}", seed=str(seed)) for seed in range(5)]
+    other = [score(f"{0.51 + seed / 100:g}", seed=str(seed)) for seed in range(5)]
+
+    def outcomes(count):
+        here = [row | {"value": "0.9"} if place < count else row for place, row in enumerate(rows)]
+        rival = score("0.5", method="rival")
+        cells = compared("scores", [[*rows, rival], [*other, rival | {"value": "0.51"}]], [*here, rival])
+        return [cell.outcome for cell in cells if cell.column == "value"]
+
+    assert outcomes(2) == ["unusual"] * 2 + ["identical"] * 4
+    assert outcomes(3) == ["different"] * 3 + ["identical"] * 3
+
+
+def test_a_mean_score_counts_by_itself():
+    def row(value, **changes):
+        return METHOD | CELL | {"mean": value} | changes
+
+    first = [row("0.5"), *(row("0.3", metric=metric) for metric in ("pcc", "rmse", "sagr"))]
+    second = [each | {"mean": f"{float(each['mean']) + 0.01:g}"} for each in first]
+    (cell, *others) = compared("intervals", [first, second], [row("3"), *first[1:]])
+    assert (cell.outcome, {each.outcome for each in others}) == ("different", {"identical"})
+    cells = compared("intervals", [first, second], [first[0], row("3", metric="pcc"), *first[2:]])
+    assert [each.outcome for each in cells] == ["identical", "unusual", "identical", "identical"]
 
 
 def test_of_one_laboratory_alone_only_equality_counts():
@@ -116,7 +142,8 @@ def differing(**changes):
         ({}, "identical"),
         ({"difference": "0.11"}, "identical"),
         ({"difference": "0.11", "effect_size": "2.2", "p": "0.06"}, "within tolerance"),
-        ({"difference": "9", "effect_size": "9", "p": "0.001"}, "different"),
+        ({"difference": "9", "effect_size": "9", "p": "0.001"}, "within tolerance"),  # the difference itself is counted
+        ({"difference": "nan", "effect_size": "9", "p": "0.001"}, "different"),
         ({"effect_size": "2.2", "p": "0.06"}, "different"),
     ],
 )

@@ -30,7 +30,7 @@ def compared(table, laboratories, here):
     there = [{tuple(row[key] for key in table.keys): row for row in rows} for rows in laboratories]
     own = {tuple(row[key] for key in table.keys): row for row in here}
     names = [str(number) for number in range(len(there))]
-    expected = Expected(table, names, there, Spreads(table, laboratories), lambda key: None, lambda key, column: 0.01)
+    expected = Expected(table, names, there, Spreads(table, laboratories), lambda key: None, 0.01, 0.001)
     return compare_rows(expected, own)
 
 

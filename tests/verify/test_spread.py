@@ -35,7 +35,12 @@ def test_like_cells_are_pooled_and_witnesses_counted_once():
     second = [row(0.52), row(0.76, target="arousal"), row(0.41, seed="1")]
     found = Spreads(SCORES, [first, second]).of(key(), "value")
     assert found.scale == pytest.approx(np.sqrt((0.02**2 + 0.06**2 + 0.01**2) / 2 / 3 * 1.5))
-    assert found.df == 2  # valence and arousal are of one training, so two trainings are two witnesses
+    assert found.df == 3
+    windows = next(table for table in TABLES if table.name == "windows")
+    keys = dict.fromkeys(windows.keys, "")
+    tables = [[keys | {"window": str(w), "mean_ccc": f"{x + w / 9:.3f}"} for w in (1, 3)] for x in (0.1, 0.2)]
+    found = Spreads(windows, tables).of(tuple((keys | {"window": "3"}).values()), "mean_ccc")
+    assert found.df == 1  # of one training, windows are one witness
 
 
 def test_equal_values_count_once():
