@@ -1,15 +1,13 @@
 """Spread between laboratories beside that between training seeds: a random-effects model.
 
-Laboratories share data and test subjects, so subjects are no noise between them: what makes a score of one laboratory
-uncertain is training alone. Its variance is that over seeds, pooled over laboratories, and that of a laboratory's mean
-the same divided by the number of seeds. As this is one number for all of them, the estimators of DerSimonian and Laird
-(1986), of Paule and Mandel (1982) and restricted maximum likelihood agree, and are that of the one-way analysis of
-variance with laboratories as the random factor. Its own estimate rests on few seeds, which is why Q divided by its
-degrees of freedom is held against an F and not a chi-squared distribution.
-
-All laboratories train with the same seeds. Where a seed does the same to all of them, it adds to the noise that is
-allowed for and not to what is found between them, so heterogeneity is claimed too rarely rather than too often; the
-spread of one seed between laboratories, beside that of seeds, tells how much of this there is.
+Laboratories share data, test subjects and training seeds, so none of these is noise between them. What is noise is what
+rounding makes of each seed by itself, since training lets it grow: how differently a seed comes out from laboratory to
+laboratory, apart from what a laboratory does to all its seeds alike. That is the remainder of the two-way analysis of
+variance with laboratories as the random factor and seeds as blocks, and the variance of a laboratory's mean is the same
+divided by the number of seeds. The spread between seeds would be too much: a part of it, the first weights, is the same
+everywhere. As the noise is one number for all laboratories, the estimators of DerSimonian and Laird (1986), of Paule
+and Mandel (1982) and restricted maximum likelihood agree. It is itself estimated from few seeds, which is why Q divided
+by its degrees of freedom is held against an F and not a chi-squared distribution.
 
 Source: Higgins and Thompson, Statistics in Medicine 21 (2002), for I squared; Higgins, Thompson and Spiegelhalter,
 JRSS A 172 (2009), for the prediction interval.
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import fdtrc, stdtrit
 
 LEVEL = 0.95
+NOTHING = 1e-18  # a variance below this is rounding of the tables, which have ten digits
 Floats = NDArray[np.float64]
 
 
@@ -40,11 +39,11 @@ class Between:
     same_seed_sd : float
         Standard deviation of the same seed between laboratories, pooled over seeds.
     tau : float
-        Standard deviation between laboratories beyond what seeds explain.
+        Standard deviation between laboratories of what each does to all its seeds alike.
     q, p : float
-        Cochran's Q, and how often laboratories that differ by seeds alone would have a larger one.
+        Cochran's Q, and how often laboratories that do nothing of the kind would have a larger one.
     i2 : float
-        Share of the variance between laboratories that seeds do not explain.
+        Share of that in the variance between laboratories.
     low, high : float
         Prediction interval for what one more laboratory measures, its own noise of training included.
     """
@@ -62,7 +61,7 @@ class Between:
 
 
 def between(values: Floats, by_seed: Floats) -> Between:
-    """Separate what laboratories differ by from what seeds differ by.
+    """Separate what laboratories do to all seeds alike from what becomes of each seed by itself.
 
     Parameters
     ----------
@@ -78,22 +77,32 @@ def between(values: Floats, by_seed: Floats) -> Between:
     """
     laboratories, seeds = by_seed.shape
     unknown = float("nan")
-    variance = float(values.var(ddof=1)) if laboratories > 1 else unknown
+    variance = _kept(float(values.var(ddof=1))) if laboratories > 1 else unknown
     same_seed = float(np.sqrt(by_seed.var(axis=0, ddof=1).mean())) if laboratories > 1 else unknown
     within = float(by_seed.var(axis=1, ddof=1).mean()) if seeds > 1 else unknown
-    noise = within / seeds
+    noise = _kept(_remainder(by_seed) / seeds) if laboratories > 1 and seeds > 1 else unknown
     q = p = i2 = tau = unknown
     if laboratories > 1 and seeds > 1:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = float(np.divide(variance, noise))
             i2 = max(0.0, float(1 - np.divide(noise, variance)))
-        q, p = (laboratories - 1) * ratio, float(fdtrc(laboratories - 1, laboratories * (seeds - 1), ratio))
+        q, p = (laboratories - 1) * ratio, float(fdtrc(laboratories - 1, (laboratories - 1) * (seeds - 1), ratio))
         tau = max(0.0, variance - noise) ** 0.5
     mean = float(values.mean())
     # tau squared and the noise of one more laboratory; with one seed, nobody can tell one from the other.
     spread = max(variance, noise) if seeds > 1 else variance
     half = prediction_factor(laboratories) * spread**0.5
     return Between(mean, variance**0.5, within**0.5, same_seed, tau, q, p, i2, mean - half, mean + half)
+
+
+def _kept(variance: float) -> float:
+    return 0.0 if variance < NOTHING else variance
+
+
+def _remainder(by_seed: Floats) -> float:
+    """Return the mean square of what neither the laboratory nor the seed explains."""
+    rest = by_seed - by_seed.mean(axis=0) - by_seed.mean(axis=1, keepdims=True) + by_seed.mean()
+    return float((rest**2).sum() / ((by_seed.shape[0] - 1) * (by_seed.shape[1] - 1)))
 
 
 def prediction_factor(laboratories: int) -> float:

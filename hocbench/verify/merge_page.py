@@ -34,16 +34,15 @@ SPREAD = ("mean [least, most]", "between laboratories", "between seeds", "same s
 SPREAD_NOTE = (
     "*Between laboratories*: standard deviation of their values. *Between seeds*: that of training seeds within a "
     "laboratory, pooled. *Same seed*: that of one and the same seed between laboratories. *τ*: what laboratories "
-    "differ by beyond what seeds explain, by a random-effects model; *p of Q*: how often laboratories that differ by "
-    "seeds alone would be as far apart; *I²*: the share of their variance that seeds do not explain. *One more*: where "
-    "the value of one more laboratory is expected, 95 %. Laboratories share data and test subjects, so the noise "
-    "within one is that of training, the variance over seeds divided by their number; and they share seeds, so what a "
-    "seed does to all of them is allowed for as if it were noise, and heterogeneity is claimed too rarely rather than "
-    "too often."
+    "differ by in all their seeds alike, by a random-effects model; *p of Q*: how often laboratories without such a "
+    "difference would be as far apart; *I²*: its share in the variance between laboratories. *One more*: where the "
+    "value of one more laboratory is expected, 95 %. Laboratories share data, test subjects and seeds, so none of "
+    "these is noise between them: noise is what rounding, which training lets grow, makes of each seed by itself."
 )
 NOT_RUN = "not run"
 ONE_SEED = (
-    "Rows of one seed have no heterogeneity (-): nothing tells there what the laboratory does from what the seed does."
+    "Rows of one seed have no heterogeneity (-): nothing tells there what a laboratory does to all seeds from what "
+    "becomes of this one."
 )
 
 
@@ -167,8 +166,8 @@ def few(count: int) -> str:
         return "One laboratory tells nothing about what lies between laboratories; two are needed for a spread."
     if count == 2:
         return (
-            "Two laboratories tell whether they agree within what seeds do. How far laboratories are apart in general "
-            "they hardly tell: a standard deviation of two values may be 0.45 to 32 times what it seems (95 %), so "
+            "Two laboratories tell whether their verdicts agree, and hardly how far laboratories are apart in general: "
+            "a standard deviation of two values may be 0.45 to 32 times what it seems (95 %), so "
             "none is predicted for a third one."
         )
     return (
@@ -178,7 +177,7 @@ def few(count: int) -> str:
 
 
 def heterogeneity(tables: Tables) -> str:
-    """Sum up over all rows whether laboratories are further apart than seeds are."""
+    """Sum up over all rows whether laboratories are further apart than rounding explains."""
     sentences = []
     for what, table in (("scores", tables.scores), ("differences", tables.differences)):
         known = table[table["tau"].notna()]
@@ -189,7 +188,7 @@ def heterogeneity(tables: Tables) -> str:
                 f"{known['tau'].max():.3f}; p of Q is below {LEVEL:g} in {small}, where chance alone gives "
                 f"{LEVEL * len(known):.0f}."
             )
-    return " ".join(sentences) or "No heterogeneity can be told apart from seeds here."
+    return " ".join(sentences) or "No heterogeneity can be told here."
 
 
 def _differences(tables: Tables) -> str:

@@ -150,7 +150,7 @@ def _score_lines(scores: pd.DataFrame, intervals: pd.DataFrame, ranks: Sequence[
         lines.append([*names, number(here, ".3f"), *(cells[column] for column in COLUMNS)])
     note = (
         "CCC of all frames, without LASSO: this run's, and the spread of the laboratories. *Between laboratories* and "
-        "*between seeds* are standard deviations, τ is what laboratories differ by beyond what seeds explain, and "
-        "*one more* where the value of one more laboratory is expected, 95 %."
+        "*between seeds* are standard deviations, τ is what laboratories differ by in all seeds alike, and *one more* "
+        "where the value of one more laboratory is expected, 95 %."
     )
     return f"{note}\n\n{markdown_table(['data', 'method', 'target', 'this run', *COLUMNS], lines)}"
