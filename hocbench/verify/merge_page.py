@@ -171,7 +171,8 @@ def few(count: int) -> str:
             "none is predicted for a third one."
         )
     return (
-        f"{count} laboratories: the interval for one more rests on a t distribution of {count - 2} degrees of freedom, "
+        f"{count} laboratories: the interval for one more rests on a t distribution of {count - 2} "
+        f"{'degree' if count == 3 else 'degrees'} of freedom, "
         f"{prediction_factor(count):.1f} standard deviations to either side."
     )
 

@@ -96,7 +96,7 @@ def test_scores_of_three_laboratories(laboratories, three):
     assert set(scores.loc[scores["dataset"] == "afew_va", "tau"]) == {""}
     assert (scores["label"] == "synthetic").all() and len(scores) == 8
     assert "3 laboratories reach the same verdict on 1 of 1 claims and data sets." in printed
-    assert "3 laboratories: the interval for one more rests on a t distribution of 1 degrees of freedom" in printed
+    assert "3 laboratories: the interval for one more rests on a t distribution of 1 degree of freedom" in printed
 
 
 def test_differences_are_counted_by_the_interval_of_each_laboratory(laboratories):
