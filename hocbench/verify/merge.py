@@ -75,7 +75,7 @@ def merge(folders: Iterable[Path]) -> Merged:
     first, others = found[0], found[1:]
     pairings = {each.name: pair_runs(list(first.runs), list(each.runs), first.runs, each.runs) for each in others}
     faults = [fault for each in found for fault in _damage(each)]
-    faults += [fault for each in others for fault in _faults(first, each, pairings[each.name])]
+    faults += [fault for each in others for fault in other_experiment(first, each, pairings[each.name])]
     if faults:
         raise VerifyError("\n".join(faults))
     outputs: dict[str, Outputs] = {first.name: first.outputs}
@@ -151,8 +151,16 @@ def _damage(laboratory: Laboratory) -> Iterator[str]:
             yield f"laboratory {laboratory.name}: {path} is not there; {_again(laboratory.folder)}"
 
 
-def _faults(first: Laboratory, other: Laboratory, pairing: Pairing) -> Iterator[str]:
-    """Say why a laboratory is of another experiment than the first one."""
+def other_experiment(first: Laboratory, other: Laboratory, pairing: Pairing) -> Iterator[str]:
+    """Say why a laboratory is of another experiment than the first one: by parameters, training code or runs.
+
+    Parameters
+    ----------
+    first, other : Laboratory
+        Recorded with their manifests.
+    pairing : Pairing
+        Of the runs of both.
+    """
     found = _differences(pairing, (*PARAMETERS, CODE))
     for (group, each), runs in found.items():
         what = "training code" if group == CODE else f"parameter {each.key}"

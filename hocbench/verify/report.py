@@ -253,7 +253,8 @@ def label_note(found: Verification) -> str:
 def laboratory_note(found: Verification) -> str:
     """Name the laboratories of the reference."""
     count = len(found.laboratories)
-    return f"The reference holds {count} {'laboratory' if count == 1 else 'laboratories'}: {_and(found.laboratories)}."
+    held = f"The reference holds {count} {'laboratory' if count == 1 else 'laboratories'}: {_and(found.laboratories)}."
+    return " ".join([held, *(f"Laboratory {text}." for text in found.left_out)])
 
 
 def markdown(found: Verification) -> str:

@@ -14,6 +14,7 @@ from hocbench.verify.conclusions import Conclusion, compare_differences, compare
 from hocbench.verify.data import DataRow, compare_hashes, unpromised
 from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratories, read_laboratory
 from hocbench.verify.machine import Bytes, compare_bytes
+from hocbench.verify.merge import other_experiment
 from hocbench.verify.record import read_costs, read_runs, recorded_data
 from hocbench.verify.runs import Causes, Pairing, pair_runs
 from hocbench.verify.spread import Spreads
@@ -36,6 +37,8 @@ class Verification:
         The folders that were compared.
     laboratories : list of str
         Those of the reference, its own first.
+    left_out : list of str
+        Why others in its folder are of another experiment.
     data : list of DataRow
         Files of the data; empty where one side has not recorded them.
     unpromised : str
@@ -59,6 +62,7 @@ class Verification:
     results: Path
     reference: Path
     laboratories: list[str]
+    left_out: list[str]
     data: list[DataRow]
     unpromised: str
     conclusions: list[Conclusion]
@@ -115,7 +119,7 @@ def verify(results: Path, reference: Path) -> Verification:
     VerifyError
         If there is nothing to compare: no tables, another profile, or no run in common.
     """
-    laboratories = read_laboratories(reference)
+    laboratories, left_out = _laboratories(reference)
     own = laboratories[0]
     for each in laboratories:
         each.check("evaluation/costs.csv")
@@ -138,6 +142,7 @@ def verify(results: Path, reference: Path) -> Verification:
         results,
         reference,
         [each.name for each in laboratories],
+        left_out,
         data,
         why,
         conclusions,
@@ -148,6 +153,20 @@ def verify(results: Path, reference: Path) -> Verification:
         (own.revisions, sent.revisions if sent else _revisions(runs)),
         sorted(tables.labels),
     )
+
+
+def _laboratories(reference: Path) -> tuple[list[Laboratory], list[str]]:
+    """Read those of one experiment, and say why others are left out: they may be older than the reference itself."""
+    own, *others = read_laboratories(reference)
+    kept, left_out = [own], []
+    for each in others:
+        pairing = pair_runs(list(own.runs), list(each.runs), own.runs, each.runs)
+        why = next(other_experiment(own, each, pairing), "")
+        if why:
+            left_out.append(f"{each.name} is left out: {why}")
+        else:
+            kept.append(each)
+    return kept, left_out
 
 
 def _data(here: Path | Laboratory, own: Laboratory, runs: Runs, faults: list[str]) -> tuple[list[DataRow], str]:

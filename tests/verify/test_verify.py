@@ -133,6 +133,18 @@ def test_the_same_laboratory_twice_changes_nothing(laboratories, verify, tmp_pat
     assert cells.equals(before[2])
 
 
+def test_a_laboratory_of_another_experiment_is_left_out_and_said(laboratories, pair, verify, tmp_path):
+    before = verify(pair[1].folder)
+    old = laboratory(tmp_path / "old", 7)
+    for path in old.runs.values():
+        old.change(path, code="ffff")
+    record(old.folder, laboratories / "laboratories" / "old", "old")
+    code, printed, cells = verify(pair[1].folder)
+    assert (code, cells.equals(before[2])) == (0, True)
+    assert "4 laboratories: reference, lab1, lab2 and lab3. Laboratory old is left out: training code: " in printed
+    assert "0123456789abcdef in laboratory reference, ffff in old (6 runs: " in printed
+
+
 def test_portable_arithmetic_should_give_the_same_bytes_on_another_processor(tmp_path, verify):
     def portable(folder, processor):
         made = Reproduction(folder)
