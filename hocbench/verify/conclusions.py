@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hocbench.errors import VerifyError
 from hocbench.evaluation.verdicts import BETTER as BETTER_THAN_PUBLISHED
 from hocbench.evaluation.verdicts import DOES_NOT_HOLD, HOLDS, INCONCLUSIVE, NOT_REPRODUCED, NOT_RUN, REPRODUCED
 from hocbench.verify.cells import Row, by_key, named, number
@@ -76,9 +77,9 @@ def compare_verdicts(laboratories: Sequence[Sequence[Row]], here: Sequence[Row])
     own = _by_key(here, CLAIM_KEYS)
     found = []
     for key in dict.fromkeys((*there[0], *own)):
-        said = _each_once(rows[key]["verdict"] for rows in there if key in rows)
-        verdict = own[key]["verdict"] if key in own else ""
-        first = there[0][key]["verdict"] if key in there[0] else ""
+        said = _each_once(_verdict(rows[key]) for rows in there if key in rows)
+        verdict = _verdict(own[key]) if key in own else ""
+        first = _verdict(there[0][key]) if key in there[0] else ""
         outcome = _outcome_of_verdict(said, verdict)
         found.append(Conclusion("verdict", " on ".join(filter(None, key)), first, verdict, said, outcome))
     return found
@@ -156,6 +157,12 @@ def _span(row: Row) -> tuple[float, float] | None:
 
 def _by_key(rows: Sequence[Row], keys: Sequence[str]) -> dict[tuple[str, ...], Row]:
     return by_key(rows, keys, "the table of conclusions") if rows else {}
+
+
+def _verdict(row: Row) -> str:
+    if "verdict" not in row:
+        raise VerifyError("claims.csv has no column verdict; write it again with this version of hocbench")
+    return row["verdict"]
 
 
 def _each_once(texts: Iterable[str]) -> tuple[str, ...]:

@@ -65,7 +65,10 @@ class Laboratory:
         path = self.folder / name
         if name in self.copies and (not path.is_file() or file_hash(path) != self.copies[name]):
             what = "is not the one that was recorded" if path.is_file() else "is not there"
-            raise VerifyError(f"{path} {what} (see {MANIFESTS}); get it back with `git restore {path}`")
+            raise VerifyError(
+                f"{path} {what} (see {MANIFESTS}); get it again from who recorded it, or in a clone with `git restore "
+                f"{path}`"
+            )
 
     @property
     def outputs(self) -> dict[str, dict[str, str]]:
@@ -116,8 +119,13 @@ def read_laboratories(reference: Path) -> list[Laboratory]:
 
 def distinct(laboratories: Sequence[Laboratory]) -> list[Laboratory]:
     """Leave out repetitions: who has computed the same bytes as another one says nothing new."""
-    kept: list[Laboratory] = []
+    kept: dict[str, Laboratory] = {}
     for each in laboratories:
-        if not each.runs or all(each.outputs != other.outputs for other in kept):
-            kept.append(each)
-    return kept
+        kept.setdefault(_bytes_of(each) if each.runs else each.name, each)
+    return list(kept.values())
+
+
+def _bytes_of(laboratory: Laboratory) -> str:
+    """Return what all runs wrote, whatever they are called: native and portable runs have other names."""
+    runs = [(name.split("/")[0], sorted(run.outputs.items())) for name, run in laboratory.runs.items()]
+    return repr(sorted(runs))

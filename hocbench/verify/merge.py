@@ -141,7 +141,7 @@ def _damage(laboratory: Laboratory) -> Iterator[str]:
             try:
                 laboratory.check(name)
             except VerifyError as error:
-                yield f"laboratory {laboratory.name}: {error}, or {_again(laboratory.folder)}"
+                yield f"laboratory {laboratory.name}: {error}, or leave this laboratory out"
         elif path.is_file():
             yield (
                 f"laboratory {laboratory.name}: {path} is none of the files that were recorded (see {MANIFESTS}); "

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hocbench.errors import VerifyError
 from hocbench.verify.conclusions import compare_differences, compare_verdicts
 from hocbench.verify.tables import CLAIM_KEYS, DIFFERENCE_KEYS
 
@@ -79,3 +80,8 @@ def test_a_difference_that_one_side_lacks():
     assert (found.outcome, found.agrees, found.reference, found.here) == ("missing", False, "above zero", "")
     (found,) = compare_differences([[]], differences(0.1, 0.2))
     assert (found.outcome, found.agrees) == ("not in the reference", True)
+
+
+def test_a_table_without_verdicts_is_named():
+    with pytest.raises(VerifyError, match=r"^claims\.csv has no column verdict; write it again"):
+        compare_verdicts([claims(YES)], [dict(zip(CLAIM_KEYS, ("C0", "sewa"), strict=True))])

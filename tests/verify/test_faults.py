@@ -116,11 +116,11 @@ def test_a_table_of_the_reference_that_was_changed_is_named(pair, verify):
     code, printed, cells = verify(here.folder)
     assert (code, "intervals" in set(cells["table"])) == (2, False)
     assert (
-        f"hocbench: error: {path} is not the one that was recorded (see manifests.json); get it back with "
-        f"`git restore {path}`" in printed
+        f"hocbench: error: {path} is not the one that was recorded (see manifests.json); get it again from "
+        f"who recorded it, or in a clone with `git restore {path}`" in printed
     )
     path.unlink()
-    assert f"{path} is not there (see manifests.json); get it back with `git restore {path}`" in verify(here.folder)[1]
+    assert f"{path} is not there (see manifests.json); get it again from who recorded" in verify(here.folder)[1]
 
 
 def test_runs_that_were_changed_after_they_were_done_are_named(pair, verify):

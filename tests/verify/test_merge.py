@@ -294,7 +294,7 @@ def test_a_damaged_table_is_refused(laboratories, three, name):
     path.write_text(path.read_text().replace("sewa", "SEWA", 1))
     told = refused(laboratories, *three)
     assert told.startswith(f"laboratory c: {path} is not the one that was recorded (see manifests.json)")
-    assert told.endswith(f"get {three[2]} again from who recorded it, or leave it out")
+    assert told.endswith(f"with `git restore {path}`, or leave this laboratory out")
     path.unlink()
     assert f"laboratory c: {path} is not there (see manifests.json)" in refused(laboratories, *three)
 
