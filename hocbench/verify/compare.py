@@ -222,7 +222,7 @@ def _follow(cell: Cell, row: Sequence[Cell], table: Table) -> Cell:
     return replace(cell, basis=FOLLOWS, outcome=WITHIN if moved else DIFFERENT)
 
 
-def settle(table: Table, cells: Sequence[Cell]) -> list[Cell]:
+def settle(expected: Expected, cells: Sequence[Cell]) -> list[Cell]:
     """Call the unusual cells of a method different, if most of its cells are unusual.
 
     One cell among thousands may be unusual by chance, and its like with it. A method of which most cells are is another
@@ -230,14 +230,15 @@ def settle(table: Table, cells: Sequence[Cell]) -> list[Cell]:
 
     Parameters
     ----------
-    table : Table
-        Whose cells they are.
+    expected : Expected
+        The laboratories; cells in which they do not differ are not counted.
     cells : sequence of Cell
         From `compare_rows`.
     """
+    table, spreads = expected.table, expected.spreads
     counts: dict[Key, Counter[str]] = defaultdict(Counter)
     for cell in cells:
-        if cell.column in table.scored and cell.tolerance:
+        if cell.column in table.scored and spreads.differ(cell.keys, cell.column):
             counts[table.block(cell.keys)][cell.outcome] += 1
     other = {block for block, found in counts.items() if found[UNUSUAL] > MOST * found.total()}
     return [

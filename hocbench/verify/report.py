@@ -40,8 +40,8 @@ EXEMPT_NOTE = (
 )
 TOLERANCE_NOTE = (
     "Tolerance: half of a prediction interval for one more laboratory, around the mean of those of the reference. A "
-    "mean CCC outside of its interval is different. Any other cell outside is unusual, and different if most cells of "
-    "its method in that table are. Of an undisturbed run, anything is different in at most "
+    "mean CCC or a last training loss outside of its interval is different. Any other cell outside is unusual, and "
+    "different if most cells of its method in that table are. Of an undisturbed run, anything is different in at most "
     f"{HEADLINES + OTHERS:.0%} of verifications. Where the runs behind a row gave the same outputs as in one of the "
     "laboratories, the row has to be equal to that one's. Choices and p values have to go with their scores, and "
     "everything else has to be equal."

@@ -87,6 +87,10 @@ class Spreads:
         """The cells whose like vary between laboratories."""
         return [cell for cell in self._values if self._like(cell) in self._pools]
 
+    def differ(self, key: tuple[str, ...], column: str) -> bool:
+        """Whether laboratories differ in this very cell."""
+        return len(self._values.get((key, column), [])) > 1
+
     def _like(self, cell: Cell) -> tuple[str, ...]:
         keys = dict(zip(self._table.keys, cell[0], strict=True))
         return (*(keys[name] for name in self._table.like), cell[1])

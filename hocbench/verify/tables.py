@@ -58,8 +58,9 @@ class Table:
 CELL = ("target", "metric", "pooling")
 DIFFERENCE_KEYS = (*METHOD, *PAIR, "target", "metric")
 CLAIM_KEYS = ("claim", "dataset")
-P_VALUES = ("p", "p_holm")
+HOLM = "p_holm"  # it follows from all rows of a table
 VALIDATION = tuple(f"validation_{metric}_{target}" for metric in ("ccc", "rmse") for target in ("valence", "arousal"))
+LOSSES = ("train_loss", "validation_loss")  # another loss may well lead to the same scores
 
 TABLES = (
     Table("scores", (*RUN, *CELL), ("value",), (*METHOD, "metric")),
@@ -69,7 +70,8 @@ TABLES = (
         DIFFERENCE_KEYS,
         ("difference", "low", "high"),
         (*METHOD, *PAIR, "metric"),
-        follows=("effect_size", *P_VALUES),
+        follows=("effect_size", "p"),
+        exempt=(*NAMES, HOLM),
     ),
     # Numbers that differ follow from the scores of the same seed, which stand above; the rows have to be the same.
     Table(
@@ -87,23 +89,23 @@ TABLES = (
         (*METHOD, "axis", "target", "metric"),
         ("slope", "low", "high"),
         (*METHOD, "axis", "metric"),
-        follows=P_VALUES,
+        follows=("p",),
+        exempt=(*NAMES, HOLM),
     ),
     Table(
         "sparsity",
         ("dataset", "rank", "lasso", "variant", "seed", "block"),
         ("zeros", "zero_share", "removed"),
-        ("dataset", "rank", "lasso", "variant"),
+        ("dataset", "rank", "lasso", "variant", "block"),
         exempt=(*NAMES, "layer_effective_ranks"),  # how the zeros of a block are shared by its layers
     ),
     Table(
         "history",
         (*RUN, "epoch"),
-        VALIDATION,
+        (*VALIDATION, *LOSSES),
         METHOD,
         last="epoch",
-        # Losses have no unit that is comparable between stages, and which epoch is kept follows from the scores.
-        exempt=(*NAMES, "train_loss", "validation_loss", "kept", "static_level"),
+        exempt=(*NAMES, "kept", "static_level"),  # which epoch is kept follows from the scores
     ),
     Table("windows", (*RUN, "window"), ("ccc_valence", "ccc_arousal", "mean_ccc"), METHOD, follows=("chosen",)),
     Table("quadrants", (*METHOD, "seed", "quadrant"), ("rmse_valence", "rmse_arousal"), METHOD),
@@ -118,6 +120,7 @@ EXEMPT = ("costs", "cost")
 
 
 def is_headline(table: Table, key: Sequence[str], column: str) -> bool:
-    """Whether a cell is a mean CCC over seeds and folds, pooled over frames: what claims and tables are about."""
+    """Whether a cell counts by itself: a mean CCC, which claims and tables are about, or the loss at the end."""
     keys = dict(zip(table.keys, key, strict=True))
-    return (table.name, column, keys.get("metric"), keys.get("pooling")) == ("intervals", "mean", "ccc", "pooled")
+    mean = (table.name, column, keys.get("metric"), keys.get("pooling")) == ("intervals", "mean", "ccc", "pooled")
+    return mean or (table.name, column) == ("history", LOSSES[0])

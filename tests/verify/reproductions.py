@@ -19,7 +19,7 @@ SD = {"CP 2-D, static": 0.01, "CP 3-D, temporal then joint": 0.03}
 NOISE = 0.005  # between machines
 MOVING = {
     **{"scores": ["value"], "intervals": ["mean"], "differences": ["difference", "low", "high"]},
-    **{"windows": ["ccc_valence"], "history": ["validation_ccc_valence"]},
+    **{"windows": ["ccc_valence"], "history": ["validation_ccc_valence", "train_loss"]},
 }
 MANIFEST = {
     "label": "synthetic",
@@ -116,7 +116,7 @@ class Reproduction:
             for name in names:
                 tables["scores"] += [run | {"method": name} | row | {"label": "synthetic"} for row in _scores(seed)]
             tables["history"].append(run | {"epoch": "1", "validation_ccc_valence": f"{0.4 + 0.02 * seed:g}"})
-            tables["history"][-1] |= {"train_loss": f"{len(tables['history'])}", "learning_rate": "0.1"}
+            tables["history"][-1] |= {"train_loss": f"{0.7 - 0.01 * seed:g}", "learning_rate": "0.1"}
             if method == METHODS[0][2]:
                 run |= {"method": SMOOTHED}
                 for window in (1, 3):

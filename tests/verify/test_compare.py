@@ -29,7 +29,7 @@ def compared(name, laboratories, here, same=None):
     names = [f"lab{number}" for number in range(len(there))]
     spreads = Spreads(table, laboratories)
     expected = Expected(table, names, there, spreads, lambda key: same, level=0.05, headline_level=0.01)
-    return settle(table, compare_rows(expected, rows_by_key(table, here, "")))
+    return settle(expected, compare_rows(expected, rows_by_key(table, here, "")))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_learning_curve_is_compared_by_its_end():
     def curve(*values, seed="0"):
         keys = METHOD | {"seed": seed, "fold": "0"}
         return [
-            keys | {"epoch": str(epoch), "validation_rmse_valence": value, "train_loss": value}
+            keys | {"epoch": str(epoch), "validation_rmse_valence": value, "kept": value}
             for epoch, value in enumerate(values, 8)
         ]
 

@@ -32,7 +32,7 @@ def test_a_run_that_was_left_out_is_missing(tmp_path, verify, pair):
     assert code == 2
     assert off(cells) == [
         *(("scores", column, "missing") for _ in range(2) for column in ("value", "n_frames", "label")),
-        *(("history", column, "missing") for column in ("validation_ccc_valence", "learning_rate")),
+        *(("history", column, "missing") for column in ("validation_ccc_valence", "train_loss", "learning_rate")),
     ]
     assert f"run sewa/{missing.name} is missing here" in printed
     assert printed.endswith(
