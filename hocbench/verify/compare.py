@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hocbench.verify.cells import Row, by_key, number
 from hocbench.verify.spread import UNKNOWN, Spreads
-from hocbench.verify.tables import Table, is_headline
+from hocbench.verify.tables import RUN, Table, is_headline
 
 IDENTICAL, WITHIN, UNUSUAL, DIFFERENT, MISSING, EXTRA = OUTCOMES = (
     "identical",
@@ -20,6 +20,8 @@ IDENTICAL, WITHIN, UNUSUAL, DIFFERENT, MISSING, EXTRA = OUTCOMES = (
 EXACT = "has to be equal"
 FOLLOWS = "follows the scores of its row"
 SAME_RUNS = "the same predictions as in {}, so equal but for rounding"
+LARGEST = "has to be the window of the largest mean CCC"
+CHOSEN, MEAN = "chosen", "mean_ccc"
 MOST = 0.5
 ROUNDING = 1e-6  # relative: tables have ten digits, and sums of many frames lose some of them
 Key = tuple[str, ...]
@@ -188,13 +190,13 @@ def _predicted(expected: Expected, key: Key, column: str, reference: str, value:
         headline = is_headline(expected.table, key, column)
         tolerance = prediction.half_width(expected.headline_level if headline else expected.level)
         basis, here = prediction.basis, number(value)
-        if prediction.centre is not None and here is not None:
-            difference = here - prediction.centre
-            # What is not finite is within no tolerance.
-            if outcome == DIFFERENT and tolerance is not None and math.isfinite(difference):
-                outcome = (
-                    WITHIN if abs(difference) <= tolerance else DIFFERENT if headline or not tolerance else UNUSUAL
-                )
+        if prediction.centre is not None:
+            difference = None if here is None else here - prediction.centre
+        if prediction.centre is not None and tolerance is not None and outcome == DIFFERENT:
+            # What is no number, or not finite, is within no tolerance: limits of an interval that cannot be had.
+            inside = difference is not None and math.isfinite(difference) and abs(difference) <= tolerance
+            outside = DIFFERENT if headline or not tolerance else UNUSUAL
+            outcome = WITHIN if inside else outside
     return Cell(expected.table.name, key, column, reference, value, difference, tolerance, basis, outcome)
 
 
@@ -220,6 +222,33 @@ def _follow(cell: Cell, row: Sequence[Cell], table: Table) -> Cell:
     # Where no score moved, the choice has no excuse.
     moved = outcomes & {WITHIN, UNUSUAL} and DIFFERENT not in outcomes
     return replace(cell, basis=FOLLOWS, outcome=WITHIN if moved else DIFFERENT)
+
+
+def check_choices(cells: Sequence[Cell], rows: Iterable[Row]) -> list[Cell]:
+    """Call choices of a window different where the table itself says that another one is better.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Of the table of windows.
+    rows : iterable of dict
+        That table: the chosen window of a run has the largest mean CCC on validation, of equals the shortest.
+    """
+    best: dict[Key, tuple[float, float]] = {}
+    for row in rows:
+        run = tuple(row.get(name, "") for name in RUN)
+        score, window = number(row.get(MEAN, "")), number(row["window"])
+        if score is not None and window is not None:
+            best[run] = max(best.get(run, (-math.inf, 0.0)), (score, -window))
+    wrong = set()
+    for row in rows:
+        run = tuple(row.get(name, "") for name in RUN)
+        if row.get(CHOSEN) == "1" and run in best and number(row["window"]) != -best[run][1]:
+            wrong.add((*run, row["window"]))
+    return [
+        replace(cell, outcome=DIFFERENT, basis=LARGEST) if cell.column == CHOSEN and cell.keys in wrong else cell
+        for cell in cells
+    ]
 
 
 def settle(expected: Expected, cells: Sequence[Cell]) -> list[Cell]:

@@ -9,7 +9,17 @@ from hocbench.errors import HocbenchError, VerifyError
 from hocbench.manifest_diff import Comparison
 from hocbench.seals import check_beside
 from hocbench.verify.cells import Row, read_rows
-from hocbench.verify.compare import DIFFERENT, MISSING, Cell, Expected, Key, compare_rows, rows_by_key, settle
+from hocbench.verify.compare import (
+    DIFFERENT,
+    MISSING,
+    Cell,
+    Expected,
+    Key,
+    check_choices,
+    compare_rows,
+    rows_by_key,
+    settle,
+)
 from hocbench.verify.conclusions import Conclusion, compare_differences, compare_verdicts
 from hocbench.verify.data import DataRow, compare_hashes, unpromised
 from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratories, read_laboratory
@@ -266,7 +276,9 @@ class _Tables:
         for table in read:
             there = [rows_by_key(table, rows, "") for rows in self._there[table.name]]
             expected = Expected(table, names, there, spreads[table.name], self._twin(table), *levels)
-            cells += settle(expected, compare_rows(expected, rows_by_key(table, self._here[table.name], "")))
+            here = self._here[table.name]
+            found = settle(expected, compare_rows(expected, rows_by_key(table, here, "")))
+            cells += check_choices(found, here) if table.name == "windows" else found
         return cells
 
     def _twin(self, table: Table) -> Callable[[Key], int | None]:

@@ -15,12 +15,13 @@ from unittest import mock
 
 from hocbench.arithmetic import make_portable
 
-make_portable()  # as the command line does
+if __name__ == "__main__":
+    make_portable()  # as the command line does, before it imports anything else
 
-from hocbench import paths  # noqa: E402
-from hocbench.cli import app  # noqa: E402
-from hocbench.params import Params, merge_files, parse_params  # noqa: E402
-from hocbench.plan import Run, canonical_json, make_plan, split_protocol  # noqa: E402
+from hocbench import paths
+from hocbench.cli import app
+from hocbench.params import Params, merge_files, parse_params
+from hocbench.plan import Run, canonical_json, make_plan, split_protocol
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,8 +134,8 @@ DEFECTS: dict[str, tuple[Callable[[], None], str]] = {
     "BatchNorm statistics not estimated anew": (keep_statistics, "scores"),
     "temporal factors that start with one tap": (start_centred, "factors"),
     "constant learning rate": (keep_the_rate, "scores"),
-    "all weights trained as temporal factors": (train_everything, "scores"),
-    "CCC without the distance of the means": (forget_the_mean, "scores"),
+    "all weights trained as temporal factors": (train_everything, "intervals"),
+    "CCC without the distance of the means": (forget_the_mean, "intervals"),
     "the longest moving average": (smooth_most, "windows"),
 }
 

@@ -30,7 +30,8 @@ ELSEWHERE = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "AVX", "ONEDNN_MAX_CP
 def reproduce(folder, instructions, *options):
     environment = os.environ | instructions | {"HOCBENCH_TRACKING": "off", "PYTHONPATH": str(ROOT)}
     threads = environment.pop("THREADS", "1")
-    command = [sys.executable, "-m", "tests.system.planted", str(folder), str(ROOT / "params" / "tiny.yaml")]
+    overlays = ROOT / "params" / "tiny.yaml", ROOT / "tests" / "system" / "planted.yaml"
+    command = [sys.executable, "-m", "tests.system.planted", str(folder), *map(str, overlays)]
     command += ["--threads", threads, *options]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -8,7 +8,7 @@ from hocbench.errors import VerifyError
 from hocbench.evaluation import collect, differences, pictures, records, scores, trends, verdicts
 from hocbench.paths import EVALUATION_FILES
 from hocbench.verify.cells import by_key, read_rows
-from hocbench.verify.compare import Expected, compare_rows, judge, rows_by_key, settle, unknown_spread
+from hocbench.verify.compare import Expected, check_choices, compare_rows, judge, rows_by_key, settle, unknown_spread
 from hocbench.verify.spread import Spreads
 from hocbench.verify.tables import CLAIMS, EXEMPT, OPTIONAL, SEALS, TABLES
 
@@ -70,6 +70,29 @@ def test_a_score_may_be_where_one_more_laboratory_is_expected(value, outcome):
     assert cells[0].basis == "spread between laboratories"
     if value and math.isfinite(float(value)):
         assert cells[0].difference == pytest.approx(float(value) - 0.55)
+
+
+def test_a_chosen_window_has_the_largest_score_of_its_own_table():
+    def rows(chosen):
+        keys = METHOD | {"variant": "", "seed": "0", "fold": "0"}
+        scores = {"1": "0.5", "3": "0.6", "5": "0.6"}
+        return [keys | {"window": w, "mean_ccc": s, "chosen": str(int(w == chosen))} for w, s in scores.items()]
+
+    def outcome(chosen):
+        here = rows(chosen)
+        cells = check_choices(compared("windows", [rows("3"), rows("3")], here), here)
+        return {cell.basis for cell in cells if cell.column == "chosen" and cell.outcome == "different"}
+
+    assert outcome("3") == set()  # of equals the shortest
+    for chosen in ("1", "5"):
+        assert "has to be the window of the largest mean CCC" in outcome(chosen)
+
+
+def test_limits_that_cannot_be_had_are_unusual():
+    row = METHOD | CELL | {"mean": "0.5", "low": "0.4", "high": "0.6", "seed_sd": "0.1"}
+    second = row | {"mean": "0.51", "low": "0.41", "high": "0.61", "seed_sd": "0.11"}
+    cells = {cell.column: cell.outcome for cell in compared("intervals", [[row], [second]], [row | {"low": ""}])}
+    assert cells == {"mean": "identical", "low": "unusual", "high": "identical", "seed_sd": "identical"}
 
 
 def test_one_cell_of_many_may_be_unusual_but_not_most_of_a_method():
@@ -143,7 +166,7 @@ def differing(**changes):
         ({"difference": "0.11"}, "identical"),
         ({"difference": "0.11", "effect_size": "2.2", "p": "0.06"}, "within tolerance"),
         ({"difference": "9", "effect_size": "9", "p": "0.001"}, "within tolerance"),  # the difference itself is counted
-        ({"difference": "nan", "effect_size": "9", "p": "0.001"}, "different"),
+        ({"difference": "nan", "effect_size": "9", "p": "0.001"}, "within tolerance"),
         ({"effect_size": "2.2", "p": "0.06"}, "different"),
     ],
 )
