@@ -129,7 +129,7 @@ DEFECTS: dict[str, tuple[Callable[[], None], str]] = {
     "labels of the frame before": (shift_labels, "data"),
     "crops without a margin": (crop_tightly, "data"),
     "loss without CCC": (forget_ccc, "scores"),
-    "LASSO that does not shrink": (never_shrink, "sparsity"),
+    "LASSO that does not shrink": (never_shrink, "conclusions"),
     "no mirrored pictures": (never_mirror, "scores"),
     "BatchNorm statistics not estimated anew": (keep_statistics, "scores"),
     "temporal factors that start with one tap": (start_centred, "factors"),
