@@ -4,7 +4,6 @@ import html
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -24,6 +23,7 @@ from hocbench.verify.compare import (
 from hocbench.verify.conclusions import SAME, UNDECIDED, Conclusion
 from hocbench.verify.laboratory import MANIFESTS
 from hocbench.verify.machine import CPU, Bytes
+from hocbench.verify.merge import commits_of
 from hocbench.verify.run import HEADLINES, OTHERS, Verification
 from hocbench.verify.tables import TABLES
 
@@ -119,20 +119,13 @@ def _scores(found: Verification) -> str:
 
 def revision_lines(found: Verification) -> list[str]:
     """Say so where another revision trained; nothing where it is the same, or not known."""
-    there, here = (set(map(_revision, each)) for each in found.revisions)
-    if not there or not here or there == here:
+    there, here = map(commits_of, found.revisions)
+    if not all(found.revisions) or there == here:
         return []
     return [
-        f"Revision: the reference was trained by {_and(sorted(there))}, these runs by {_and(sorted(here))}. Whether "
-        "that is other code, the causes say."
+        f"Revision: the reference was trained by commit {there}, these runs by commit {here}. Whether that is other "
+        "code, the causes say."
     ]
-
-
-def _revision(values: dict[str, Any]) -> str:
-    commit = values.get("commit")
-    if not commit:
-        return "an unknown commit"
-    return f"commit {commit[:10]}" + (f" with changes ({str(values['diff'])[:10]})" if values.get("dirty") else "")
 
 
 def summary_rows(found: Verification) -> list[list[str]]:

@@ -183,8 +183,8 @@ def test_another_revision_is_said_first(tmp_path, verify):
     code, printed, _ = verify(here.folder)
     assert code == 0
     assert printed.startswith(
-        "Revision: the reference was trained by commit aaaaaaaaaa, these runs by commit aaaaaaaaaa with changes "
-        "(dddddddddd)."
+        "Revision: the reference was trained by commit aaaaaaaaaaaa, these runs by commit aaaaaaaaaaaa, uncommitted "
+        "changes dddddddddddd."
     )
 
 
