@@ -45,7 +45,7 @@ OVERLAY = {
             "static": {"epochs": 5, "learning_rate": 0.015},
             "lasso": {"epochs": 2, "learning_rate": 0.001, "gradient_limit": 1.0},
             "frames": {"epochs": 1},
-            "temporal": {"epochs": 3, "learning_rate": 0.03},
+            "temporal": {"epochs": 8, "learning_rate": 0.03},
             "joint": {"epochs": 1},
             "inflated": {"epochs": 1},
             "scratch": {"epochs": 1},

@@ -114,7 +114,7 @@ def test_a_fit_leaves_a_child_run_with_all_its_numbers(laboratory, tracked, tmp_
     assert found.data.tags["data"] == "synthetic"
     assert [name for name in found.data.tags if name.startswith("attempt.")] == ["attempt.1"]
     params = found.data.params
-    assert (params["axes.stage"], params["training.epochs"], params["temporal.init"]) == ("temporal", "3", "ones")
+    assert (params["axes.stage"], params["training.epochs"], params["temporal.init"]) == ("temporal", "8", "ones")
     assert params["training.loss_weights.ccc"] == "1.0"
     check_metrics(tracked, found, out)
     for name in ("manifest.json", "history.csv", "cost.json"):
