@@ -39,7 +39,7 @@ test-system: $(READY)
 
 # Simulated test sets with known scores: do intervals and tests keep what they say? Some ten minutes.
 test-statistics: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m statistics tests/statistics
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m statistics tests/studies
 
 # 70-odd kills of trainings at random moments, some ten minutes; docs/reliability.md quotes the table.
 kill-grid: $(READY)

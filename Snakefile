@@ -1,4 +1,4 @@
-# From data to tables, figures and one HTML report. Every rule calls one `hocbench` command; what runs is decided by hocbench.plan.
+# From data to tables, figures and one HTML report. Every rule calls one `hocbench` command; what runs is decided by hocbench.experiment.plan.
 import os
 import re
 import shlex
@@ -12,11 +12,11 @@ from snakemake.exceptions import WorkflowError
 shell.prefix(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; ")
 
 from hocbench import paths
-from hocbench.codehash import PACKAGE, code_hash
+from hocbench.files.code import PACKAGE, code_hash
 from hocbench.errors import HocbenchError
-from hocbench.manifest import file_hash
-from hocbench.params import is_rendered, merge_files, parse_params
-from hocbench.plan import canonical_json, expected_rows, make_plan, split_protocol
+from hocbench.runs.environment import file_hash
+from hocbench.config.load import is_rendered, merge_files, parse_params
+from hocbench.experiment.plan import canonical_json, expected_rows, make_plan, split_protocol
 from hocbench.tracking.switch import is_off
 
 try:
@@ -38,6 +38,12 @@ RESULTS = str(paths.results(PROFILE))
 PREPARED = f"data/prepared/{PROFILE}"
 EVALUATION = f"{RESULTS}/evaluation"
 LOGS = f"logs/{PROFILE}"
+
+
+def published(*names):
+    """Hash tables of the package, which are inputs of the rules that read them."""
+    return {name: file_hash(PACKAGE / "published" / name) for name in names}
+
 
 wildcard_constraints:
     dataset="affectnet|sewa|afew_va|sewa_control",

@@ -1,5 +1,5 @@
 """``python -m hocbench`` is the ``hocbench`` command."""
 
-from hocbench.cli import main
+from hocbench.cli.main import main
 
 main()

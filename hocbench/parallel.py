@@ -6,9 +6,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from hocbench.memory import keep_freed_memory
+from hocbench.malloc import keep_freed_memory
 from hocbench.opencv import cv2
-from hocbench.progress import progress
+from hocbench.terminal import progress
 
 Result = TypeVar("Result")
 

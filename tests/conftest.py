@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from hocbench.cli import main
+from hocbench.cli.main import main
+from studies.__main__ import main as studies_main
 from tests.watchdog import pytest_configure  # noqa: F401 - daemons end with the tests, whatever ends these
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("Snakefile", "hocbench", "workflow", "profiles", "params", "params.yaml")
+SOURCES = ("Snakefile", "hocbench", "studies", "workflow", "profiles", "params", "params.yaml")
 TINY = "params/tiny.yaml"
-LONGEST = ("tiny workflow", "paper profile", "tests/training", "tests/bench", "tests/export")
+LONGEST = ("tiny workflow", "paper profile", "tests/training", "tests/studies", "tests/export")
 TINY_WORKFLOW = (
     *("test_changes.py", "test_dry_run.py", "test_reproduction.py", "test_readme.py", "test_interruption.py"),
-    *("test_cluster.py", "bench/test_run.py", "slurm/test_slurm.py", "workflow/test_verify.py"),
+    *("test_cluster.py", "studies/test_run.py", "slurm/test_slurm.py", "workflow/test_verify.py"),
 )
 
 
@@ -96,11 +97,22 @@ def hocbench(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """Run the command; return its exit code and what it printed to both streams."""
+    return _caller("hocbench", main, monkeypatch, capsys)
 
+
+@pytest.fixture
+def studies(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run ``python -m studies``, as the fixture ``hocbench`` runs the command."""
+    return _caller("studies", studies_main, monkeypatch, capsys)
+
+
+def _caller(
+    name: str, start: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hocbench", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            main()
+            start()
         return ended.value.code or 0, *capsys.readouterr()
 
     return run

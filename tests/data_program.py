@@ -13,11 +13,11 @@ IPP = sys.argv[2:] == ["ipp"]
 if IPP:
     cv2.ipp.useIPP()  # from here on it no longer reads the environment
 
-from hocbench.datasets import read_index, write_index  # noqa: E402
 from hocbench.datasets.check import check_dataset, write_inventory  # noqa: E402
+from hocbench.datasets.index import read_index, write_index  # noqa: E402
 from hocbench.datasets.splits import make_splits, write_splits  # noqa: E402
-from hocbench.faces import make_crops  # noqa: E402
-from hocbench.manifest import file_hash  # noqa: E402
+from hocbench.faces.crops import make_crops  # noqa: E402
+from hocbench.runs.environment import file_hash  # noqa: E402
 from hocbench.synthetic import synthesize  # noqa: E402
 
 RENDERED = {

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from hocbench.config.load import load_params
 from hocbench.evaluation import read_table
-from hocbench.params import load_params
+from hocbench.experiment.plan import make_plan
 from hocbench.paths import FIGURES, PAPER_TABLES, TABLES
-from hocbench.plan import make_plan
 from hocbench.reporting.names import dataset_name, verdict_text
 
 ROOT = Path(__file__).parents[1]

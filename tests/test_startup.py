@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # Runs the command as the program does, and says last which packages it has loaded.
 PROGRAM = """
 import sys
-from hocbench.cli import main
+from hocbench.cli.main import main
 sys.argv[0] = "hocbench"
 try:
     main()

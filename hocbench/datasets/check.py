@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.contract import DatasetIndex, write_text
+from hocbench.datasets.contract import DatasetIndex
 from hocbench.datasets.geometry import inspect_geometry
 from hocbench.datasets.inventory import describe_inventory
 from hocbench.datasets.pictures import Pictures, inspect_pictures
 from hocbench.errors import DatasetError
-from hocbench.staging import staged
+from hocbench.files.staging import staged
+from hocbench.files.write import write_text
 
 MOST_DAMAGED = 0.05  # share of files, missing or unreadable, that a usable copy may have
 EDGES = np.linspace(-1, 1, 11)

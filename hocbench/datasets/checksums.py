@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from hocbench.datasets.contract import write_text
 from hocbench.datasets.sources import walk
 from hocbench.errors import DatasetError
-from hocbench.progress import progress
+from hocbench.files.write import write_text
+from hocbench.terminal import progress
 
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 

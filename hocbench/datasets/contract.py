@@ -14,8 +14,8 @@ from hocbench.datasets.geometry import inspect_geometry
 from hocbench.datasets.persons import unite_spellings
 from hocbench.datasets.scales import check_signs
 from hocbench.errors import DatasetError
-from hocbench.progress import Item, progress
-from hocbench.seals import check_file, read_sealed
+from hocbench.files.checksums import check_file, read_sealed
+from hocbench.terminal import Item, progress
 
 Label = Literal["synthetic", "real"]
 SYNTHETIC_MARKER = "SYNTHETIC.json"  # written last: the folder is complete
@@ -241,17 +241,3 @@ def to_numbers(name: str, path: Path, table: pd.DataFrame, column: str, *, blank
         fault = "is empty" if pd.isna(cell) else f"{cell!r} is not a number"
         raise DatasetError(f"{name}: {path}, row {row + 1}: {column} {fault}; mend the row")
     return numbers
-
-
-def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table under a temporary name, then move it into place."""
-    temporary = path.with_name(f".{path.name}.part")
-    frame.to_parquet(temporary, index=False)
-    temporary.replace(path)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a text file under a temporary name, then move it into place."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(path)

@@ -17,10 +17,10 @@ from urllib.request import getproxies
 import pooch
 import requests
 
-from hocbench.datasets.contract import write_text
 from hocbench.datasets.extract import is_archive, unpack
 from hocbench.errors import FetchError
-from hocbench.progress import transfer
+from hocbench.files.write import replaced, write_text
+from hocbench.terminal import transfer
 
 FETCHED_MARKER = "FETCHED.json"  # written last: everything is there
 USER, PASSWORD, TOKEN = "HOCBENCH_FETCH_USER", "HOCBENCH_FETCH_PASSWORD", "HOCBENCH_FETCH_TOKEN"
@@ -102,8 +102,8 @@ def _place(item: Item, path: Path, root: Path, written: dict[str, Path]) -> None
         if is_archive(path):
             log.info("%s: %d files", item.name, unpack(path, root, written=written))
             return
-        shutil.copyfile(path, root / f".{item.name}.part")
-        (root / f".{item.name}.part").replace(root / item.name)
+        with replaced(root / item.name) as temporary:
+            shutil.copyfile(path, temporary)
     except FetchError:
         # Without a checksum nobody knows that it is what was asked for: perhaps a page that says to log in.
         if item.sha256 is None:

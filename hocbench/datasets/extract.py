@@ -16,7 +16,7 @@ from typing import IO
 from hocbench.datasets.litter import MACOS, STORAGE, WINDOWS, litter_kind
 from hocbench.datasets.sources import ENCRYPTED
 from hocbench.errors import FetchError
-from hocbench.progress import progress
+from hocbench.terminal import progress
 
 ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 BLOCK_BYTES = 2**20

@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from hocbench.datasets.sources import is_video, open_media
-from hocbench.progress import progress
+from hocbench.terminal import progress
 
 # Looked at when an index is read: one picture of each clip up to so many, or so many stills, evenly spread.
 SAMPLE, SAMPLE_VIDEOS, FRAMES_OF_A_VIDEO = 500, 60, 5

@@ -15,7 +15,7 @@ from hocbench.datasets.sources import is_video, locate, open_media, read_bytes
 from hocbench.errors import DatasetError
 from hocbench.faces.pixels import PictureError, open_header, read_picture
 from hocbench.parallel import shared
-from hocbench.progress import progress
+from hocbench.terminal import progress
 
 BATCH_PICTURES, BATCH_VIDEOS = 256, 8  # that a worker process reads at a time
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.contract import write_text
 from hocbench.datasets.split_lists import LEFT_OUT, read_list
 from hocbench.errors import SplitError
-from hocbench.seals import hashes_of, sealed
+from hocbench.files.checksums import hashes_of, sealed
+from hocbench.files.staging import staged
+from hocbench.files.write import write_text
 from hocbench.seeds import generator
-from hocbench.staging import staged
 
 PARTS = ("train", "validation", "test")
 INDEX_COLUMNS = ["clip", "subject", "session", "split", "frame", "valence", "arousal"]

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.evaluation.cells import Cell, Method, Tables, common_cells, one_seed_tables, what_varies
 from hocbench.evaluation.files import sorted_table
 from hocbench.evaluation.intervals import SEEDS_NEEDED, resample, studentized_interval
-from hocbench.evaluation.runs import TARGETS
+from hocbench.evaluation.pooling import Cell, Method, Tables, common_cells, one_seed_tables, what_varies
 from hocbench.evaluation.significance import holm, swap_p_values
 from hocbench.evaluation.statistics import CCC, METRICS, POOLED, bootstrap_weights
+from hocbench.runs.finished import TARGETS
 from hocbench.seeds import generator
 
 COLUMNS = [

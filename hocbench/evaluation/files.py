@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hocbench.errors import EvaluationError
-from hocbench.seals import check_beside, hashes_of, sealed
+from hocbench.files.checksums import check_beside, hashes_of, sealed
+from hocbench.files.write import replaced, write_text
 
 TEXT_COLUMNS = (
     *("rank", "run", "dataset", "method", "reference", "stage", "kind", "status", "part", "label", "block", "parent"),
@@ -36,21 +37,20 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     table = table.copy()
     for column in table.select_dtypes("float").columns:
         table[column] = table[column] + 0.0  # minus zero would print as "-0"
-    _replace(path, table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode())
+    write_text(table.to_csv(index=False, float_format="%.10g", lineterminator="\n"), path)
 
 
 def write_json(value: dict[str, Any], path: Path) -> None:
     """Write sorted, indented JSON; numbers keep ten significant digits."""
     rounded = {key: float(f"{item:.10g}") + 0.0 if isinstance(item, float) else item for key, item in value.items()}
-    _replace(path, (json.dumps(rounded, indent=1, sort_keys=True) + "\n").encode())
+    write_text(json.dumps(rounded, indent=1, sort_keys=True) + "\n", path)
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet without pandas' own metadata, replacing the file in one step."""
-    temporary = path.with_name(path.name + ".part")
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(arrow, temporary, compression="zstd")
-    temporary.replace(path)
+    with replaced(path) as temporary:
+        pq.write_table(arrow, temporary, compression="zstd")
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -90,7 +90,7 @@ def check_table(path: Path) -> None:
 
 def write_seal(names: Iterable[str], folder: Path) -> None:
     """Write down the hashes of the tables of a folder, the last of its files."""
-    _replace(folder / SEAL, sealed({"files": hashes_of(folder, names)}).encode())
+    write_text(sealed({"files": hashes_of(folder, names)}), folder / SEAL)
 
 
 def sorted_table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
@@ -103,9 +103,3 @@ def sorted_table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame
 def share(part: int, whole: int) -> float:
     """Divide, giving NaN for a share of nothing."""
     return part / whole if whole else float(np.nan)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)

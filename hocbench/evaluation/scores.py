@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.evaluation import files, pictures, records
-from hocbench.evaluation.cells import Cell, Method, Tables, complete_seeds, one_seed_tables, pool, what_varies
-from hocbench.evaluation.collect import WINDOW_COLUMNS, check_runs, collect
+from hocbench.evaluation import figure_data, files, run_tables
+from hocbench.evaluation.accumulate import WINDOW_COLUMNS, check_runs, collect
 from hocbench.evaluation.differences import paired_differences, seed_differences
 from hocbench.evaluation.intervals import SEEDS_NEEDED, Resampled, resample, studentized_interval
-from hocbench.evaluation.runs import TARGETS, read_runs
+from hocbench.evaluation.pooling import Cell, Method, Tables, complete_seeds, one_seed_tables, pool, what_varies
 from hocbench.evaluation.smoothing import check_windows
 from hocbench.evaluation.statistics import METRICS, PER_CLIP, POOLED, Floats, bootstrap_weights, scores_from_sums
 from hocbench.evaluation.trends import trend_table
+from hocbench.files.staging import staged
+from hocbench.runs.finished import TARGETS, read_runs
 from hocbench.seeds import generator
-from hocbench.staging import staged
 
 logger = logging.getLogger(__name__)
 
@@ -72,19 +72,19 @@ def evaluate(run_dirs: Sequence[Path], out: Path, replicates: int, seed: int, wi
         "seed_intervals": seed_interval_table(collected.tables, labels, replicates, seed),
         "seed_differences": seed_differences(collected.tables, labels, replicates, seed),
         "trends": trend_table(collected.tables, labels, replicates, seed),
-        "sparsity": records.sparsity(runs),
-        "history": records.histories(runs),
-        "costs": records.costs(runs),
-        "counts": records.frame_counts(runs),
+        "sparsity": run_tables.sparsity(runs),
+        "history": run_tables.histories(runs),
+        "costs": run_tables.costs(runs),
+        "counts": run_tables.frame_counts(runs),
         "windows": files.sorted_table(collected.windows, WINDOW_COLUMNS),
-        "factors": pictures.factors(runs),
-        "quadrants": pictures.quadrants(collected.errors, labels),
+        "factors": figure_data.factors(runs),
+        "quadrants": figure_data.quadrants(collected.errors, labels),
     }
     with staged(out, "evaluate") as folder:
         for name, table in tables.items():
             files.write_csv(table, folder / f"{name}.csv")
-        files.write_parquet(records.timelines(collected.timelines), folder / "timelines.parquet")
-        files.write_parquet(pictures.circumplex(runs), folder / "circumplex.parquet")
+        files.write_parquet(run_tables.timelines(collected.timelines), folder / "timelines.parquet")
+        files.write_parquet(figure_data.circumplex(runs), folder / "circumplex.parquet")
         files.write_json(flat_metrics(intervals), folder / "metrics.json")
         files.write_seal(
             [*(f"{name}.csv" for name in tables), "timelines.parquet", "circumplex.parquet", "metrics.json"], folder

@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hocbench.errors import EvaluationError
-from hocbench.evaluation.cells import NO_CROP
-from hocbench.evaluation.runs import TARGETS
+from hocbench.evaluation.pooling import NO_CROP
 from hocbench.metrics import ccc
+from hocbench.runs.finished import TARGETS
 from hocbench.windows import cut_runs
 
 

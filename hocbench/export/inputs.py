@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from hocbench.errors import ExportError
-from hocbench.faces import CropStore
-from hocbench.manifest import file_hash
+from hocbench.faces.store import CropStore
+from hocbench.runs.environment import file_hash
 from hocbench.training.data import Samples, evaluation_batches, overlapping_windows, select
 
 CHECKED_FRAMES = 32

@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hocbench.datasets.contract import write_text
 from hocbench.errors import ExportError, RunError
 from hocbench.export.forms import GRAPH, OPSET, PROGRAM, Form, dynamic_dimensions, write_forms
 from hocbench.export.inputs import Shape, crops_input, random_input
-from hocbench.manifest import environment, file_hash
+from hocbench.files.staging import staged
+from hocbench.files.write import write_text
 from hocbench.nn import ResNet, compact, parameter_count
 from hocbench.nn.folding import check_paths, choose_paths, fold
 from hocbench.paths import prepared
+from hocbench.runs.directory import load_network
+from hocbench.runs.environment import environment, file_hash
 from hocbench.seeds import derive_seed
-from hocbench.staging import staged
 from hocbench.training.predict import TARGETS
-from hocbench.training.rundir import load_network
 
 PATHS, REPORT = "paths.json", "export.json"
 TOLERANCE = 1e-4  # share of the largest output, float32

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pandas as pd
 
-from hocbench.crop_section import CropOptions
+from hocbench.config.crop import CropOptions
 from hocbench.datasets.playback import Shown, play
 from hocbench.datasets.sources import is_video, open_media, read_bytes
 from hocbench.errors import DatasetError

@@ -11,15 +11,16 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from hocbench.crop_section import CropOptions
-from hocbench.datasets.contract import NO_LABEL, load_excluded, load_index, write_parquet, write_text
+from hocbench.config.base import Count, check_values
+from hocbench.config.crop import CropOptions
+from hocbench.datasets.contract import NO_LABEL, load_excluded, load_index
 from hocbench.errors import FaceError
 from hocbench.faces.clips import Crop, crop_clip, encode
-from hocbench.manifest import file_hash
+from hocbench.files.checksums import FILES, hashes_of, read_sealed, sealed
+from hocbench.files.staging import move_into
+from hocbench.files.write import write_parquet, write_text
 from hocbench.parallel import shared
-from hocbench.seals import FILES, hashes_of, read_sealed, sealed
-from hocbench.section import Count, check_values
-from hocbench.staging import move_into
+from hocbench.runs.environment import file_hash
 
 STORE_COLUMNS = ["dataset", "subject", "session", "clip", "frame", "valence", "arousal", "split"]
 BATCH_FRAMES = 256  # at least so many, whole clips: what a kill loses of one worker

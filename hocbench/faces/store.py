@@ -7,7 +7,7 @@ import pandas as pd
 
 from hocbench.errors import FaceError
 from hocbench.faces.clips import decode
-from hocbench.seals import check_file, read_sealed
+from hocbench.files.checksums import check_file, read_sealed
 
 # Of larger ones only the size is looked at, each time; `hocbench audit` reads them whole.
 HASHED_BYTES = 2**30

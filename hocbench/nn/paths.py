@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hocbench.errors import NetworkError
+from hocbench.files.write import write_text
 from hocbench.nn.factorizations import Cost
 
 if TYPE_CHECKING:
@@ -129,9 +130,7 @@ def layer_choices(network: nn.Module) -> dict[str, dict[str, str]]:
 
 def save_choices(network: nn.Module, file: Path) -> None:
     """Write the measured paths of a network as JSON."""
-    part = file.with_name(f".{file.name}.part")
-    part.write_text(json.dumps(layer_choices(network), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(file)
+    write_text(json.dumps(layer_choices(network), indent=1, sort_keys=True) + "\n", file)
 
 
 def load_choices(network: nn.Module, file: Path) -> None:

@@ -7,19 +7,19 @@ import numpy as np
 import pandas as pd
 
 from hocbench import paths
-from hocbench.datasets.contract import write_text
+from hocbench.claims.by_seed import by_seed
+from hocbench.claims.evidence import evidence_table
+from hocbench.claims.margins import margin_table
+from hocbench.claims.results import read_results
+from hocbench.claims.schema import load_claims
+from hocbench.claims.verdicts import verdict_table
 from hocbench.evaluation import files
-from hocbench.evaluation.claims import load_claims
-from hocbench.evaluation.evidence import evidence_table
-from hocbench.evaluation.margins import margin_table
-from hocbench.evaluation.measured import read_results
-from hocbench.evaluation.one_seed import by_seed
-from hocbench.evaluation.verdicts import verdict_table
+from hocbench.files.checksums import hashes_of, sealed
+from hocbench.files.staging import staged
+from hocbench.files.write import write_text
 from hocbench.reporting.margins import MARGIN_HEADER, MARGIN_NOTE, SINCE_NOTE, margin_cells, of_what_was_run, short
 from hocbench.reporting.markdown import markdown_table, records, to_html
 from hocbench.reporting.names import dataset_name, verdict_text
-from hocbench.seals import hashes_of, sealed
-from hocbench.staging import staged
 
 
 def write_claims(evaluation: Path, tables: Path, out: Path, setting: dict[str, Any]) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, margins: pd.Data
     Parameters
     ----------
     verdicts, evidence, margins : DataFrame
-        From `hocbench.evaluation.verdicts`, `hocbench.evaluation.evidence` and `hocbench.evaluation.margins`; the
+        From `hocbench.claims.verdicts`, `hocbench.claims.evidence` and `hocbench.claims.margins`; the
         verdicts with their column ``by_seed``.
     setting : dict
         profile, width, crop_size and rank.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.plan import smoothed_name
+from hocbench.experiment.plan import smoothed_name
 from hocbench.reporting.layout import key_of
 from hocbench.reporting.markdown import escape, markdown_table, records, with_variant
 

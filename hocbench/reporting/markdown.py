@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from hocbench.datasets.contract import write_text
-from hocbench.seals import hashes_of, sealed
+from hocbench.files.checksums import hashes_of, sealed
+from hocbench.files.write import write_text
 
 STATUS_NOTE = "Status: P stated by the authors, S from a secondary source, U unverified recollection."
 SPECIAL = re.compile(r"[\\`*_\[\]<>&~]")

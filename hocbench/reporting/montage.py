@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hocbench.faces import CropStore
+from hocbench.faces.store import CropStore
+from hocbench.files.staging import staged
 from hocbench.reporting.style import new_figure, save, style
 from hocbench.seeds import generator
-from hocbench.staging import staged
 
 COLUMNS, ROWS = 10, 4  # of random crops; as many at most of special ones
 SEED = 0  # of what is shown; no result depends on it

@@ -10,6 +10,8 @@ import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from hocbench.files.write import replaced
+
 # Okabe and Ito's colours, told apart by most colour-blind readers; markers and dashes tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -89,6 +91,5 @@ def save(figure: Figure, stem: Path) -> None:
     """Write PDF and PNG without dates, so that the same numbers give the same bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-        temporary = stem.with_name(f".{stem.name}.part.{kind}")
-        figure.savefig(temporary, metadata=metadata, dpi=200, bbox_inches="tight")
-        temporary.replace(stem.with_suffix(f".{kind}"))
+        with replaced(stem.with_suffix(f".{kind}")) as temporary:
+            figure.savefig(temporary, format=kind, metadata=metadata, dpi=200, bbox_inches="tight")

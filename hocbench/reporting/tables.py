@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from hocbench.evaluation import read_table
+from hocbench.files.staging import staged
 from hocbench.reporting.cost import cost_page, cost_table, is_outdated, outdated_page
 from hocbench.reporting.facts import interval_words
 from hocbench.reporting.markdown import escape, markdown_table, records, with_variant, write_page
@@ -13,11 +14,10 @@ from hocbench.reporting.ranks import rank_page, rank_report
 from hocbench.reporting.score_latex import score_latex
 from hocbench.reporting.score_page import NEGATIVE_CONTROLS, TITLES, score_page
 from hocbench.reporting.trends import trend_page
-from hocbench.staging import staged
 
 
 def write_tables(evaluation: Path, out: Path, expected: list[dict[str, Any]], setting: dict[str, Any]) -> None:
-    """Write all tables that follow from results alone; `hocbench.counting` writes the others.
+    """Write all tables that follow from results alone; `hocbench.network_tables` writes the others.
 
     Parameters
     ----------

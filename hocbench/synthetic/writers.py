@@ -17,19 +17,20 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
+from hocbench.config.params import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
 from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS
 from hocbench.datasets.affectnet_labels import UNCERTAIN
 from hocbench.datasets.annotations import LABELS_PER_SECOND
-from hocbench.datasets.contract import SYNTHETIC_MARKER, SYNTHETIC_NOTICE, write_text
+from hocbench.datasets.contract import SYNTHETIC_MARKER, SYNTHETIC_NOTICE
 from hocbench.datasets.sewa import SEGMENT
 from hocbench.errors import DatasetError, ParameterError
+from hocbench.files.staging import staged
+from hocbench.files.write import write_text
 from hocbench.opencv import cv2
-from hocbench.progress import progress
-from hocbench.sections import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
 from hocbench.seeds import generator
-from hocbench.staging import staged
 from hocbench.synthetic.face import sample_identities
 from hocbench.synthetic.scenes import Pictures, render_clip, render_stills
+from hocbench.terminal import progress
 
 CHUNK = 100  # stills that share a generator, so that an image does not depend on how many there are
 NOTICE = "SYNTHETIC data: faces drawn by a program, no real person. In the layout of {name}; none of its files.\n"

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hocbench.files.write import write_text
+
 FOLDER = "links"
 
 
@@ -43,9 +45,7 @@ def write_link(folder: Path, name: str, link: Link) -> None:
     """
     path = _path(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(asdict(link), sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(json.dumps(asdict(link), sort_keys=True) + "\n", path)
 
 
 def read_link(folder: Path, name: str) -> Link | None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from hocbench.errors import TrackingError
+from hocbench.files.write import write_text
 from hocbench.tracking.local import FOLDER, NAME, address, advice, forget_the_folder
 from hocbench.tracking.secrets import plain, without_secrets
 from hocbench.tracking.switch import is_off
@@ -167,9 +168,7 @@ def _parent_key(remembered: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         key = uuid.uuid4().hex
         # First the key, then the run: an answer that is lost on the way makes no second parent.
-        temporary = remembered.with_suffix(".part")
-        temporary.write_text(json.dumps({"key": key}), encoding="utf-8")
-        temporary.replace(remembered)
+        write_text(json.dumps({"key": key}), remembered)
         return key
 
 

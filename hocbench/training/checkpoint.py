@@ -16,9 +16,10 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from hocbench.attempts import COMPLETE
 from hocbench.errors import RunError
-from hocbench.manifest import flat
+from hocbench.files.write import replaced
+from hocbench.runs.attempts import COMPLETE
+from hocbench.runs.environment import flat
 from hocbench.training.state import State
 
 LOGGER = logging.getLogger(__name__)
@@ -188,12 +189,10 @@ def _sha256(content: bytes) -> str:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file that is either whole or not there, whatever happens to the process or the machine."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
+    with replaced(path) as temporary, temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hocbench.errors import RunError
-from hocbench.faces import CropStore
+from hocbench.faces.store import CropStore
 from hocbench.seeds import derive_seed, generator
 from hocbench.training.augment import Augmentation, draw
 from hocbench.training.stopping import ignore_signals

@@ -19,7 +19,7 @@ from hocbench.nn.lasso import count_zeros
 from hocbench.training.data import Samples, steps_per_epoch, training_batches, window_shape
 from hocbench.training.devices import Accelerator, autocast, gather, share_buffers
 from hocbench.training.losses import affect_loss
-from hocbench.training.optimization import make_optimizers
+from hocbench.training.optimizers import make_optimizers
 from hocbench.training.outcome import Outcome, noted_paths
 from hocbench.training.predict import mean_ccc, predict, score
 from hocbench.training.state import (

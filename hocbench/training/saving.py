@@ -31,7 +31,7 @@ class Saving:
     every_s : float
         Seconds from one checkpoint to the next.
     keep : bool
-        Whether the last checkpoint of a complete run stays until `hocbench.attempts.forget`.
+        Whether the last checkpoint of a complete run stays until `hocbench.runs.attempts.forget`.
     """
 
     folder: Path

@@ -7,21 +7,21 @@ from typing import Any
 import pandas as pd
 
 from hocbench.datasets.splits import make_splits
-from hocbench.faces import CropStore
+from hocbench.faces.store import CropStore
 from hocbench.nn import ResNet
+from hocbench.runs.directory import Layers, describe_layers, write_run
 from hocbench.seeds import batch_axes
-from hocbench.training import records
-from hocbench.training.beginning import begin, rescales
+from hocbench.tracking.tracker import Tracker
+from hocbench.training import run_record
 from hocbench.training.checkpoint import Checkpoints
 from hocbench.training.data import Samples, first_clips, select, window_shape
 from hocbench.training.determinism import as_runs_compute
 from hocbench.training.devices import Accelerator, make_accelerator
 from hocbench.training.loop import Setting, Training
 from hocbench.training.predict import mean_label, predict, prediction_table
-from hocbench.training.rundir import Layers, describe_layers, write_run
 from hocbench.training.saving import Saver, Saving, held
+from hocbench.training.starting_network import begin, rescales
 from hocbench.training.stopping import StopRequest
-from hocbench.training.tracking import Tracker
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def fit(
     Parameters
     ----------
     spec : dict
-        Resolved slice of the parameters, as `hocbench.plan.make_plan` makes it.
+        Resolved slice of the parameters, as `hocbench.experiment.plan.make_plan` makes it.
     crops : Path
         Folder of the dataset's crop store.
     parent : Path or None
@@ -76,7 +76,7 @@ def fit(
         parts = {part: select(store, splits, fold, part) for part in ("validation", "test")}
         clips = first_clips(splits, fold, spec["training"].get("clips"), spec["root_seed"])
         parts["train"] = select(store, splits, fold, "train", clips)
-        run = _Run(spec, store, parts, accelerator, records.identity(spec, crops, parent), operations)
+        run = _Run(spec, store, parts, accelerator, run_record.identity(spec, crops, parent), operations)
         checkpoints = None if saving is None else Checkpoints(saving.folder / spec["run"], run.known)
         with held(checkpoints, accelerator.is_main_process), StopRequest(checkpoints is not None) as stop:
             saver = Saver(checkpoints, 0.0 if saving is None else saving.every_s, stop, accelerator)
@@ -90,7 +90,7 @@ def _train(run: _Run, parent: Path | None, out: Path, workers: int, saver: Saver
     """Go on from the last checkpoint, or begin, and end with a run directory."""
     saved = None if saver.checkpoints is None else saver.checkpoints.load()
     about = {} if saved is None else saved.values["about"]
-    spent = records.Spent(about.get("spent"))
+    spent = run_record.Spent(about.get("spent"))
     run.operations.update(about.get("nondeterministic", []))
     with Tracker(run.spec, run.store.label, about.get("tracking", "")) as tracker:
         saver.about = lambda: {
@@ -121,7 +121,7 @@ def _start(run: _Run, parent: Path | None, saver: Saver) -> tuple[ResNet, float 
 
 
 def _finish(
-    run: _Run, training: Training, layers: Layers | None, out: Path, spent: records.Spent, tracker: Tracker
+    run: _Run, training: Training, layers: Layers | None, out: Path, spent: run_record.Spent, tracker: Tracker
 ) -> None:
     """Predict with the best network and write the run directory."""
     spec, accelerator, network = run.spec, run.accelerator, training.network
@@ -129,11 +129,11 @@ def _finish(
         training.reestimate()
     training.pulse()
     predictions = _predictions(run, training)
-    cost = records.cost(training, spec, run.store.size, spent)
+    cost = run_record.cost(training, spec, run.store.size, spent)
     if not accelerator.is_main_process:
         return
     network.to("cpu")
-    about = records.manifest(run.known, spec, run.store.label, run.parts, training, spent)
+    about = run_record.manifest(run.known, spec, run.store.label, run.parts, training, spent)
     about["nondeterministic"] = sorted(run.operations)
     tables = {"history": pd.DataFrame(training.outcome.history), "predictions": predictions}
     write_run(out, network, describe_layers(network, layers), tables, cost, about)

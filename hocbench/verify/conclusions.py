@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hocbench.claims.verdicts import BETTER as BETTER_THAN_PUBLISHED
+from hocbench.claims.verdicts import DOES_NOT_HOLD, HOLDS, INCONCLUSIVE, NOT_REPRODUCED, NOT_RUN, REPRODUCED
 from hocbench.errors import VerifyError
-from hocbench.evaluation.verdicts import BETTER as BETTER_THAN_PUBLISHED
-from hocbench.evaluation.verdicts import DOES_NOT_HOLD, HOLDS, INCONCLUSIVE, NOT_REPRODUCED, NOT_RUN, REPRODUCED
 from hocbench.verify.cells import Row, by_key, named, number
 from hocbench.verify.tables import CLAIM_KEYS, DIFFERENCE_KEYS
 

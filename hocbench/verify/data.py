@@ -51,7 +51,7 @@ def unpromised(recorded: Mapping[str, Any] | None = None) -> str:
     Parameters
     ----------
     recorded : mapping or None
-        Flattened manifest of a run, see `hocbench.manifest_record.Record`; None asks this machine.
+        Flattened manifest of a run, see `hocbench.runs.record.Record`; None asks this machine.
     """
     if recorded is None:
         machine, enough = platform.machine(), has_instructions()

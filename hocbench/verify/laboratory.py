@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import VerifyError
-from hocbench.manifest import file_hash
-from hocbench.manifest_record import Record
-from hocbench.seals import read_sealed
+from hocbench.files.checksums import read_sealed
+from hocbench.runs.environment import file_hash
+from hocbench.runs.record import Record
 from hocbench.verify.cells import Row, read_rows
 
 MANIFESTS = "manifests.json"

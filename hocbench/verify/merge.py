@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import HocbenchError, VerifyError
-from hocbench.manifest_diff import Difference
+from hocbench.runs.diff import Difference
 from hocbench.verify.laboratory import MANIFESTS, MORE, OWN, Laboratory, read_laboratory
 from hocbench.verify.runs import PARAMETERS, Pairing, pair_runs
 
@@ -225,7 +225,7 @@ def _revision_notes(laboratories: Sequence[Laboratory]) -> list[str]:
 
 
 def commits_of(revisions: Iterable[Mapping[str, Any]]) -> str:
-    """Name commits, and whether the code was changed since, from what `hocbench.revision` said of each."""
+    """Name commits, and whether the code was changed since, from what `hocbench.runs.revision` said of each."""
     texts = []
     for each in revisions:
         commit = str(each.get("commit") or "")

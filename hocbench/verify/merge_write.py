@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from hocbench.datasets.contract import write_text
 from hocbench.errors import VerifyError
 from hocbench.evaluation.files import write_csv
+from hocbench.files.checksums import hashes_of, sealed
+from hocbench.files.staging import staged
+from hocbench.files.write import write_text
 from hocbench.reporting.html.document import document
 from hocbench.reporting.html.elements import Html, element, section
 from hocbench.reporting.html.markdown import render
 from hocbench.reporting.html.sections import contents
-from hocbench.seals import hashes_of, sealed
-from hocbench.staging import staged
 from hocbench.verify.laboratory import MANIFESTS
 from hocbench.verify.merge import MERGED, Merged
 from hocbench.verify.merge_page import Part, parts, synthetic_note

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import HocbenchError, VerifyError
-from hocbench.manifest_diff import Comparison
-from hocbench.seals import check_beside
+from hocbench.files.checksums import check_beside
+from hocbench.runs.diff import Comparison
 from hocbench.verify.cells import Row, read_rows
 from hocbench.verify.compare import (
     DIFFERENT,

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hocbench.manifest_diff import Comparison, compare_records
-from hocbench.manifest_record import Record
-from hocbench.plan import smoothed_name
+from hocbench.experiment.plan import smoothed_name
+from hocbench.runs.diff import Comparison, compare_records
+from hocbench.runs.record import Record
 from hocbench.verify.cells import Row
 from hocbench.verify.laboratory import Runs
 from hocbench.verify.tables import RUN

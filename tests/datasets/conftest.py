@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hocbench.datasets import read_index
+from hocbench.datasets.index import read_index
 from hocbench.errors import DatasetError
 from hocbench.synthetic import synthesize
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets import read_index
+from hocbench.datasets.index import read_index
 from hocbench.seeds import generator
 from hocbench.synthetic.face import sample_identities
 from hocbench.synthetic.scenes import render_clip

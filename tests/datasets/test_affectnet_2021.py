@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets import read_index
+from hocbench.datasets.index import read_index
 from tests.datasets.conftest import refusal
 from tests.datasets.layouts import to_affectnet_2021
 

@@ -20,9 +20,10 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from hocbench.datasets import read_index, write_index
+from hocbench.datasets.index import read_index, write_index
 from hocbench.errors import HocbenchError
-from hocbench.faces import CropStore, make_crops
+from hocbench.faces.crops import make_crops
+from hocbench.faces.store import CropStore
 from hocbench.synthetic import synthesize
 from hocbench.synthetic.writers import _write_video
 from tests.datasets.layouts import LISTS, edit_json, mark_encrypted, pack_afew_va

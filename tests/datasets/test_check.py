@@ -4,11 +4,13 @@ import shutil
 import pandas as pd
 import pytest
 
-from hocbench.datasets import pictures, read_index, write_index
+from hocbench.datasets import pictures
 from hocbench.datasets.check import check_dataset, write_inventory
+from hocbench.datasets.index import read_index, write_index
 from hocbench.datasets.inventory import describe_inventory
 from hocbench.datasets.published_counts import compare_counts
-from hocbench.faces import CropStore, make_crops
+from hocbench.faces.crops import make_crops
+from hocbench.faces.store import CropStore
 from tests.datasets.conftest import PARAMETERS
 from tests.datasets.layouts import IMAGES, LISTS, make_real, pack_afew_va, to_affectnet_2021
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets import ADAPTERS
 from hocbench.datasets.conformance import check_adapter, load_adapter
+from hocbench.datasets.index import ADAPTERS
 from hocbench.errors import DatasetError
 
 

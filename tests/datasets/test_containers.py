@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hocbench.datasets import read_index
 from hocbench.datasets.download import Item, fetch
+from hocbench.datasets.index import read_index
 from hocbench.datasets.sources import read_bytes
 from tests.datasets.layouts import make_real, to_affectnet_2021
 from tests.datasets.test_extract import write

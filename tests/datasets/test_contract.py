@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets import ADAPTERS, read_index, write_index
 from hocbench.datasets.contract import FRAME_COLUMNS
+from hocbench.datasets.index import ADAPTERS, read_index, write_index
 from tests.datasets.conftest import refusal
 
 NAMES = list(ADAPTERS)

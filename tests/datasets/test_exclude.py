@@ -6,9 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from hocbench.datasets import read_index, write_index
+from hocbench.datasets.index import read_index, write_index
 from hocbench.errors import DatasetError
-from hocbench.faces import make_crops
+from hocbench.faces.crops import make_crops
 from tests.datasets.layouts import IMAGES, pack_afew_va, to_affectnet_2021
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hocbench.datasets import read_index
 from hocbench.datasets.check import check_dataset
 from hocbench.datasets.geometry import inspect_geometry
+from hocbench.datasets.index import read_index
 from hocbench.datasets.inventory import describe_inventory
 from hocbench.synthetic.writers import _write_video
 from tests.datasets.conftest import refusal

@@ -8,13 +8,13 @@ import subprocess
 
 import pytest
 
-from hocbench.datasets import read_index, write_index
 from hocbench.datasets.check import check_dataset, write_inventory
 from hocbench.datasets.hashes import PREPARED, read_hashes, write_hashes
+from hocbench.datasets.index import read_index, write_index
 from hocbench.datasets.splits import make_splits, write_splits
 from hocbench.errors import DamageError, DatasetError
-from hocbench.faces import make_crops
-from hocbench.seals import sealed
+from hocbench.faces.crops import make_crops
+from hocbench.files.checksums import sealed
 from hocbench.synthetic import synthesize
 
 PICTURES = {"seed": 1, "images": 40, "validation_images": 12, "size": 64}

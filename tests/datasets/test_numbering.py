@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets import read_index
+from hocbench.datasets.index import read_index
 from hocbench.datasets.numbering import FROM_0, FROM_1, FROM_FIRST, FROM_NAME, Span, decide_numbering
 from hocbench.datasets.sewa import Sewa
 from hocbench.synthetic.writers import _write_video

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets import read_index
 from hocbench.datasets.check import check_dataset
+from hocbench.datasets.index import read_index
 from hocbench.datasets.scales import LabelFile, check_signs, decide_scale
 from hocbench.errors import DatasetError
 from tests.datasets.conftest import refusal

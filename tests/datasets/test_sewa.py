@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets import read_index
+from hocbench.datasets.index import read_index
 from hocbench.datasets.video import probe_video
 from hocbench.seeds import generator
 from hocbench.synthetic.face import sample_identities

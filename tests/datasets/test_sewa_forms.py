@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets import read_index
+from hocbench.datasets.index import read_index
 from hocbench.datasets.video import probe_video
 from tests.datasets.conftest import refusal
 from tests.datasets.layouts import change_labels, pack, pack_segment

@@ -10,8 +10,8 @@ from hocbench.evaluation.intervals import (
     resample,
     studentized_interval,
 )
-from hocbench.evaluation.simulation import Design, simulate_sums
 from hocbench.evaluation.statistics import bootstrap_weights, cluster_sums
+from studies.coverage.simulation import Design, simulate_sums
 
 ONE, PAIR = np.ones(1), np.array([1.0, -1.0])
 

@@ -6,7 +6,7 @@ import pytest
 
 from hocbench.datasets import contract
 from hocbench.errors import EvaluationError
-from hocbench.evaluation.cells import NO_CROP
+from hocbench.evaluation.pooling import NO_CROP
 from hocbench.evaluation.smoothing import best_window, moving_average, score_windows, smooth
 
 

@@ -10,7 +10,7 @@ from hocbench.datasets.contract import write_text
 from hocbench.export import Options, export_run
 from hocbench.nn import resnet18
 from hocbench.nn.folding import FOLDED_PATHS, factorized_names
-from hocbench.training.rundir import write_run
+from hocbench.runs.directory import write_run
 from tests.nn.oracles import aged
 from tests.training.conftest import SIZE, make_runs, restored_globals, write_store  # noqa: F401
 

@@ -15,11 +15,11 @@ from hocbench.errors import ExportError
 from hocbench.export import Options, export_run
 from hocbench.export.forms import write_forms
 from hocbench.export.inputs import crops_input
-from hocbench.faces import CropStore
-from hocbench.manifest import file_hash
+from hocbench.faces.store import CropStore
 from hocbench.nn.folding import factorized_names, fold
+from hocbench.runs.directory import load_network
+from hocbench.runs.environment import file_hash
 from hocbench.training import fit
-from hocbench.training.rundir import load_network
 from tests.conftest import ROOT
 from tests.export.conftest import FILES, LENGTH, TOLERANCE, alternating, trained, write
 from tests.training.conftest import SIZE, make_runs, write_store

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hocbench.seals import sealed
+from hocbench.files.checksums import sealed
 from tests.export.conftest import trained, write
 from tests.training.conftest import SIZE
 

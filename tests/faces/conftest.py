@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from skimage import data
 
-from hocbench.datasets import read_index, write_index
-from hocbench.faces import CropStore, make_crops
+from hocbench.datasets.index import read_index, write_index
+from hocbench.faces.crops import make_crops
+from hocbench.faces.store import CropStore
 from hocbench.synthetic.writers import synthesize
 
 SETTINGS = {

@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets import read_index, write_index
+from hocbench.datasets.index import read_index, write_index
 from hocbench.errors import FaceError, ParameterError
-from hocbench.faces import CropStore, crops, make_crops
+from hocbench.faces import crops
 from hocbench.faces.clips import decode
+from hocbench.faces.crops import make_crops
+from hocbench.faces.store import CropStore
 from hocbench.paths import DATA_FILES
 from tests.faces.conftest import SETTINGS
 

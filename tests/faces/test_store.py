@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.faces import CropStore, align
+from hocbench.faces import align
+from hocbench.faces.store import CropStore
 from hocbench.paths import DATA_FILES
 from tests.faces.conftest import SETTINGS, crop, read_ledger
 

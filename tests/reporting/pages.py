@@ -3,7 +3,7 @@
 import re
 from html.parser import HTMLParser
 
-from hocbench.counting import write_counts
+from hocbench.network_tables import write_counts
 from hocbench.reporting.tables import write_tables
 from tests.reporting.conftest import CP, DENSE, INFLATED, JOINT, SCRATCH, SETTING, SMOOTHED, UNTRAINED, row
 

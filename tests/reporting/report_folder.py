@@ -11,8 +11,8 @@ import pandas as pd
 
 from hocbench import paths
 from hocbench.evaluation.files import write_csv, write_seal
+from hocbench.files.checksums import hashes_of, sealed
 from hocbench.reporting.html import Sources, write_report
-from hocbench.seals import hashes_of, sealed
 from hocbench.tracking.links import Link, write_link
 
 METHOD, SMOOTHED, DENSE = "CP 2-D, static", "CP 2-D, static + moving average", "dense 2-D, static"

@@ -8,11 +8,11 @@ import matplotlib.pyplot as plt
 import pytest
 
 from hocbench.errors import EvaluationError
+from hocbench.files.checksums import read_sealed
 from hocbench.paths import FIGURE_FILES
 from hocbench.paths import FIGURES as NAMES
 from hocbench.reporting.figures import FIGURES, draw_figure, draw_figures
 from hocbench.reporting.style import style
-from hocbench.seals import read_sealed
 from tests.reporting.drawing import assert_legible, copy_with, title_of
 
 NOTHING = {

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hocbench.counting.parameters import parameter_latex, parameter_table
 from hocbench.evaluation import METRICS, TARGETS, read_table
+from hocbench.network_tables.parameters import parameter_latex, parameter_table
 from hocbench.paths import PAPER_TABLES
 from hocbench.reporting.latex import escape, number, published_number, score_lines
 from hocbench.reporting.layout import read_layout

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from hocbench.errors import FaceError
-from hocbench.faces import CropStore
+from hocbench.faces.store import CropStore
 from hocbench.reporting.montage import COLUMNS, ROWS, _pick, draw_montage, montage
 from hocbench.synthetic.writers import synthesize
 from tests.faces.conftest import SETTINGS, crop

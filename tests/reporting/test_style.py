@@ -1,7 +1,7 @@
 import matplotlib
 import pytest
 
-from hocbench.plan import method_name
+from hocbench.experiment.plan import method_name
 from hocbench.reporting.figures import FIGURES, draw_figure
 from hocbench.reporting.style import COLOURS, LOOKS, data_label, look, place, style
 

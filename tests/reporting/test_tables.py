@@ -7,10 +7,10 @@ from markdown_it import MarkdownIt
 
 from hocbench.errors import EvaluationError
 from hocbench.evaluation import read_table
+from hocbench.files.checksums import read_sealed
 from hocbench.paths import TABLES, table_files
 from hocbench.reporting.markdown import escape, markdown_table, to_html
 from hocbench.reporting.tables import difference_page, unconverged_note, write_tables
-from hocbench.seals import read_sealed
 from tests.reporting.conftest import CP, DENSE, FRAMES, SCRATCH, SETTING, SMOOTHED
 from tests.reporting.pages import DATASETS, EXPECTED, Page, caption, column, read, tables_of, write
 

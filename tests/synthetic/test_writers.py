@@ -1,6 +1,6 @@
 import pytest
 
-from hocbench.datasets import read_index
+from hocbench.datasets.index import read_index
 from hocbench.errors import DatasetError, ParameterError
 from hocbench.synthetic import synthesize
 from tests.synthetic.conftest import PARAMETERS, summary_of, tree

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from hocbench.cli import main
+from hocbench.cli.main import main
 from hocbench.training import checkpoint, loop, stages
 from hocbench.training.checkpoint import Checkpoints
 from hocbench.training.loop import Training

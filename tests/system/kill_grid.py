@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 from safetensors.torch import load_file
 
-from hocbench.plan import canonical_json
+from hocbench.experiment.plan import canonical_json
 from tests.conftest import ROOT
 from tests.system.kill_driver import MOMENTS
 from tests.training.conftest import LASSO, Laboratory

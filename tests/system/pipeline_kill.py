@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from hocbench.audit import audit
+from hocbench.files.audit import audit
 from tests.conftest import TINY, environment_of, snakemake_command
 
 # The tiny profile with fewer runs: each rule works, for each kind of dataset and network.

@@ -19,9 +19,9 @@ if __name__ == "__main__":
     make_portable()  # as the command line does, before it imports anything else
 
 from hocbench import paths
-from hocbench.cli import app
-from hocbench.params import Params, merge_files, parse_params
-from hocbench.plan import Run, canonical_json, make_plan, split_protocol
+from hocbench.cli.main import app
+from hocbench.config.load import Params, merge_files, parse_params
+from hocbench.experiment.plan import Run, canonical_json, make_plan, split_protocol
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,10 +77,10 @@ def keep_statistics() -> None:
 
 def start_centred() -> None:
     """Give new temporal factors one tap instead of ones."""
-    import hocbench.training.beginning as beginning
+    import hocbench.training.starting_network as beginning
 
     transduct = beginning.transduct
-    _replace("hocbench.training.beginning.transduct", lambda *a, **o: transduct(*a, **(o | {"init": "centre"})))
+    _replace("hocbench.training.starting_network.transduct", lambda *a, **o: transduct(*a, **(o | {"init": "centre"})))
 
 
 def keep_the_rate() -> None:
@@ -121,7 +121,7 @@ def forget_the_mean() -> None:
 
 def smooth_most() -> None:
     """Take the longest moving average, whatever validation says."""
-    _replace("hocbench.evaluation.collect.best_window", lambda scores: max(score.window for score in scores))
+    _replace("hocbench.evaluation.accumulate.best_window", lambda scores: max(score.window for score in scores))
 
 
 # Where a defect has to be seen first.

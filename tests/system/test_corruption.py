@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run_snakemake
+from tests.files.test_corruption import DAMAGES
 from tests.system.pipeline_kill import OVERLAY, assert_same, environment
-from tests.test_corruption import DAMAGES
 
 pytestmark = pytest.mark.system
 # One of each kind; a run and what starts from it are both among them.

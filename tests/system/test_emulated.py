@@ -14,8 +14,8 @@ import pytest
 
 from hocbench import paths
 from hocbench.arithmetic import PORTABLE, has_instructions
-from hocbench.params import load_params
-from hocbench.plan import make_plan
+from hocbench.config.load import load_params
+from hocbench.experiment.plan import make_plan
 from tests.conftest import ROOT, TINY, copy_sources
 from tests.system.pipeline_kill import EXEMPT
 

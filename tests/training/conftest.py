@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 
-from hocbench.faces import CropStore
-from hocbench.params import load_params
-from hocbench.plan import make_plan
+from hocbench.config.load import load_params
+from hocbench.experiment.plan import make_plan
+from hocbench.faces.store import CropStore
 from hocbench.training import fit
 from hocbench.training.data import Samples
 

@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from hocbench.manifest_diff import compare
+from hocbench.runs.diff import compare
 from hocbench.training import fit
 from hocbench.training.determinism import WORKSPACE, deterministic_mode
 

@@ -15,10 +15,10 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
+from hocbench.config.load import load_params
 from hocbench.errors import ParameterError, RunError
+from hocbench.experiment.plan import canonical_json
 from hocbench.nn import resnet18, transduct
-from hocbench.params import load_params
-from hocbench.plan import canonical_json
 from hocbench.training import fit
 from hocbench.training.data import training_batches
 from hocbench.training.loop import Training

@@ -10,14 +10,14 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
+from hocbench.cost.profile import profile_run
 from hocbench.nn import FactorizedConv, compact, factorize, multiply_adds, resnet18, transduct
 from hocbench.nn.lasso import normalize_factors
-from hocbench.reporting.coverage import coverage_figure
 from hocbench.reporting.montage import draw_montage
 from hocbench.reporting.style import save, style
+from hocbench.runs.directory import load_network
 from hocbench.training import Saving, fit
-from hocbench.training.profiling import profile_run
-from hocbench.training.rundir import load_network
+from studies.coverage.report import coverage_figure
 from tests.conftest import ROOT
 from tests.global_state import changes, snapshot
 

@@ -7,7 +7,7 @@ from hocbench.errors import RunError
 from hocbench.nn import resnet18
 from hocbench.training.data import Samples
 from hocbench.training.loop import Setting, Training
-from hocbench.training.optimization import make_optimizers
+from hocbench.training.optimizers import make_optimizers
 from hocbench.training.predict import mean_ccc, predict, score
 from tests.training.conftest import make_runs, whole, write_store
 

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from hocbench.attempts import forget, not_repeated
 from hocbench.errors import RunError, StoppedEarly
+from hocbench.runs.attempts import forget, not_repeated
 from hocbench.training import Saving, fit
 from hocbench.training.saving import Saver
 from hocbench.training.stopping import StopRequest

@@ -10,18 +10,18 @@ import torch
 from safetensors.torch import load_file
 
 from hocbench import paths
-from hocbench.codehash import code_hash
 from hocbench.datasets.splits import make_splits
 from hocbench.errors import RunError
-from hocbench.faces import CropStore
-from hocbench.manifest import file_hash
+from hocbench.faces.store import CropStore
+from hocbench.files.code import code_hash
 from hocbench.nn import FactorizedConv, compact, transduct
+from hocbench.runs.directory import load_network
+from hocbench.runs.environment import file_hash
 from hocbench.seeds import batch_axes
 from hocbench.training import fit, stages
-from hocbench.training.beginning import begin
 from hocbench.training.data import select, training_batches
 from hocbench.training.predict import mean_ccc, mean_label, predict, score
-from hocbench.training.rundir import load_network
+from hocbench.training.starting_network import begin
 from tests.training.conftest import LASSO, UNUSABLE, make_runs
 
 SAME_BYTES = ("weights.safetensors", "history.csv", "predictions.parquet", "network.json")

@@ -9,7 +9,7 @@ import random
 from pathlib import Path
 
 from hocbench.evaluation.files import write_seal
-from hocbench.seals import sealed
+from hocbench.files.checksums import sealed
 
 METHODS = (("static", "cp", "CP 2-D, static"), ("joint", "cp", "CP 3-D, temporal then joint"))
 SMOOTHED = "CP 2-D, static + moving average"

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from hocbench.claims import verdicts
 from hocbench.errors import VerifyError
-from hocbench.evaluation import collect, differences, pictures, records, scores, trends, verdicts
+from hocbench.evaluation import accumulate, differences, figure_data, run_tables, scores, trends
 from hocbench.paths import EVALUATION_FILES
 from hocbench.verify.cells import by_key, read_rows
 from hocbench.verify.compare import Expected, check_choices, compare_rows, judge, rows_by_key, settle, unknown_spread
@@ -201,11 +202,11 @@ def test_an_absent_column_of_variants_means_the_default_network():
         ("seed_intervals", scores.SEED_INTERVAL_COLUMNS),
         ("seed_differences", differences.SEED_COLUMNS),
         ("trends", trends.COLUMNS),
-        ("sparsity", records.SPARSITY_COLUMNS),
-        ("windows", collect.WINDOW_COLUMNS),
-        ("counts", records.COUNT_COLUMNS),
-        ("factors", pictures.FACTOR_COLUMNS),
-        ("quadrants", pictures.QUADRANT_COLUMNS),
+        ("sparsity", run_tables.SPARSITY_COLUMNS),
+        ("windows", accumulate.WINDOW_COLUMNS),
+        ("counts", run_tables.COUNT_COLUMNS),
+        ("factors", figure_data.FACTOR_COLUMNS),
+        ("quadrants", figure_data.QUADRANT_COLUMNS),
         ("claims", verdicts.CLAIM_COLUMNS),
     ],
 )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hocbench.seals import sealed
+from hocbench.files.checksums import sealed
 from hocbench.verify import record
 from tests.verify.reproductions import METHODS, Reproduction, off
 

@@ -8,7 +8,7 @@ import pytest
 
 from hocbench.arithmetic import PORTABLE
 from hocbench.errors import VerifyError
-from hocbench.seals import hashes_of, read_sealed, sealed
+from hocbench.files.checksums import hashes_of, read_sealed, sealed
 from hocbench.verify import record
 from hocbench.verify.merge import merge
 from tests.verify.reproductions import METHODS, Reproduction, text_of

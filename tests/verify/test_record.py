@@ -4,9 +4,9 @@ import errno
 
 import pytest
 
-from hocbench import staging
 from hocbench.errors import DamageError, VerifyError
-from hocbench.seals import read_sealed
+from hocbench.files import staging
+from hocbench.files.checksums import read_sealed
 from hocbench.verify import record
 from tests.verify.reproductions import METHODS, Reproduction
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hocbench.arithmetic import PORTABLE
-from hocbench.seals import hashes_of, read_sealed, sealed
+from hocbench.files.checksums import hashes_of, read_sealed, sealed
 from hocbench.verify import record
 from tests.verify.reproductions import METHODS, SMOOTHED, Reproduction, laboratory, off, text_of
 

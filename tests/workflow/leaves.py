@@ -5,10 +5,10 @@ from typing import Any
 
 import yaml
 
-from hocbench.describe import describe_params
-from hocbench.params import _merge, parse_params
-from hocbench.plan import make_plan, split_protocol
-from hocbench.sections import Params
+from hocbench.config.describe import describe_params
+from hocbench.config.load import _merge, parse_params
+from hocbench.config.params import Params
+from hocbench.experiment.plan import make_plan, split_protocol
 from tests.conftest import ROOT
 
 BASE: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -12,10 +12,10 @@ from itertools import pairwise
 import pytest
 import yaml
 
-from hocbench.cluster import job_resources
-from hocbench.cluster_sections import RuleRequests
+from hocbench.config.cluster import RuleRequests
+from hocbench.config.load import _merge, parse_params
 from hocbench.errors import ParameterError
-from hocbench.params import _merge, parse_params
+from hocbench.experiment.jobs import job_resources
 from tests.conftest import ROOT, TINY, environment_of, planned_jobs, run_snakemake
 
 pytestmark = pytest.mark.workflow
@@ -28,7 +28,7 @@ signal.pause()
 """
 PARENT = """
 import signal, subprocess, sys
-from hocbench.cluster import forward_signals
+from hocbench.experiment.jobs import forward_signals
 forward_signals()
 signal.signal(signal.SIGTERM, lambda *_: None)  # as Snakemake, which then waits for its job
 sys.exit(subprocess.run([sys.executable, "-c", sys.argv[1]]).returncode)

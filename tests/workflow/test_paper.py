@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from hocbench.config.load import _merge, parse_params
 from hocbench.datasets.published_counts import compare_counts
-from hocbench.params import _merge, parse_params
 from hocbench.synthetic.writers import synthesize
 from tests.conftest import ROOT, copy_sources, environment_of, planned_jobs, run_snakemake
 from tests.datasets.layouts import make_real, pack_afew_va, pack_segment, to_affectnet_2021
@@ -202,8 +202,8 @@ def test_the_guide_has_commands():
     assert len(commands()) == 12
 
 
-# The benchmark at tiny size is what tests/bench/test_data.py runs.
-@pytest.mark.parametrize("command", [command for command in commands() if "data bench" not in command])
+# The benchmark at tiny size is what tests/studies/test_data.py runs.
+@pytest.mark.parametrize("command", [command for command in commands() if "-m studies data" not in command])
 def test_command_of_the_guide_works(versioned, server, command):
     here = command.replace("https://example.org", server.address)
     if "data fetch" in command:

@@ -9,9 +9,9 @@ from dvc.repo import Repo
 from snakemake.cli import parse_config
 from snakemake.common import dict_to_key_value_args
 
+from hocbench.config.load import merge_files, parse_params
 from hocbench.errors import ParameterError
-from hocbench.params import merge_files, parse_params
-from hocbench.plan import make_plan
+from hocbench.experiment.plan import make_plan
 from tests.conftest import ROOT, run_snakemake
 from tests.workflow.leaves import BASE, WITHOUT_EFFECT, asked_for, merged, overlays
 

@@ -19,7 +19,7 @@ import urllib.request
 import pytest
 import yaml
 
-from hocbench.params import _merge
+from hocbench.config.load import _merge
 from hocbench.paths import FIGURES
 from tests.conftest import ROOT, TINY, environment_of
 

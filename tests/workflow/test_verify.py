@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from hocbench.evaluation.files import write_seal
-from hocbench.seals import read_sealed, sealed
+from hocbench.files.checksums import read_sealed, sealed
 from hocbench.verify import record
 from tests.conftest import copy_sources, environment_of, run_snakemake, snakemake_command
 from tests.verify.reproductions import text_of

@@ -1,5 +1,5 @@
 # Datasets on disk (the user's own, fetched, or rendered) -> check -> frame index -> crops, splits, a page to look at.
-from hocbench.cluster import job_resources
+from hocbench.experiment.jobs import job_resources
 
 ROOTS = {dataset.root: name for name, dataset in PARAMS.datasets.present().items()}
 
@@ -89,7 +89,7 @@ rule index:
         root=lambda w: settings(w).root,
         out=f"{PREPARED}/{{dataset}}",
         exclude=left_out,
-        code=code_hash("hocbench.datasets"),
+        code=code_hash("hocbench.datasets.index"),
     resources: **job_resources(PARAMS, "index")
     log: f"{LOGS}/index/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/index/{{dataset}}.tsv"
@@ -105,7 +105,7 @@ rule crop:
         root=lambda w: settings(w).root,
         out=f"{PREPARED}/{{dataset}}",
         crop=lambda w: settings(w).crop,
-        code=code_hash("hocbench.faces"),
+        code=code_hash("hocbench.faces.crops"),
     threads: PARAMS.threads
     resources: **job_resources(PARAMS, "crop")
     log: f"{LOGS}/crop/{{dataset}}.log"

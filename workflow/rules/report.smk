@@ -7,7 +7,7 @@ rule evaluate:
         windows=canonical_json(PARAMS.evaluation.smoothing_windows),
         replicates=PARAMS.evaluation.replicates,
         seed=PARAMS.seed,
-        code=code_hash("hocbench.evaluation"),
+        code=code_hash("hocbench.evaluation.scores"),
     resources: **job_resources(PARAMS, "evaluate")
     log: f"{LOGS}/evaluate.log"
     benchmark: f"{LOGS}/benchmark/evaluate.tsv"
@@ -30,6 +30,7 @@ rule table:
     params:
         expected=canonical_json(expected_rows(list(RUNS.values()))),
         setting=SETTING,
+        published=published("layout.csv", "results.csv"),
         code=code_hash("hocbench.reporting.tables"),
     resources: **job_resources(PARAMS, "table")
     log: f"{LOGS}/tables.log"
@@ -45,7 +46,8 @@ rule counts:
     output: [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.COUNT_TABLES)]
     params:
         setting=SETTING,
-        code=code_hash("hocbench.counting"),
+        published=published("layout.csv", "parameters.csv"),
+        code=code_hash("hocbench.network_tables"),
     resources: **job_resources(PARAMS, "counts")
     log: f"{LOGS}/counts.log"
     benchmark: f"{LOGS}/benchmark/counts.tsv"
@@ -59,6 +61,7 @@ rule claims:
     output: [f"{RESULTS}/claims/{name}" for name in paths.CLAIM_FILES]
     params:
         setting=SETTING,
+        published=published("claims.yaml", "parameters.csv", "results.csv"),
         code=code_hash("hocbench.reporting.claims"),
     resources: **job_resources(PARAMS, "claims")
     log: f"{LOGS}/claims.log"
@@ -98,8 +101,7 @@ rule report:
     output: f"{RESULTS}/report.html"
     params:
         runs=canonical_json(sorted(RUNS)),
-        # Neutral for every other step, and so no part of the hash of code.
-        published=file_hash(PACKAGE / "published" / "datasets.csv"),
+        published=published("claims.yaml", "datasets.csv", "parameters.csv", "results.csv"),
         laboratories={str(path): file_hash(path) for path in LABORATORIES},
         code=code_hash("hocbench.reporting.html"),
     resources: **job_resources(PARAMS, "report")

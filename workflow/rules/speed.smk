@@ -7,11 +7,12 @@ rule speed:
         scale=PARAMS.speed.scale,
         rounds=PARAMS.speed.rounds,
         threads=" ".join(f"--threads {count}" for count in PARAMS.speed.threads),
-        code=code_hash("hocbench.bench"),
+        bars=file_hash(PACKAGE.parent / "studies" / "speed" / "bars.csv"),
+        code=code_hash("studies.speed.run"),
     threads: max(PARAMS.speed.threads)
     resources:
         **job_resources(PARAMS, "speed"),
     log: f"{LOGS}/speed.log"
     benchmark: f"{LOGS}/benchmark/speed.tsv"
     shell:
-        "hocbench bench {params.out:q} --scale {params.scale} --rounds {params.rounds} {params.threads} > {log} 2>&1"
+        "python -m studies speed {params.out:q} --scale {params.scale} --rounds {params.rounds} {params.threads} > {log} 2>&1"

@@ -1,5 +1,5 @@
 # One rule for every stage: the run's slice says what it does and which run it starts from.
-from hocbench.cluster import forward_signals
+from hocbench.experiment.jobs import forward_signals
 
 # In a SLURM job, Snakemake is what is told that the time is over.
 forward_signals()
@@ -28,7 +28,7 @@ rule fit:
         out=f"{RESULTS}/runs/{{dataset}}/{{run}}",
         crops=f"{PREPARED}/{{dataset}}",
         parent=lambda w, input: f"--parent {shlex.quote(os.path.dirname(input.parent[0]))}" if input.parent else "",
-        code=code_hash("hocbench.training"),
+        code=code_hash("hocbench.training.stages"),
     threads: PARAMS.threads * PARAMS.processes
     resources:
         **job_resources(PARAMS, "fit"),

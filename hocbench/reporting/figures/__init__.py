@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from hocbench.datasets.contract import write_text
 from hocbench.errors import EvaluationError
+from hocbench.files.checksums import sealed
+from hocbench.files.staging import staged
+from hocbench.files.write import write_text
 from hocbench.reporting.figures.blocks import sparsity
 from hocbench.reporting.figures.curves import learning_curves, recovery
 from hocbench.reporting.figures.parts import Picture
@@ -14,8 +16,6 @@ from hocbench.reporting.figures.scores import pareto, score_parameters
 from hocbench.reporting.figures.sweeps import clips, lasso_path, rank_sweep
 from hocbench.reporting.figures.taps import temporal_factors
 from hocbench.reporting.style import save, style
-from hocbench.seals import sealed
-from hocbench.staging import staged
 
 FIGURES: dict[str, Callable[[Path], Picture]] = {
     "sparsity": sparsity,

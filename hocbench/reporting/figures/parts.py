@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from hocbench.evaluation import read_table
-from hocbench.evaluation.runs import default_rank as default_of
 from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import data_label, new_figure
+from hocbench.runs.finished import default_rank as default_of
 
 WIDTH = 7.0  # inches, that of a printed page between its margins
 HATCHES, FILLS = ("", "//", "..", "xx"), ("full", "none", "left", "bottom")

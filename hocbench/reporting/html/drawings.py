@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import HocbenchError
-from hocbench.seals import read_sealed
+from hocbench.files.checksums import read_sealed
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

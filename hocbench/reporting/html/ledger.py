@@ -8,8 +8,8 @@ import pandas as pd
 
 from hocbench.datasets.published_counts import describe_counts
 from hocbench.errors import HocbenchError
+from hocbench.files.checksums import check_beside, read_sealed
 from hocbench.reporting.html.runs import read_json
-from hocbench.seals import check_beside, read_sealed
 
 
 @dataclass

@@ -10,13 +10,13 @@ import pandas as pd
 from hocbench import paths
 from hocbench.errors import HocbenchError, ReportError
 from hocbench.evaluation.files import SEAL, read_table
+from hocbench.files.checksums import check_beside
 from hocbench.reporting.html.drawings import Drawing, read_drawing
 from hocbench.reporting.html.laboratories import Recorded, read_recorded
 from hocbench.reporting.html.ledger import Ledger, read_ledger
 from hocbench.reporting.html.runs import FINISHED, Rows, RunRecord, read_run_record, rows_of, run_names
 from hocbench.reporting.margins import MARGINS_NEED
 from hocbench.reporting.names import DATASET_NAMES
-from hocbench.seals import check_beside
 
 # Tables of the claims: what is to say if one is absent, and the columns that it has to have.
 CLAIM_TABLES = {

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hocbench.manifest import flat
 from hocbench.reporting.html.elements import Html, details, element, number, prose, section, table
 from hocbench.reporting.html.ledger import Ledger
 from hocbench.reporting.html.material import Material, in_order, name_of
 from hocbench.reporting.markdown import records
+from hocbench.runs.environment import flat
 
 # Facts of a manifest beside its environment.
 FACTS = ("code", "revision", "device", "threads", "processes", "deterministic", "nondeterministic", "label")

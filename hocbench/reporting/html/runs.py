@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from hocbench.errors import DamageError
+from hocbench.experiment.plan import smoothed_name
+from hocbench.files.checksums import read_sealed
 from hocbench.paths import RUN_FILES
-from hocbench.plan import smoothed_name
 from hocbench.reporting.markdown import records
-from hocbench.seals import read_sealed
 from hocbench.tracking.links import Link, read_link
 from hocbench.tracking.outbox import FOLDER as OUTBOX
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hocbench.datasets.contract import write_text
+from hocbench.files.write import write_text
 from hocbench.reporting.html.document import document
 from hocbench.reporting.html.elements import element
 from hocbench.reporting.html.laboratories import TITLE, laboratories_section

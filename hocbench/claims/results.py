@@ -1,0 +1,124 @@
+"""What a reproduction has measured and what was published, as the claims need it."""
+
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hocbench.claims.schema import STATUSES
+from hocbench.errors import EvaluationError
+from hocbench.evaluation.files import read_table
+from hocbench.runs.finished import default_rank
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a reproduction has measured; a table that is absent is None.
+
+    Attributes
+    ----------
+    differences, intervals, sparsity, costs : DataFrame
+        From the evaluation.
+    seed_differences, seed_intervals : DataFrame
+        From the evaluation: by each training seed alone, of data sets with several.
+    parameters, special_cases : DataFrame or None
+        From `hocbench counts`.
+    """
+
+    differences: pd.DataFrame
+    intervals: pd.DataFrame
+    sparsity: pd.DataFrame
+    costs: pd.DataFrame
+    seed_differences: pd.DataFrame
+    seed_intervals: pd.DataFrame
+    parameters: pd.DataFrame | None
+    special_cases: pd.DataFrame | None
+
+    def label(self, dataset: str) -> str:
+        """Tell what kind of data a data set is; "" if nothing of it was measured."""
+        own = self.costs[self.costs["dataset"] == dataset]
+        return str(own["label"].iloc[0]) if len(own) else ""
+
+    def rank(self, dataset: str) -> str:
+        """Return the rank that claims are judged at."""
+        return default_rank(self.costs.loc[self.costs["dataset"] == dataset, "rank"])
+
+    def seeds(self, dataset: str) -> list[int]:
+        """List the training seeds of a data set."""
+        return sorted({int(seed) for seed in self.costs.loc[self.costs["dataset"] == dataset, "seed"]})
+
+    def of_seed(self, seed: int) -> "Results":
+        """Return what would have been measured if one training seed alone had been run, on data sets with several."""
+        own = {
+            name: table[table["seed"] == seed]
+            for name in ("seed_differences", "seed_intervals", "sparsity", "costs")
+            for table in [getattr(self, name)]
+        }
+        # No p value is judged.
+        differences = own["seed_differences"].assign(n_seeds=1, p_holm=np.nan)
+        return replace(self, **own, differences=differences, intervals=own["seed_intervals"].assign(n_seeds=1))
+
+
+def read_results(evaluation: Path, tables: Path) -> Results:
+    """Read what claims are judged by.
+
+    Parameters
+    ----------
+    evaluation : Path
+        Folder written by `hocbench.evaluation.evaluate`.
+    tables : Path
+        Folder with the counts; without them the claims about counts are not judged.
+
+    Raises
+    ------
+    EvaluationError
+        If the evaluation is absent, or its tables are of an older version.
+    """
+    names = ("differences", "intervals", "sparsity", "costs", "seed_differences", "seed_intervals")
+    own = {name: read_table(evaluation / f"{name}.csv") for name in names}
+    for name in ("differences", "intervals", "costs"):
+        if "variant" not in own[name].columns:
+            raise EvaluationError(
+                f"{evaluation / name}.csv is of an older version (it has no column variant); run `hocbench evaluate`"
+            )
+    counted = [_if_there(tables / f"{name}.csv") for name in ("parameters", "special_cases")]
+    return Results(**own, parameters=counted[0], special_cases=counted[1])
+
+
+def _if_there(path: Path) -> pd.DataFrame | None:
+    return pd.read_csv(path) if path.is_file() else None
+
+
+def published_scores() -> pd.DataFrame:
+    """Read the published scores, refusing one whose status is none of P, S and U."""
+    return _published("results.csv")
+
+
+def published_counts() -> pd.DataFrame:
+    """Read the published parameter counts, in millions; see `published_scores`."""
+    return _published("parameters.csv")
+
+
+def _published(name: str) -> pd.DataFrame:
+    with (files("hocbench.published") / name).open(encoding="utf-8") as file:
+        table = pd.read_csv(file)
+    check_statuses(table, name)
+    return table
+
+
+def check_statuses(table: pd.DataFrame, name: str) -> None:
+    """Refuse a table of published numbers with an unknown status.
+
+    Raises
+    ------
+    EvaluationError
+        Naming the row.
+    """
+    wrong = table[~table["status"].isin(STATUSES)]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise EvaluationError(
+            f"{name}, line {int(wrong.index[0]) + 2}: status {row['status']!r}; choose from {', '.join(STATUSES)}"
+        )

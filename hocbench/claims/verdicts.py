@@ -1,0 +1,169 @@
+"""From evidence to verdicts, by rules that know nothing of what they judge."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hocbench.claims.quantities import NO_DATA
+from hocbench.claims.schema import Claim, Claims
+
+CLAIM_COLUMNS = [
+    *("claim", "title", "statement", "dataset", "verdict", "reason", "would_change", "protocol", "source", "status"),
+    *("since", "n_seeds", "label"),
+]
+REPRODUCED, NOT_REPRODUCED, BETTER = "reproduced", "not reproduced", "better than published"
+INCONCLUSIVE, NOT_RUN = "inconclusive", "not run"
+HOLDS, DOES_NOT_HOLD = "holds on synthetic data", "does not hold on synthetic data"
+# Scores of which less is better; a claim is then beaten from below.
+_SMALL_IS_GOOD = frozenset({"rmse"})
+
+
+def verdict_table(claims: Claims, evidence: pd.DataFrame) -> pd.DataFrame:
+    """Judge every claim on every data set that it is about.
+
+    Parameters
+    ----------
+    claims : Claims
+        What was claimed.
+    evidence : DataFrame
+        From `hocbench.claims.evidence.evidence_table`.
+
+    Returns
+    -------
+    DataFrame
+        `CLAIM_COLUMNS`, a row per claim and data set; data set "" where none is needed.
+    """
+    rows = []
+    for claim, dataset, own, label in questions(claims, evidence):
+        verdict, reason = judge(own, label, combine=claim.combine, seeds_needed=claims.seeds_needed)
+        seeds = own.loc[own["n_seeds"] > 0, "n_seeds"]
+        rows.append(
+            _about(claim)
+            | {"dataset": dataset, "verdict": verdict, "reason": reason, "label": label}
+            | {"n_seeds": int(seeds.min()) if len(seeds) else 0}
+        )
+    return pd.DataFrame(rows, columns=CLAIM_COLUMNS)
+
+
+def questions(claims: Claims, evidence: pd.DataFrame) -> Iterator[tuple[Claim, str, pd.DataFrame, str]]:
+    """Yield every claim with every data set that it is about: the rows of evidence, and the label of the data."""
+    for claim in claims.claims:
+        for dataset in dict.fromkeys(dataset for test in claim.tests for dataset in test.datasets):
+            own = evidence[(evidence["claim"] == claim.id) & (evidence["dataset"] == dataset)]
+            yield claim, dataset, own, next((str(each) for each in own["label"] if each), "")
+
+
+def judge(evidence: pd.DataFrame, label: str, *, combine: str, seeds_needed: int) -> tuple[str, str]:
+    """Judge one claim on one data set.
+
+    Parameters
+    ----------
+    evidence : DataFrame
+        Its rows.
+    label : str
+        "real", "synthetic", or "none" where nothing was measured on data. Synthetic data never reproduce anything.
+    combine : {"all", "any"}
+        Whether every row has to lie inside its range, or all rows of one LASSO weight.
+    seeds_needed : int
+        With fewer, a claim on real data stays inconclusive.
+
+    Returns
+    -------
+    verdict, reason : str
+        See the constants of this module; the reason counts the rows and names those that decide.
+    """
+    judged = evidence[evidence["judged"] == 1]
+    present = judged[judged["outcome"] != "missing"]
+    if present.empty:
+        lacking = [f"{row['method']} against {row['reference']}" for _, row in judged.iterrows() if row["reference"]]
+        names = f": {'; '.join(dict.fromkeys(lacking))}" if lacking else ""
+        return NOT_RUN, f"none of the {len(judged)} comparisons could be made{names}"
+    reason = _reason(judged) + _beside(evidence)
+    verdict = _all_rows(judged)
+    if combine == "any":
+        verdict, enough = _any_weight(judged)
+        reason = f"{enough}; {reason}"
+    if verdict == INCONCLUSIVE or label == NO_DATA:
+        return verdict, reason
+    if label != "real":
+        return (HOLDS if verdict == REPRODUCED else DOES_NOT_HOLD), reason
+    seeds = present.loc[present["n_seeds"] > 0, "n_seeds"]
+    if len(seeds) and seeds.min() < seeds_needed:
+        return INCONCLUSIVE, f"{int(seeds.min())} of the {seeds_needed} seeds that a verdict needs; {reason}"
+    return verdict, reason
+
+
+def _all_rows(judged: pd.DataFrame) -> str:
+    outside = judged[judged["outcome"].str.startswith("outside")]
+    if len(outside):
+        return (
+            BETTER
+            if all(_is_better(row) for _, row in outside.iterrows()) and _rest_inside(judged)
+            else (NOT_REPRODUCED)
+        )
+    return REPRODUCED if (judged["outcome"] == "inside").all() else INCONCLUSIVE
+
+
+def _any_weight(judged: pd.DataFrame) -> tuple[str, str]:
+    """Return the verdict where one LASSO weight is enough, and which is."""
+    verdicts = {weight: _all_rows(rows) for weight, rows in judged.groupby("lasso", dropna=False)}
+    enough = [format(weight, "g") for weight, verdict in verdicts.items() if verdict == REPRODUCED]
+    if enough:
+        return REPRODUCED, f"one LASSO weight is enough, and every range is met by {', '.join(enough)}"
+    verdict = INCONCLUSIVE if INCONCLUSIVE in verdicts.values() else NOT_REPRODUCED
+    return verdict, "one LASSO weight would be enough, and none meets every range"
+
+
+def _rest_inside(judged: pd.DataFrame) -> bool:
+    rest = judged[~judged["outcome"].str.startswith("outside")]
+    return bool((rest["outcome"] == "inside").all())
+
+
+def _is_better(row: "pd.Series[Any]") -> bool:
+    """Whether a score lies beyond its published one on the good side; other ranges have no better side."""
+    if row["statistic"] != "score":
+        return False
+    return str(row["outcome"]) == ("outside below" if row["metric"] in _SMALL_IS_GOOD else "outside above")
+
+
+def _reason(judged: pd.DataFrame) -> str:
+    counts = judged["outcome"].value_counts()
+    parts = [f"{counts.get('inside', 0)} of {len(judged)} comparisons inside their range"]
+    for outcome in ("outside below", "outside above", "on the edge", "no interval", "missing"):
+        named = [_name(row) for _, row in judged[judged["outcome"] == outcome].iterrows()]
+        if named:
+            parts.append(f"{outcome.capitalize()}: " + "; ".join(dict.fromkeys(named)))
+    return ". ".join(parts)
+
+
+def _beside(evidence: pd.DataFrame) -> str:
+    """Name what is shown beside the judged rows, so that no verdict is read without its controls."""
+    shown = evidence[evidence["outcome"] == "shown"]
+    names = []
+    for (note, method, reference), rows in shown.groupby(["note", "method", "reference"], sort=False):
+        values = ", ".join(_quantity(row) for _, row in rows.iterrows())
+        names.append(f"{note}: {method} against {reference}, {values}")
+    return ". Beside it, " + "; ".join(names) if names else ""
+
+
+def _name(row: "pd.Series[Any]") -> str:
+    weight = "" if np.isnan(row["lasso"]) or not row["lasso"] else f" at LASSO {row['lasso']:g}"
+    against = f" against {row['reference']}" if row["reference"] else ""
+    quantity = _quantity(row)
+    return f"{row['method']}{weight}{against}" + (f", {quantity}" if quantity else "")
+
+
+def _quantity(row: "pd.Series[Any]") -> str:
+    """Name what was measured, with its value and interval."""
+    value = "" if np.isnan(row["value"]) else f" {row['value']:.3g}"
+    if not np.isnan(row["low"]) and row["low"] != row["high"]:
+        value += f" [{row['low']:.3g}, {row['high']:.3g}]"
+    what = " ".join(part for part in (row["target"], row["metric"].upper() if row["target"] else row["metric"]) if part)
+    return what + value
+
+
+def _about(claim: Claim) -> dict[str, Any]:
+    keys = ("title", "statement", "would_change", "protocol", "source", "status")
+    return {"claim": claim.id, "since": claim.since.isoformat()} | {key: getattr(claim, key).strip() for key in keys}

@@ -1,0 +1,104 @@
+"""``hocbench verify`` and ``hocbench record``: a reproduction against the committed reference."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hocbench import paths
+from hocbench.cli.output import print_table
+from hocbench.errors import VerifyError
+
+if TYPE_CHECKING:
+    from hocbench.verify import Verification
+
+REFERENCE, OUT = paths.results("reference"), paths.results("verify")
+NOT_REPRODUCED = 3  # exit code
+
+ResultsArgument = Annotated[
+    Path, typer.Argument(help="results/PROFILE of a finished reproduction, or a recorded laboratory")
+]
+ReferenceOption = Annotated[Path, typer.Option(help="folder of the reference")]
+
+
+def verify(
+    results: Annotated[Path, typer.Argument(help="results/PROFILE of a finished run, or a recorded laboratory")],
+    reference: ReferenceOption = REFERENCE,
+    out: Annotated[Path, typer.Option(help="folder to write")] = OUT,
+) -> None:
+    """Ask whether data, conclusions and scores are those of the reference: OUT/verify.md, and OUT/verify.csv.
+
+    Exit code 0: they are, or such as another machine would give them. 3: something differs or is missing. 2: the
+    results are not finished, are damaged, or are of other parameters.
+    """
+    from hocbench.files.staging import staged
+    from hocbench.reporting.markdown import write_page
+    from hocbench.verify import verify as compare
+    from hocbench.verify.report import cell_table, markdown
+
+    found = compare(results, reference)
+    with staged(out, "verify") as folder:
+        write_page(folder / "verify", markdown(found), cell_table(found))
+    _print(found)
+    sys.stdout.write(f"{out / 'verify.md'} has this, {out / 'verify.csv'} every cell\n")
+    if found.faults:
+        raise VerifyError("\n".join(found.faults))
+    if not found.reproduced:
+        raise typer.Exit(NOT_REPRODUCED)
+
+
+def _print(found: "Verification") -> None:
+    from hocbench.verify import report
+
+    lines = [
+        *report.revision_lines(found),
+        report.laboratory_note(found),
+        *report.answers(found),
+        report.verdict(found),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    _print_rows(report.SUMMARY, report.summary_rows(found), "Tables")
+    contrary = report.contrary_rows(found)
+    if contrary:
+        _print_rows(report.DIFFERENCES, contrary, "Differences that contradict all laboratories")
+    worst = report.worst_rows(found)
+    if worst:
+        # Causes have a table of their own below.
+        _print_rows(report.CELLS[:-1], [row[:-1] for row in worst], "The cells that are furthest off")
+    causes = report.cause_rows(found)
+    if causes:
+        _print_rows(("cells", "likely cause"), causes, "Cells that are not identical")
+    lines = [*report.byte_lines(found.bytes), report.EXEMPT_NOTE, report.label_note(found)]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _print_rows(header: Sequence[str], rows: list[list[str]], title: str) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*header, title=title)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    print_table(table)
+
+
+def record(
+    results: ResultsArgument,
+    reference: ReferenceOption = REFERENCE,
+    laboratory: Annotated[str, typer.Option(help="name; writes results/laboratories/NAME, or --out")] = "",
+    out: Annotated[Path | None, typer.Option(help="folder to write a laboratory into")] = None,
+) -> None:
+    """Take a finished reproduction over in small form: its tables, and what the manifests of its runs say.
+
+    Without --laboratory it becomes the reference; with it, one laboratory more, a folder to send.
+    """
+    from hocbench.verify import record as write
+    from hocbench.verify.laboratory import MORE, OWN
+
+    if out is not None and not laboratory:
+        raise VerifyError("--out is for a laboratory; name it with --laboratory, or give --reference")
+    folder = (out or paths.results(MORE) / laboratory) if laboratory else reference
+    count = write(results, folder, laboratory or OWN)
+    sys.stdout.write(f"{folder}: tables and manifests of {count} runs\n")

@@ -1,0 +1,1 @@
+"""``params.yaml`` and its overlays: every key with its type, range and description."""

@@ -1,0 +1,69 @@
+"""Every key of ``params.yaml`` in words, for ``hocbench params``."""
+
+from collections.abc import Iterable
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MultipleOf
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from hocbench.config.base import nested_models
+from hocbench.config.params import Params
+
+
+def describe_params() -> list[tuple[str, str, str, str]]:
+    """List every key with its type and range, default and description."""
+    rows: dict[str, tuple[str, str, str, str]] = {}
+
+    def walk(model: type[BaseModel], prefix: str) -> None:
+        for name, field in model.model_fields.items():
+            nested = nested_models(field.annotation)
+            if nested:
+                # A union has the keys of all its members, and an item of a list those of its model.
+                items = "[]." if get_origin(field.annotation) is list else "."
+                for member in nested:
+                    walk(member, f"{prefix}{name}{items}")
+                continue
+            key, kind = prefix + name, _kind(field.annotation, field.metadata)
+            if key in rows and kind != rows[key][1]:
+                kind = f"{rows[key][1]} | {kind}"
+            default = "required" if field.is_required() else str(field.default)
+            rows[key] = (key, kind, default, field.description or "")
+
+    walk(Params, "")
+    return list(rows.values())
+
+
+def _kind(annotation: Any, constraints: Iterable[Any] = ()) -> str:
+    """Name a type as a user would: "int ≥ 0", "list of float > 0", "zeros | replicate"."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(arguments[0], arguments[1:])
+    if origin is Literal:
+        return " | ".join(map(str, arguments))
+    if origin in (Union, UnionType):
+        return " | ".join(_kind(argument) for argument in arguments if argument is not NoneType)
+    if origin is list:
+        return f"list of {_kind(arguments[0])}"
+    if origin is tuple:
+        return f"{len(arguments)} × {_kind(arguments[0])}"
+    return " ".join([annotation.__name__, *_limits(constraints)])
+
+
+def _limits(constraints: Iterable[Any]) -> list[str]:
+    limits = []
+    for constraint in constraints:
+        if isinstance(constraint, FieldInfo):
+            limits += _limits(constraint.metadata)
+        elif isinstance(constraint, Ge):
+            limits.append(f"≥ {constraint.ge}")
+        elif isinstance(constraint, Gt):
+            limits.append(f"> {constraint.gt}")
+        elif isinstance(constraint, Le):
+            limits.append(f"≤ {constraint.le}")
+        elif isinstance(constraint, Lt):
+            limits.append(f"< {constraint.lt}")
+        elif isinstance(constraint, MultipleOf):
+            limits.append(f"a multiple of {constraint.multiple_of}")
+    return limits

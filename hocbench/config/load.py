@@ -1,0 +1,141 @@
+"""Reading and checking ``params.yaml`` and its overlays."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hocbench.config.base import describe_faults
+from hocbench.config.params import AffectNet, FileSplit, Params, SubjectSplit
+from hocbench.config.yaml_text import read_yaml, typed
+from hocbench.errors import ParameterError
+
+
+def load_params(paths: Sequence[Path]) -> Params:
+    """Read ``params.yaml`` and overlays, the later ones on top, and check them (see `parse_params`)."""
+    return parse_params(merge_files(paths))
+
+
+def merge_files(paths: Sequence[Path], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Merge ``params.yaml``, overlays, the later ones on top, and what Snakemake was given as ``--config``.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+    given : mapping, optional
+        What Snakemake has made of ``--config``; its words mean what they mean in a file.
+
+    Raises
+    ------
+    ParameterError
+        If a file cannot be read (see `hocbench.config.yaml_text.read_yaml`).
+    """
+    merged: dict[str, Any] = {}
+    for values in (*map(read_yaml, paths), typed(dict(given or {}))):
+        merged = _merge(merged, values)
+    return merged
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def parse_params(values: Mapping[str, Any]) -> Params:
+    """Check parameters.
+
+    Parameters
+    ----------
+    values : mapping
+        The content of ``params.yaml``, overlays merged in.
+
+    Raises
+    ------
+    ParameterError
+        For every wrong type, value out of range or unknown key: the key, the value and the nearest valid key.
+    """
+    try:
+        params = Params.model_validate(values)
+    except ValidationError as error:
+        lines = describe_faults(error, Params)
+        raise ParameterError("params.yaml (or an overlay) is not valid:\n" + "\n".join(lines)) from None
+    _check_relations(params)
+    _check_lasso(params)
+    _check_experiments(params)
+    return params
+
+
+def _check_relations(params: Params) -> None:
+    shares = params.processes * params.training.accumulation
+    for name, stage in params.training.stages:
+        if stage.batch_size % shares:
+            raise ParameterError(
+                f"training.stages.{name}.batch_size: {stage.batch_size} cannot be shared by {params.processes} "
+                f"processes (processes) and {params.training.accumulation} parts (training.accumulation); give a "
+                f"multiple of {shares}"
+            )
+    for name, video in params.datasets.present().items():
+        if isinstance(video, AffectNet):
+            continue
+        strangers = sorted(set(video.seeds) - set(params.datasets.affectnet.seeds))
+        if strangers:
+            raise ParameterError(
+                f"datasets.{name}.seeds: {strangers} are not among datasets.affectnet.seeds "
+                f"{params.datasets.affectnet.seeds}; a video run starts from the static network of its seed: "
+                "add them there"
+            )
+        if isinstance(video.split, FileSplit):
+            continue  # the list says how many there are
+        count = video.split.folds if isinstance(video.split, SubjectSplit) else 1
+        if max(video.folds) >= count:
+            raise ParameterError(f"datasets.{name}.folds: {max(video.folds)} is too high, folds are 0 to {count - 1}")
+    for name, dataset in params.datasets.present().items():
+        if is_rendered(dataset.root) and dataset.fetch:
+            raise ParameterError(
+                f"datasets.{name}.root: {dataset.root!r} is rendered, so nothing is fetched into it; set the root to "
+                f"another folder or leave out datasets.{name}.fetch"
+            )
+        if is_rendered(dataset.root) and dataset.synthetic is None:
+            raise ParameterError(
+                f"datasets.{name}.root: {dataset.root!r} is rendered, so datasets.{name}.synthetic must give its size; "
+                "or set the root to the folder of a real copy"
+            )
+
+
+def _check_lasso(params: Params) -> None:
+    """Refuse weights that no gradient can resist; see `hocbench.nn.lasso.ProximalStep`."""
+    stage = params.training.stages.lasso
+    limit = stage.gradient_limit
+    above = [weight for weight in params.sweep.lasso if weight > limit]
+    if stage.method == "proximal" and above:
+        raise ParameterError(
+            f"sweep.lasso: {', '.join(f'{weight:g}' for weight in above)} is above "
+            f"training.stages.lasso.gradient_limit: {limit:g}, so that each step shrinks every λ by more than any "
+            f"gradient can move it and components vanish whatever the loss says; give weights of at most {limit:g}, or "
+            "raise the limit"
+        )
+
+
+def _check_experiments(params: Params) -> None:
+    for place, experiment in enumerate(params.experiments):
+        dataset = params.datasets.present().get(experiment.dataset)
+        if dataset is None:
+            raise ParameterError(
+                f"experiments.{place}.dataset: there is no datasets.{experiment.dataset}; add it or name another"
+            )
+        strangers = sorted(set(experiment.seeds or []) - set(dataset.seeds))
+        if strangers:
+            raise ParameterError(
+                f"experiments.{place}.seeds: {strangers} are not among datasets.{experiment.dataset}.seeds; "
+                "a change is compared with the plain network of the same seed: add them there"
+            )
+
+
+def is_rendered(root: str) -> bool:
+    """Tell whether a dataset folder is one that the suite renders itself."""
+    return root.startswith("data/synthetic/")

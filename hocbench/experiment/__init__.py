@@ -1,0 +1,1 @@
+"""What runs, named once: parameters become runs, and runs become jobs."""

@@ -1,0 +1,45 @@
+"""Files that are there whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside a file; what was written under it takes the file's place when the block ends well.
+
+    After an error the file is as it was, and what was written is gone.
+
+    Parameters
+    ----------
+    path : Path
+        Where the file belongs; its folder exists.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(content: bytes, path: Path) -> None:
+    """Write a file in one step."""
+    with replaced(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file in one step: UTF-8, lines end as they are given."""
+    write_bytes(text.encode(), path)
+
+
+def write_parquet(frame: "pd.DataFrame", path: Path) -> None:
+    """Write a table as Parquet in one step."""
+    with replaced(path) as temporary:
+        frame.to_parquet(temporary, index=False)

@@ -1,0 +1,1 @@
+"""How fast data sets are indexed, cropped and read."""

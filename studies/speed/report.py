@@ -1,0 +1,158 @@
+"""speed.md: the bars first, then the ratios of every group."""
+
+import os
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import torch
+
+from hocbench.reporting.markdown import markdown_table
+from hocbench.runs.environment import environment
+from studies.speed.bars import CLEARED, MISSED, Outcome
+from studies.speed.layers import MEASURED, OWN, RULE
+from studies.speed.measurements import DIFFERENCE, KEPT, LIMIT, TIME, Measurement, ratio_to_ours
+from studies.speed.scales import Scale
+from studies.speed.timing import HOPELESS, Setting, Spread, ratios, spread
+
+# Fewer give no median to rely on.
+ENOUGH_ROUNDS = 5
+SIGNS = {"at least": "≥", "at most": "≤"}
+TITLES = {
+    "layers 2-D": "2-D layers, forward and backward",
+    "layers 3-D": "3-D layers, forward and backward",
+    "networks": "ResNet-18, training step",
+    "temporal step": "ResNet-18, step of the temporal stage",
+    "compaction": "ResNet-18 with SYNTHETIC zeros, compacted",
+    "inference": "ResNet-18, exported for inference",
+    "memory": "Memory kept for the backward pass, and time",
+}
+
+
+def describe_speed(
+    scale: Scale,
+    rounds: int,
+    settings: Sequence[Setting],
+    measurements: Sequence[Measurement],
+    outcomes: Sequence[Outcome],
+) -> str:
+    """Write the readable report.
+
+    Parameters
+    ----------
+    scale : Scale
+        Sizes.
+    rounds : int
+        Per step.
+    settings : sequence of Setting
+        All that were measured.
+    measurements : sequence of Measurement
+        In the order in which they were made.
+    outcomes : sequence of Outcome
+        Of every bar in every setting.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    parts = ["# Speed", _facts(scale, rounds, settings), "## Bars", _bars(scale, rounds, outcomes)]
+    for group, title in TITLES.items():
+        own = [m for m in measurements if m.group == group]
+        if own:
+            parts += [f"## {title}", *_group(own, settings)]
+        if group.startswith("layers"):
+            parts += _rule(own, settings)
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(scale: Scale, rounds: int, settings: Sequence[Setting]) -> str:
+    about = environment()
+    gpu = any(setting.device == "cuda" for setting in settings)
+    processor = torch.cuda.get_device_name() if gpu else about["processor"]
+    clock = "time between CUDA events" if gpu else "CPU time, all threads together"
+    lines = [
+        f"* processor: {processor}, {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} CPU cores",
+        f"* torch {about['packages']['torch']}, tensorly-torch {version('tensorly-torch')}, Python {about['python']}",
+        f"* settings: {'; '.join(map(str, settings))}",
+        f"* scale {scale.name}: width {scale.width}, batches of {scale.images} images or {scale.clips} clips, "
+        f"{scale.frames} frames per clip in layers and {scale.network_frames} in networks",
+        f"* {clock}; all methods of a table in one process, in turn; rounds: {rounds}, behind one to warm up (one for "
+        f"what is {HOPELESS} times slower than ours); outputs and gradients were compared before",
+        "* on Linux the process keeps freed memory, as training does, so that no method pays for page faults",
+        "* inputs of layers: ours channels-last, as our networks hand them on; those of tensorly-torch's chains "
+        "contiguous, because they copy any other layout; those of dense convolutions in the layout that was faster",
+        "* an inflated network has the layers of a dense 3-D one, so they are measured once; a (2+1)-D layer is its "
+        "two convolutions alone, while its network has BatchNorm and ReLU between them",
+        "* ratios are a rival's time by ours, round by round: median (quartiles); above 1, ours is faster. Seconds are "
+        "in speed.csv; they hold for this machine only",
+    ]
+    return "\n".join(lines)
+
+
+def _bars(scale: Scale, rounds: int, outcomes: Sequence[Outcome]) -> str:
+    if scale.name != "paper":
+        return f"The bars hold for scale paper only; at scale {scale.name} none is judged."
+    judged = [o for o in outcomes if o.value]
+    missed = [o for o in judged if o.status == MISSED]
+    absent = len(outcomes) - len(judged)
+    cleared = sum(o.status == CLEARED for o in outcomes)
+    lines = [f"{cleared} of {len(outcomes)} cleared, {len(missed)} missed, {absent} not measured."]
+    if rounds < ENOUGH_ROUNDS:
+        lines.append(f"**Rounds: {rounds}. Below {ENOUGH_ROUNDS} this is a trial, not a measurement.**")
+    if missed:
+        named = [f"* **missed**: {o.bar.what} ({o.setting}): {_value(o)}, {_wanted(o)}" for o in missed]
+        lines.append("\n".join(named))
+    rows = [[o.bar.what, str(o.setting), _wanted(o), _value(o), o.status, o.detail] for o in outcomes]
+    lines.append(markdown_table(["bar", "setting", "wanted", "measured", "", "against / at"], rows))
+    return "\n\n".join(lines)
+
+
+def _wanted(outcome: Outcome) -> str:
+    return f"{SIGNS[outcome.bar.direction]} {outcome.bar.bar:g}"
+
+
+def _value(outcome: Outcome) -> str:
+    if outcome.value is None:
+        return "—"
+    if outcome.bar.quantity == DIFFERENCE:
+        return f"{outcome.value.median:.1e}"
+    return _ratio(outcome.value, 3)
+
+
+def _ratio(value: Spread, digits: int = 2) -> str:
+    median, low, high = (f"{number:.{digits}f}" for number in value)
+    return median if low == high else f"{median} ({low}–{high})"
+
+
+def _group(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> list[str]:
+    """Write one table per quantity: a row per case, shape and method, a column per setting."""
+    relative = ratio_to_ours(measurements)
+    parts = []
+    for quantity, title in ((TIME, "time by ours"), (KEPT, "bytes by ours"), (LIMIT, "limit of dense by ours")):
+        found: dict[tuple[str, str, str], dict[Setting, str]] = {}
+        for m in measurements:
+            if m.quantity == quantity and m.method != RULE:
+                text = _ratio(spread(relative.get(m, m.values)))
+                note = f", {m.note}" if m.note and m in relative else ""
+                found.setdefault((m.case, m.shape, m.method), {})[m.setting] = text + note
+        rows = [[*key, *(cells.get(setting, "—") for setting in settings)] for key, cells in found.items()]
+        if rows:
+            parts.append(markdown_table(["case", "input", f"method: {title}", *map(str, settings)], rows))
+    return parts
+
+
+def _rule(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> list[str]:
+    """Compare the path of the rule, and the measured one, with the best of each layer."""
+    rows = []
+    for setting in settings:
+        cases = dict.fromkeys((m.case, m.shape) for m in measurements if m.setting == setting)
+        for case, shape in cases:
+            here = {m.method: m for m in measurements if (m.setting, m.case, m.shape) == (setting, case, shape)}
+            best = min((here[name] for name in OWN.values() if name in here), key=lambda m: spread(m.values).median)
+            cells = [
+                f"{_ratio(spread(ratios(here[name].values, best.values)))}, {here[name].note}"
+                for name in (MEASURED, RULE)
+            ]
+            rows.append([case, shape, str(setting), *cells])
+    header = ["case", "input", "setting", "measured path: time by the best path's", "rule: time by the best path's"]
+    return [markdown_table(header, rows)] if rows else []
