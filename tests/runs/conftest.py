@@ -1,3 +1,4 @@
-"""Trained runs, as the tests of training have them."""
+"""Runs as they are trained, and small ones written by code."""
 
+from tests.evaluation.conftest import write_run  # noqa: F401 - fixture
 from tests.training.conftest import copied_run, laboratory, restored_globals  # noqa: F401 - fixtures
