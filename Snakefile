@@ -16,16 +16,19 @@ from hocbench.files.code import PACKAGE, code_hash
 from hocbench.errors import HocbenchError
 from hocbench.runs.environment import file_hash
 from hocbench.config.load import is_rendered, merge_files, parse_params
-from hocbench.experiment.plan import canonical_json, expected_rows, make_plan, split_protocol
+from hocbench.experiment.plan import describe, make_plan
+from hocbench.experiment.run_spec import split_protocol
+from hocbench.experiment.spec import canonical_json
 from hocbench.tracking.switch import is_off
 
 try:
     # Snakemake's own `config` takes a key that stands twice, and holds text for the numbers of --config.
     VALUES = merge_files([Path("params.yaml"), *workflow.config_settings.configfiles], workflow.config_settings.config)
     PARAMS = parse_params(VALUES)
+    PLAN = make_plan(PARAMS)
     is_off()  # a word that it does not know stops here, before any job
     # What is rendered or fetched need not be there yet.
-    own = [dataset.root for dataset in PARAMS.datasets.present().values() if not is_rendered(dataset.root) and not dataset.fetch]
+    own = [dataset.root for dataset in PARAMS.datasets.values() if not is_rendered(dataset.root) and not dataset.fetch]
     missing = [root for root in own if not os.path.isdir(root)]
     if missing:
         raise HocbenchError(f"dataset folder missing: {', '.join(missing)}; put your copy there or change the root in params.yaml")
@@ -33,7 +36,8 @@ except HocbenchError as error:
     raise WorkflowError(str(error))
 
 PROFILE = PARAMS.profile
-RUNS = {f"{run.axes.dataset}/{run.id}": run for run in make_plan(PARAMS)}
+RUNS = {run.spec.name: run for run in PLAN}
+DESCRIPTION = describe(PARAMS, PLAN)
 RESULTS = str(paths.results(PROFILE))
 PREPARED = f"data/prepared/{PROFILE}"
 EVALUATION = f"{RESULTS}/evaluation"
@@ -46,7 +50,7 @@ def published(*names):
 
 
 wildcard_constraints:
-    dataset="affectnet|sewa|afew_va|sewa_control",
+    dataset="|".join(PARAMS.datasets),
     run=r"[\w.-]+",
 
 include: "workflow/rules/data.smk"

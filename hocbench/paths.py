@@ -25,6 +25,7 @@ EVALUATION_FILES = (
     "timelines.parquet",
     "circumplex.parquet",
     "metrics.json",
+    "meta.json",
     "files.json",
 )
 # Those of `hocbench tables`, and those of `hocbench counts`, which builds networks to count.

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -30,24 +28,3 @@ def derive_seed(root: int, **axes: str | int | float) -> int:
 def generator(root: int, **axes: str | int | float) -> np.random.Generator:
     """Make the NumPy generator of a root seed and named axes (see `derive_seed`)."""
     return np.random.default_rng(derive_seed(root, **axes))
-
-
-def batch_axes(axes: Mapping[str, Any]) -> dict[str, str | int | float]:
-    """Pick the axes of a run that its batches are drawn from.
-
-    Stages that follow each other, folds and datasets see other orders, windows and mirrorings. Networks of several
-    kinds, ranks and variants see the same ones, so that their difference is not one of batches.
-
-    Parameters
-    ----------
-    axes : mapping
-        Axes of a run, as its slice of the parameters spells them out.
-
-    Returns
-    -------
-    dict
-        stage, dataset, fold and seed; in the LASSO stage its weight too, because a run may start from that of a
-        smaller weight.
-    """
-    chosen = {name: axes[name] for name in ("stage", "dataset", "fold", "seed")}
-    return chosen | {"lasso": float(axes["lasso"])} if axes["stage"] == "lasso" else chosen

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from hocbench.config.load import load_params
-from hocbench.evaluation import read_table
+from hocbench.evaluation.files import read_table
 from hocbench.experiment.plan import make_plan
 from hocbench.paths import FIGURES, PAPER_TABLES, TABLES
 from hocbench.reporting.names import dataset_name, verdict_text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hocbench.evaluation import evaluate
+from hocbench.evaluation.scores import evaluate
 from tests.evaluation.conftest import write_plan
 from tests.reporting.conftest import CP, SETTING, ReportWriter, row
 from tests.training.conftest import write_store

@@ -10,12 +10,14 @@ from hocbench.claims.results import Results
 from hocbench.claims.schema import Claims
 
 EVIDENCE_COLUMNS = [
-    *("claim", "test", "dataset", "statistic", "method", "reference", "rank", "lasso", "variant", "target", "metric"),
+    *("claim", "test", "dataset", "statistic", "method", "reference", "rank", "lasso", "target", "metric"),
     *("value", "low", "high", "p_holm", "tolerance_low", "tolerance_high", "published", "status"),
-    *("n_seeds", "n_clusters", "judged", "outcome", "note", "label"),
+    *("n_seeds", "n_clusters", "judged", "outcome", "note", "label", "title", "reference_title"),
 ]
 EMPTY: dict[str, Any] = dict.fromkeys(("value", "low", "high", "p_holm", "published"), np.nan) | {
-    **dict.fromkeys(("method", "reference", "rank", "variant", "target", "metric", "status", "note"), ""),
+    **dict.fromkeys(
+        ("method", "reference", "title", "reference_title", "rank", "target", "metric", "status", "note"), ""
+    ),
     **{"lasso": np.nan, "n_seeds": 0, "n_clusters": 0},
 }
 
@@ -44,7 +46,9 @@ def evidence_table(claims: Claims, results: Results) -> pd.DataFrame:
             for dataset in test.datasets:
                 about = {"claim": claim.id, "test": place, "dataset": dataset, "statistic": test.statistic}
                 rows += [EMPTY | about | row for row in ROWS[test.statistic](test, dataset, results)]
-    table = pd.DataFrame([row | _judge(row) for row in rows], columns=EVIDENCE_COLUMNS)
+    for row in rows:
+        row |= _judge(row) | {"title": results.title(row["method"]), "reference_title": results.title(row["reference"])}
+    table = pd.DataFrame(rows, columns=EVIDENCE_COLUMNS)
     return table.astype(dict.fromkeys(("test", "n_seeds", "n_clusters", "judged"), np.int64))
 
 

@@ -25,10 +25,9 @@ def _limits(test: Test) -> Row:
 
 
 def _difference(test: Test, dataset: str, results: Results) -> Iterator[Row]:
-    table = results.differences
-    table = table[(table["dataset"] == dataset) & (table["method"] == test.method) & (table["variant"] == "")]
-    table = table[(table["reference"] == test.reference) & (table["reference_variant"] == "")]
-    table = table[(table["metric"] == test.metric) & table["rank"].isin([results.rank(dataset), ""])]
+    table = results.main(results.differences, dataset)
+    table = table[(table["method"] == test.method) & (table["metric"] == test.metric)]
+    table = table[(table["reference"] == test.reference) & (table["reference_ablation"] == "")]
     table = table[table["lasso"] > 0] if test.each_lasso else table[table["lasso"] == 0]
     shared = {"method": test.method, "reference": test.reference, "metric": test.metric} | _limits(test)
     for target in test.targets:
@@ -41,10 +40,9 @@ def _difference(test: Test, dataset: str, results: Results) -> Iterator[Row]:
 
 
 def _score(test: Test, dataset: str, results: Results) -> Iterator[Row]:
-    table = results.intervals
-    table = table[(table["dataset"] == dataset) & (table["method"] == test.method) & (table["variant"] == "")]
-    table = table[(table["metric"] == test.metric) & (table["pooling"] == "pooled") & (table["lasso"] == 0)]
-    table = table[table["rank"].isin([results.rank(dataset), ""])]
+    table = results.main(results.intervals, dataset)
+    table = table[(table["method"] == test.method) & (table["metric"] == test.metric)]
+    table = table[(table["pooling"] == "pooled") & (table["lasso"] == 0)]
     known, label = published_scores(), results.label(dataset)
     for target in test.targets:
         places = (known["dataset"] == dataset) & (known["method"] == test.published)
@@ -52,7 +50,7 @@ def _score(test: Test, dataset: str, results: Results) -> Iterator[Row]:
         if cell.empty:
             raise EvaluationError(
                 f"claims.yaml compares with {test.published!r}, {target} {test.metric} on {dataset}, which results.csv "
-                "does not have; mend the name"
+                "does not have; correct the name"
             )
         number, status = float(cell["value"].iloc[0]), str(cell["status"].iloc[0])
         margin = float(test.margin or 0)
@@ -109,7 +107,7 @@ def _special_case(test: Test, _: str, results: Results) -> Iterator[Row]:
 def _removed_share(test: Test, dataset: str, results: Results) -> Iterator[Row]:
     shares = _per_seed(results, dataset, "removed", "network_parameters")
     shared = {"metric": "removed share of all parameters", "label": results.label(dataset)} | _limits(test)
-    shared |= {"method": "CP 2-D, LASSO", "rank": results.rank(dataset)}
+    shared |= {"method": "lasso", "rank": results.description.rank}
     weights = [float(weight) for weight in shares.columns if float(weight) > 0]
     if not weights:
         yield shared | {"value": np.nan}
@@ -121,7 +119,7 @@ def _sparsity_step(test: Test, dataset: str, results: Results) -> Iterator[Row]:
     shares = _per_seed(results, dataset, "zeros", "components").dropna()
     weights = [float(weight) for weight in shares.columns]
     shared: Row = {"metric": "step of the share of zero λ", "label": results.label(dataset)} | _limits(test)
-    shared |= {"method": "CP 2-D, LASSO", "rank": results.rank(dataset), "p_holm": _page_p_value(shares)}
+    shared |= {"method": "lasso", "rank": results.description.rank, "p_holm": _page_p_value(shares)}
     if len(weights) < 2 or shares.empty:
         yield shared | {"value": np.nan}
         return
@@ -140,9 +138,9 @@ def _page_p_value(shares: pd.DataFrame) -> float:
 
 
 def _per_seed(results: Results, dataset: str, part: str, whole: str) -> pd.DataFrame:
-    """Return a share by seed (rows) and LASSO weight (columns), of whole networks of the default rank."""
+    """Return a share by seed (rows) and LASSO weight (columns), of whole networks of the main rank."""
     table = results.sparsity
-    table = table[(table["dataset"] == dataset) & (table["rank"] == results.rank(dataset))]
+    table = table[(table["dataset"] == dataset) & (table["rank"] == results.description.rank)]
     groups = table.groupby(["seed", "lasso"])
     total = groups[whole].first() if whole == "network_parameters" else groups[whole].sum()
     return (groups[part].sum() / total).unstack("lasso").sort_index(axis=1)
@@ -164,9 +162,8 @@ def _on_gpu(results: Results) -> bool:
 
 
 def _cost_ratio(test: Test, dataset: str, results: Results, column: str, metric: str) -> Row:
-    table = results.costs
-    table = table[(table["dataset"] == dataset) & (table["lasso"] == 0) & (table["variant"] == "")]
-    table = table[table["rank"].isin([results.rank(dataset), ""])]
+    table = results.main(results.costs, dataset)
+    table = table[table["lasso"] == 0]
     ours, theirs = (
         table[table["method"] == name].set_index(["seed", "fold"])[column].astype(float)
         for name in (test.method, test.reference)

@@ -10,7 +10,7 @@ import pandas as pd
 from hocbench.claims.schema import STATUSES
 from hocbench.errors import EvaluationError
 from hocbench.evaluation.files import read_table
-from hocbench.runs.finished import default_rank
+from hocbench.experiment.description import Description, read_description
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Results:
 
     Attributes
     ----------
+    description : Description
+        Datasets, methods, and the rank that claims are judged at.
     differences, intervals, sparsity, costs : DataFrame
         From the evaluation.
     seed_differences, seed_intervals : DataFrame
@@ -27,6 +29,7 @@ class Results:
         From `hocbench counts`.
     """
 
+    description: Description
     differences: pd.DataFrame
     intervals: pd.DataFrame
     sparsity: pd.DataFrame
@@ -41,9 +44,16 @@ class Results:
         own = self.costs[self.costs["dataset"] == dataset]
         return str(own["label"].iloc[0]) if len(own) else ""
 
-    def rank(self, dataset: str) -> str:
-        """Return the rank that claims are judged at."""
-        return default_rank(self.costs.loc[self.costs["dataset"] == dataset, "rank"])
+    def main(self, table: pd.DataFrame, dataset: str) -> pd.DataFrame:
+        """Pick the rows of a dataset that claims are about: of the main network or without a rank, of no ablation."""
+        known = self.description
+        ours = (table["factorization"] == known.factorization) & (table["rank"] == known.rank)
+        return table[(table["dataset"] == dataset) & (table["ablation"] == "") & (ours | (table["rank"] == ""))]
+
+    def title(self, method: str) -> str:
+        """Return what people read for a method of the main network; other names are what they are."""
+        known = self.description.methods.get(method)
+        return known.named(self.description.factorization) if known else method
 
     def seeds(self, dataset: str) -> list[int]:
         """List the training seeds of a data set."""
@@ -74,17 +84,12 @@ def read_results(evaluation: Path, tables: Path) -> Results:
     Raises
     ------
     EvaluationError
-        If the evaluation is absent, or its tables are of an older version.
+        If the evaluation is absent.
     """
     names = ("differences", "intervals", "sparsity", "costs", "seed_differences", "seed_intervals")
     own = {name: read_table(evaluation / f"{name}.csv") for name in names}
-    for name in ("differences", "intervals", "costs"):
-        if "variant" not in own[name].columns:
-            raise EvaluationError(
-                f"{evaluation / name}.csv is of an older version (it has no column variant); run `hocbench evaluate`"
-            )
     counted = [_if_there(tables / f"{name}.csv") for name in ("parameters", "special_cases")]
-    return Results(**own, parameters=counted[0], special_cases=counted[1])
+    return Results(read_description(evaluation), **own, parameters=counted[0], special_cases=counted[1])
 
 
 def _if_there(path: Path) -> pd.DataFrame | None:

@@ -77,7 +77,8 @@ def judge(evidence: pd.DataFrame, label: str, *, combine: str, seeds_needed: int
     judged = evidence[evidence["judged"] == 1]
     present = judged[judged["outcome"] != "missing"]
     if present.empty:
-        lacking = [f"{row['method']} against {row['reference']}" for _, row in judged.iterrows() if row["reference"]]
+        compared = judged[judged["reference"] != ""]
+        lacking = [f"{row['title']} against {row['reference_title']}" for _, row in compared.iterrows()]
         names = f": {'; '.join(dict.fromkeys(lacking))}" if lacking else ""
         return NOT_RUN, f"none of the {len(judged)} comparisons could be made{names}"
     reason = _reason(judged) + _beside(evidence)
@@ -142,17 +143,17 @@ def _beside(evidence: pd.DataFrame) -> str:
     """Name what is shown beside the judged rows, so that no verdict is read without its controls."""
     shown = evidence[evidence["outcome"] == "shown"]
     names = []
-    for (note, method, reference), rows in shown.groupby(["note", "method", "reference"], sort=False):
+    for (note, title, reference), rows in shown.groupby(["note", "title", "reference_title"], sort=False):
         values = ", ".join(_quantity(row) for _, row in rows.iterrows())
-        names.append(f"{note}: {method} against {reference}, {values}")
+        names.append(f"{note}: {title} against {reference}, {values}")
     return ". Beside it, " + "; ".join(names) if names else ""
 
 
 def _name(row: "pd.Series[Any]") -> str:
     weight = "" if np.isnan(row["lasso"]) or not row["lasso"] else f" at LASSO {row['lasso']:g}"
-    against = f" against {row['reference']}" if row["reference"] else ""
+    against = f" against {row['reference_title']}" if row["reference"] else ""
     quantity = _quantity(row)
-    return f"{row['method']}{weight}{against}" + (f", {quantity}" if quantity else "")
+    return f"{row['title']}{weight}{against}" + (f", {quantity}" if quantity else "")
 
 
 def _quantity(row: "pd.Series[Any]") -> str:

@@ -129,7 +129,7 @@ def splits(
     """Write who is in which part: PREPARED/splits.csv, ids and hashes only, and PREPARED/splits.json."""
     from hocbench.cli.options import read_json
     from hocbench.config.base import Section, Seed, check_values
-    from hocbench.config.params import AnySplit
+    from hocbench.config.datasets import AnySplit
     from hocbench.datasets.contract import load_index
     from hocbench.datasets.splits import INDEX_COLUMNS, make_splits, write_splits
 

@@ -65,23 +65,22 @@ def plan(
     from rich.table import Table
 
     from hocbench.config.load import load_params
-    from hocbench.experiment.plan import canonical_json, make_plan
+    from hocbench.experiment.plan import make_plan
 
     runs = make_plan(load_params(params or [Path("params.yaml")]))
     if spec:
         chosen = [run for run in runs if run.id == spec]
         if not chosen:
             raise ParameterError(f"no run {spec!r} in the plan; `hocbench plan` lists them")
-        sys.stdout.write(canonical_json(chosen[0].spec) + "\n")
+        sys.stdout.write(chosen[0].spec.text() + "\n")
         return
     if cost:
         print_cost(runs)
         return
     table = Table("dataset", "run", "method", "seed", "fold", "LASSO", "starts from", title=f"{len(runs)} runs")
     for run in runs:
-        axes = run.axes
-        parent = f"{run.parent.axes.dataset}/{run.parent.id}" if run.parent else ""
-        table.add_row(axes.dataset, run.id, run.method, str(axes.seed), str(axes.fold), f"{axes.lasso:g}", parent)
+        key, parent = run.key, run.parent.spec.name if run.parent else ""
+        table.add_row(key.dataset, run.id, run.title, str(key.seed), str(key.fold), f"{key.lasso:g}", parent)
     print_table(table)
 
 
@@ -139,29 +138,30 @@ def fit(
 
     SIGTERM, SIGUSR1 and Ctrl-C save it and end with exit code 75.
     """
-    from hocbench.cli.options import RunSpec, read_json
+    from hocbench.cli.options import read_json
     from hocbench.config.base import Amount, Count, Seed, check_values
+    from hocbench.experiment.spec import RunSpec
     from hocbench.runs.attempts import forget, not_repeated
 
-    values = read_json(spec, "--spec", RunSpec, "`hocbench plan --spec RUN` prints it")
+    told: RunSpec = read_json(spec, "--spec", RunSpec, "`hocbench plan --spec RUN` prints it")
     check_values(Seed, workers, "--workers")
     check_values(Amount, checkpoint_minutes, "--checkpoint-minutes")
     check_values(Count, attempt, "--attempt")
-    if values.get("determinism") == "native":
+    if told.determinism == "native":
         make_native()
     folder = paths.checkpoints()
-    with not_repeated(folder, str(values.get("run")), attempt):
+    with not_repeated(folder, told.run, attempt):
         from hocbench.training.devices import is_worker, launch
 
-        if values.get("processes", 1) > 1 and not is_worker():
-            sys.exit(launch(sys.argv[1:], values["processes"]))
+        if told.processes > 1 and not is_worker():
+            sys.exit(launch(sys.argv[1:], told.processes))
         from hocbench.malloc import keep_freed_memory
         from hocbench.training import Saving
         from hocbench.training import fit as train
 
         keep_freed_memory()
         forget(folder, [parent.name] if parent else [])
-        train(values, crops, parent, out, workers, Saving(folder, 60 * checkpoint_minutes, keep_checkpoint))
+        train(told, crops, parent, out, workers, Saving(folder, 60 * checkpoint_minutes, keep_checkpoint))
 
 
 @app.command()
@@ -217,48 +217,38 @@ def evaluate(
     runs: list[Path],
     replicates: Annotated[int, typer.Option(help="bootstrap replicates")],
     seed: Annotated[int, typer.Option(help="root seed")],
+    experiment: Annotated[str, typer.Option(help="datasets, methods and the rows to show, JSON")],
     windows: Annotated[str, typer.Option(help="smoothing windows in frames, JSON list")],
 ) -> None:
     """Score run directories: tidy tables with intervals and paired differences."""
     from hocbench.cli.options import read_json
     from hocbench.config.base import Odd, Seed, check_values
     from hocbench.config.params import Evaluation
-    from hocbench.evaluation import evaluate as score
+    from hocbench.evaluation.scores import evaluate as score
+    from hocbench.experiment.description import parse_description
     from hocbench.runs.attempts import forget
 
     chosen = read_json(windows, "--windows", list[Odd])
     check_values(Evaluation, {"replicates": replicates, "smoothing_windows": chosen}, "--replicates and --windows")
     check_values(Seed, seed, "--seed")
-    score(runs, out, replicates, seed, chosen)
+    score(runs, out, parse_description(experiment, "--experiment"), replicates, seed, chosen)
     forget(paths.checkpoints(), [run.name for run in runs])
 
 
 @app.command()
-def tables(
-    evaluation: Path,
-    out: Path,
-    expected: Annotated[str, typer.Option(help="rows that must be shown, JSON")],
-    setting: Annotated[str, typer.Option(help="profile, width, crop size, rank; JSON")],
-) -> None:
+def tables(evaluation: Path, out: Path) -> None:
     """Write the tables of results as Markdown, HTML, CSV and, in the layout of the paper, LaTeX."""
-    from hocbench.cli.options import Row, TableSetting, read_json
     from hocbench.reporting.tables import write_tables
 
-    rows = read_json(expected, "--expected", list[Row])
-    write_tables(evaluation, out, rows, read_json(setting, "--setting", TableSetting))
+    write_tables(evaluation, out)
 
 
 @app.command()
-def counts(
-    evaluation: Path,
-    out: Path,
-    setting: Annotated[str, typer.Option(help="profile and width, JSON")],
-) -> None:
+def counts(evaluation: Path, out: Path) -> None:
     """Write the tables that need networks: parameters, ways to count them, blocks as special cases."""
-    from hocbench.cli.options import Setting, read_json
-    from hocbench.network_tables import write_counts
+    from hocbench.network_tables.write import write_counts
 
-    write_counts(evaluation, out, read_json(setting, "--setting", Setting))
+    write_counts(evaluation, out)
 
 
 @app.command()

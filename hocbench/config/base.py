@@ -1,7 +1,7 @@
 """What all sections of ``params.yaml`` are made of, and how their faults are put into words."""
 
 import difflib
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -37,6 +37,19 @@ Rank = Annotated[
     Literal["same"] | Annotated[int, Field(ge=1, strict=True)] | Annotated[float, Field(gt=0, strict=True)],
     BeforeValidator(typed),
 ]
+
+# What keys of earlier parameters are called now.
+_CHANGE = "write it as a change by its dotted name, such as change: {{{}: ...}}"
+RENAMED = {
+    "rivals": "it is called baselines now",
+    "experiments": "it is called ablations now, with a change by dotted keys: {change: {temporal.init: average}, "
+    "methods: [untrained]}",
+    "runs": "it is called methods now",
+    "init": _CHANGE.format("temporal.init"),
+    "kernel_size": _CHANGE.format("temporal.kernel_size"),
+    "inner_activation": _CHANGE.format("network.inner_activation"),
+    "clips": _CHANGE.format("training.clips"),
+}
 
 
 class Section(BaseModel):
@@ -86,6 +99,8 @@ def _describe(detail: ErrorDetails, kind: Any) -> str:
     keys, valid = _keys(detail["loc"], kind)
     key = ".".join(keys)
     shown = f"{key}: " if key else ""
+    if detail["type"] == "extra_forbidden" and str(detail["loc"][-1]) in RENAMED:
+        return f"  {shown}unknown key (value {detail['input']!r}); {RENAMED[str(detail['loc'][-1])]}"
     if detail["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(detail["loc"][-1]), valid, n=1, cutoff=0.0)
         hint = f"did you mean {'.'.join([*keys[:-1], near[0]])}?" if near else "remove it"
@@ -108,22 +123,29 @@ def _keys(location: tuple[int | str, ...], kind: Any) -> tuple[list[str], list[s
     pydantic puts the names of union members into the location; keys of the file are kept, these are not.
     """
     keys: list[str] = []
-    models, valid = nested_models(kind), []
+    annotation: Any = kind
+    valid: list[str] = []
     for part in location:
+        if get_origin(annotation) is dict:
+            keys.append(str(part))
+            annotation, valid = get_args(annotation)[1], []
+            continue
+        models = nested_models(annotation)
         named = [model for model in models if part in _tags(model)]
         if isinstance(part, str) and len(models) > 1 and named:
-            models = named
+            annotation = named[0]
         elif not str(part).startswith(("constrained-", "literal[")):
             keys.append(str(part))
             if isinstance(part, str):
                 valid = list(models[0].model_fields) if models else []
                 field = models[0].model_fields.get(part) if models else None
-                models = nested_models(field.annotation) if field else []
+                annotation = field.annotation if field else None
     return keys, valid
 
 
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
-    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+    kinds = get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+    return (*kinds, *filter(None, [getattr(model, "TAG", None)]))
 
 
 def nested_models(annotation: Any) -> list[type[BaseModel]]:

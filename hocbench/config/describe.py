@@ -21,7 +21,8 @@ def describe_params() -> list[tuple[str, str, str, str]]:
             nested = nested_models(field.annotation)
             if nested:
                 # A union has the keys of all its members, and an item of a list those of its model.
-                items = "[]." if get_origin(field.annotation) is list else "."
+                origin = get_origin(field.annotation)
+                items = "[]." if origin is list else ".NAME." if origin is dict else "."
                 for member in nested:
                     walk(member, f"{prefix}{name}{items}")
                 continue

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from hocbench.config.base import describe_faults
-from hocbench.config.params import AffectNet, FileSplit, Params, SubjectSplit
+from hocbench.config.datasets import AnyEntry, FileSplit, SubjectSplit
+from hocbench.config.params import Params
 from hocbench.config.yaml_text import read_yaml, typed
 from hocbench.errors import ParameterError
 
@@ -66,7 +67,6 @@ def parse_params(values: Mapping[str, Any]) -> Params:
         raise ParameterError("params.yaml (or an overlay) is not valid:\n" + "\n".join(lines)) from None
     _check_relations(params)
     _check_lasso(params)
-    _check_experiments(params)
     return params
 
 
@@ -79,32 +79,27 @@ def _check_relations(params: Params) -> None:
                 f"processes (processes) and {params.training.accumulation} parts (training.accumulation); give a "
                 f"multiple of {shares}"
             )
-    for name, video in params.datasets.present().items():
-        if isinstance(video, AffectNet):
-            continue
-        strangers = sorted(set(video.seeds) - set(params.datasets.affectnet.seeds))
-        if strangers:
+    for name, entry in params.datasets.items():
+        _check_folds(name, entry)
+        if is_rendered(entry.root) and entry.fetch:
             raise ParameterError(
-                f"datasets.{name}.seeds: {strangers} are not among datasets.affectnet.seeds "
-                f"{params.datasets.affectnet.seeds}; a video run starts from the static network of its seed: "
-                "add them there"
-            )
-        if isinstance(video.split, FileSplit):
-            continue  # the list says how many there are
-        count = video.split.folds if isinstance(video.split, SubjectSplit) else 1
-        if max(video.folds) >= count:
-            raise ParameterError(f"datasets.{name}.folds: {max(video.folds)} is too high, folds are 0 to {count - 1}")
-    for name, dataset in params.datasets.present().items():
-        if is_rendered(dataset.root) and dataset.fetch:
-            raise ParameterError(
-                f"datasets.{name}.root: {dataset.root!r} is rendered, so nothing is fetched into it; set the root to "
+                f"datasets.{name}.root: {entry.root!r} is rendered, so nothing is fetched into it; set the root to "
                 f"another folder or leave out datasets.{name}.fetch"
             )
-        if is_rendered(dataset.root) and dataset.synthetic is None:
+        if is_rendered(entry.root) and entry.synthetic is None:
             raise ParameterError(
-                f"datasets.{name}.root: {dataset.root!r} is rendered, so datasets.{name}.synthetic must give its size; "
+                f"datasets.{name}.root: {entry.root!r} is rendered, so datasets.{name}.synthetic must give its size; "
                 "or set the root to the folder of a real copy"
             )
+
+
+def _check_folds(name: str, entry: AnyEntry) -> None:
+    """Refuse folds that the split does not have; of a list, only reading it tells."""
+    if isinstance(entry.split, FileSplit):
+        return
+    count = entry.split.folds if isinstance(entry.split, SubjectSplit) else 1
+    if max(entry.folds) >= count:
+        raise ParameterError(f"datasets.{name}.folds: {max(entry.folds)} is too high, folds are 0 to {count - 1}")
 
 
 def _check_lasso(params: Params) -> None:
@@ -119,21 +114,6 @@ def _check_lasso(params: Params) -> None:
             f"gradient can move it and components vanish whatever the loss says; give weights of at most {limit:g}, or "
             "raise the limit"
         )
-
-
-def _check_experiments(params: Params) -> None:
-    for place, experiment in enumerate(params.experiments):
-        dataset = params.datasets.present().get(experiment.dataset)
-        if dataset is None:
-            raise ParameterError(
-                f"experiments.{place}.dataset: there is no datasets.{experiment.dataset}; add it or name another"
-            )
-        strangers = sorted(set(experiment.seeds or []) - set(dataset.seeds))
-        if strangers:
-            raise ParameterError(
-                f"experiments.{place}.seeds: {strangers} are not among datasets.{experiment.dataset}.seeds; "
-                "a change is compared with the plain network of the same seed: add them there"
-            )
 
 
 def is_rendered(root: str) -> bool:

@@ -7,57 +7,58 @@ import numpy as np
 import pandas as pd
 
 from hocbench.evaluation.files import sorted_table
-from hocbench.evaluation.intervals import SEEDS_NEEDED, resample, studentized_interval
-from hocbench.evaluation.pooling import Cell, Method, Tables, common_cells, one_seed_tables, what_varies
+from hocbench.evaluation.pooling import Cell, Tables, common_cells, one_seed_tables
+from hocbench.evaluation.resampling import Setup, contrasts
 from hocbench.evaluation.significance import holm, swap_p_values
-from hocbench.evaluation.statistics import CCC, METRICS, POOLED, bootstrap_weights
+from hocbench.evaluation.statistics import CCC, METRICS, POOLED
+from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
+from hocbench.experiment.methods import IMAGES
 from hocbench.runs.finished import TARGETS
 from hocbench.seeds import generator
 
+PAIR_COLUMNS = [*KEY_COLUMNS, "reference", "reference_ablation"]
 COLUMNS = [
-    *("dataset", "method", "rank", "lasso", "variant", "reference", "reference_variant", "target", "metric"),
-    *("difference", "low", "high", "effect_size", "p", "p_holm", "n_comparisons", "n_seeds", "n_clusters"),
-    *("interval", "label"),
+    *PAIR_COLUMNS,
+    *("target", "metric", "difference", "low", "high", "effect_size", "p", "p_holm", "n_comparisons", "n_seeds"),
+    *("n_clusters", "interval", "label"),
 ]
 SEED_COLUMNS = [
-    *("dataset", "method", "rank", "lasso", "variant", "reference", "reference_variant", "seed", "target", "metric"),
-    *("difference", "low", "high", "effect_size", "n_clusters", "interval", "label"),
+    *PAIR_COLUMNS,
+    *("seed", "target", "metric", "difference", "low", "high", "effect_size", "n_clusters", "interval", "label"),
 ]
-# A rival trained for longer differs in its budget only, so it is a rival of the plain network too.
-LONGER = "epochs-"
 CONTRAST = np.array([1.0, -1.0])
 
 
-def comparisons(methods: Iterable[Method]) -> list[tuple[Method, Method]]:
+def comparisons(rows: Iterable[RowKey], description: Description) -> list[tuple[RowKey, RowKey]]:
     """Choose which methods are compared with which.
 
-    On still images the factorized network is compared with the dense one, and each LASSO weight with none. On video
-    every method is compared with the 2-D network fine-tuned on frames (where that is not trained, as on the negative
+    On images the factorized network is compared with the dense one, and each LASSO weight with none. On clips every
+    method is compared with the 2-D network fine-tuned on frames (where that is not trained, as on the negative
     control, with the static one); and the jointly fine-tuned network, besides, with every network trained from scratch
-    and with the smoothed 2-D outputs. What an experiment changed is compared with the same method unchanged.
+    and with the smoothed 2-D outputs. What an ablation changed is compared with the same method unchanged.
 
     Parameters
     ----------
-    methods : iterable of Method
+    rows : iterable of RowKey
         All rows of all datasets.
+    description : Description
+        Datasets, methods, and the main rank.
 
     Returns
     -------
-    list of (Method, Method)
-        Method and reference of the same dataset and rank. A network without a rank is compared at the default rank:
-        "same" if it is there, else the first.
+    list of (RowKey, RowKey)
+        Method and reference of the same dataset, factorization and rank. A network without a rank is compared at the
+        main one.
     """
-    methods = sorted(methods)
+    rows = sorted(rows)
     pairs = []
-    for method in methods:
-        rivals = [rival for rival in methods if rival.dataset == method.dataset and rival != method]
-        pairs += [(method, rival) for rival in rivals if _compared(method, rival, rivals)]
+    for row in rows:
+        others = [other for other in rows if other.dataset == row.dataset and other != row]
+        pairs += [(row, other) for other in others if _compared(row, other, others, description)]
     return pairs
 
 
-def paired_differences(
-    tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int
-) -> pd.DataFrame:
+def paired_differences(tables: Mapping[RowKey, Tables], setup: Setup) -> pd.DataFrame:
     """Measure all comparisons.
 
     Intervals are studentised, over clusters, and over seeds too where there are enough of them; p values come from
@@ -67,14 +68,10 @@ def paired_differences(
 
     Parameters
     ----------
-    tables : mapping of Method to mapping of (seed, fold) to ClipTable
+    tables : mapping of RowKey to mapping of (seed, fold) to ClipTable
         All runs.
-    labels : mapping of str to str
-        Label of each dataset.
-    replicates : int
-        Bootstrap replicates, and random swaps.
-    seed : int
-        Root seed.
+    setup : Setup
+        What the evaluation was told.
 
     Returns
     -------
@@ -88,23 +85,21 @@ def paired_differences(
         If two methods were scored on different frames.
     """
     rows = []
-    for shared, first, second in _pairs(tables, labels):
-        p_values = _test(first, second, replicates, seed)
-        for row in _compare(first, second, replicates, seed):
+    for shared, first, second in _pairs(tables, setup):
+        p_values = _test(first, second, setup)
+        for row in _compare(first, second, setup):
             rows.append(shared | row | {"p": p_values[row["target"], row["metric"]]})
     return _corrected(sorted_table(rows, COLUMNS))
 
 
-def seed_differences(
-    tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int
-) -> pd.DataFrame:
+def seed_differences(tables: Mapping[RowKey, Tables], setup: Setup) -> pd.DataFrame:
     """Measure all comparisons once more for each training seed, as if no other had been run.
 
     Only by CCC, which is what the claims are judged by, and without p values: all of it would double the time.
 
     Parameters
     ----------
-    tables, labels, replicates, seed
+    tables, setup
         As `paired_differences` takes them.
 
     Returns
@@ -114,80 +109,66 @@ def seed_differences(
     """
     rows = []
     for training, own in one_seed_tables(tables):
-        for shared, first, second in _pairs(own, labels):
-            found = _compare(first, second, replicates, seed, only_ccc=True)
+        for shared, first, second in _pairs(own, setup):
+            found = _compare(first, second, setup, only_ccc=True)
             rows += [shared | {"seed": training} | row for row in found]
     return sorted_table(rows, SEED_COLUMNS)
 
 
-def _pairs(tables: Mapping[Method, Tables], labels: Mapping[str, str]) -> Iterator[tuple[dict[str, Any], Cell, Cell]]:
+def _pairs(tables: Mapping[RowKey, Tables], setup: Setup) -> Iterator[tuple[dict[str, Any], Cell, Cell]]:
     """Yield what stands in every row of a comparison, and the two methods over the seeds and folds of both."""
-    for method, reference in comparisons(tables):
-        cells = common_cells([method, reference], tables)
+    for row, reference in comparisons(tables, setup.description):
+        cells = common_cells([row, reference], tables)
         if cells is None:
             continue
-        shared = {"dataset": method.dataset, "method": method.method, "lasso": method.lasso, "rank": method.rank}
-        shared |= {"variant": method.variant, "reference": reference.method, "label": labels[method.dataset]}
-        shared |= {"reference_variant": reference.variant, "n_seeds": len(cells[0].seeds)}
-        shared |= {"n_clusters": len(cells[0].clusters), "interval": what_varies(cells[0])}
-        yield shared, cells[0], cells[1]
+        names = {"reference": reference.method, "reference_ablation": reference.ablation}
+        yield vars(row) | names | setup.shared(cells[0]), cells[0], cells[1]
 
 
-def _compared(method: Method, reference: Method, rivals: list[Method]) -> bool:
+def _compared(row: RowKey, reference: RowKey, others: list[RowKey], description: Description) -> bool:
     """Whether this pair belongs into the table."""
-    if reference.rank not in ("", _rank(method, rivals)):
+    network = (row.factorization, row.rank) if row.rank else (description.factorization, description.rank)
+    if reference.rank and (reference.factorization, reference.rank) != network:
         return False
-    if (
-        method.variant
-        and not reference.variant
-        and (method.method, method.lasso) == (reference.method, reference.lasso)
-    ):
+    unchanged = (row.method, row.lasso) == (reference.method, reference.lasso) and not reference.ablation
+    if row.ablation and unchanged:
         return True
     if reference.lasso != 0:
         return False
-    first, second = (method.kind, method.stage), (reference.kind, reference.stage)
-    if method.dataset == "affectnet":
-        pairs = {(("cp", "static"), ("dense", "static")), (("cp", "lasso"), ("cp", "static"))}
-        return method.variant == reference.variant and (first, second) in pairs
-    base = "frames" if any(rival.stage == "frames" for rival in [*rivals, method]) else "static"
-    if second == ("cp", base) and not reference.variant:
+    if description.datasets[row.dataset].role == IMAGES:
+        pairs = {("static", "static_dense"), ("lasso", "static")}
+        return row.ablation == reference.ablation and (row.method, reference.method) in pairs
+    base = "frames" if any(other.method == "frames" for other in [*others, row]) else "static"
+    if reference.method == base and not reference.ablation:
         return True
-    same = reference.variant == method.variant or (not method.variant and reference.variant.startswith(LONGER))
-    is_joint = first == ("cp", "joint") and method.lasso == 0 and same
-    return is_joint and (reference.stage == "scratch" or reference.stage.endswith("_smoothed"))
+    # A baseline trained for longer differs in its budget only, so it is one of the plain network too.
+    same = reference.ablation == row.ablation or (not row.ablation and reference.ablation in description.longer)
+    method = description.methods[reference.method]
+    return row.method == "joint" and row.lasso == 0 and same and (method.stage == "scratch" or bool(method.averages))
 
 
-def _rank(method: Method, rivals: list[Method]) -> str:
-    ranks = sorted({rival.rank for rival in rivals} - {""})
-    return method.rank or ("same" if "same" in ranks else next(iter(ranks), ""))
-
-
-def _compare(first: Cell, second: Cell, replicates: int, seed: int, *, only_ccc: bool = False) -> list[dict[str, Any]]:
+def _compare(first: Cell, second: Cell, setup: Setup, *, only_ccc: bool = False) -> list[dict[str, Any]]:
     """Difference, interval and effect size of each target and metric."""
     statistic, metrics = (CCC, METRICS[-1:]) if only_ccc else (POOLED, METRICS)
-    # The same draws for every pair of a dataset: no row depends on which other rows there are.
-    dataset = first.method.dataset
-    weights = bootstrap_weights(first.strata, replicates, generator(seed, use="bootstrap", dataset=dataset))
     rows = []
-    for i, target in enumerate(TARGETS):
-        resampled = resample(np.stack([first.sums[i], second.sums[i]]), CONTRAST, weights, first.strata, statistic)
-        draws = generator(seed, use="seeds", dataset=dataset) if len(first.seeds) >= SEEDS_NEEDED else None
-        low, high = studentized_interval(resampled, single=False, generator=draws)
-        columns = {"difference": resampled.estimate, "low": low, "high": high, "effect_size": resampled.effect_size}
-        for j, metric in enumerate(metrics):
-            values = {name: float(column[j]) for name, column in columns.items()}
-            rows.append({"target": target, "metric": metric} | values)
+    for contrast in contrasts(setup, [first, second], CONTRAST, statistic=statistic):
+        resampled = contrast.resampled
+        columns = {"difference": resampled.estimate, "low": contrast.low, "high": contrast.high}
+        columns["effect_size"] = resampled.effect_size
+        for place, metric in enumerate(metrics):
+            values = {name: float(column[place]) for name, column in columns.items()}
+            rows.append({"target": contrast.target, "metric": metric} | values)
     return rows
 
 
-def _test(first: Cell, second: Cell, replicates: int, seed: int) -> dict[tuple[str, str], float]:
+def _test(first: Cell, second: Cell, setup: Setup) -> dict[tuple[str, str], float]:
     """Return the p value of each target and metric."""
-    found: dict[tuple[str, str], float] = {}
-    for i, target in enumerate(TARGETS):
-        swaps = generator(seed, use="swaps", dataset=first.method.dataset)
-        p_values = swap_p_values(first.sums[i], second.sums[i], replicates, swaps)
-        found |= {(target, metric): float(p) for metric, p in zip(METRICS, p_values, strict=True)}
-    return found
+    p_values: dict[tuple[str, str], float] = {}
+    for place, target in enumerate(TARGETS):
+        swaps = generator(setup.seed, use="swaps", dataset=first.key.dataset)
+        values = swap_p_values(first.sums[place], second.sums[place], setup.replicates, swaps)
+        p_values |= {(target, metric): float(p) for metric, p in zip(METRICS, values, strict=True)}
+    return p_values
 
 
 def _corrected(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,16 +10,15 @@ from safetensors import safe_open
 
 from hocbench.errors import RunError
 from hocbench.evaluation.files import sorted_table
-from hocbench.evaluation.pooling import Method, scored_frames
+from hocbench.evaluation.pooling import scored_frames
 from hocbench.evaluation.run_tables import choose_clips
-from hocbench.files.checksums import read_sealed
-from hocbench.runs.finished import TARGETS, Run, default_rank
+from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
+from hocbench.runs.finished import TARGETS, Run
 
-METHOD_COLUMNS = ["dataset", "method", "kind", "stage", "rank", "lasso", "variant"]
 FACTOR_COLUMNS = [
-    *(*METHOD_COLUMNS, "seed", "fold", "layer", "kernel_size", "tap", "init", "mean", "q10", "q90", "label"),
+    *(*KEY_COLUMNS, "seed", "fold", "layer", "kernel_size", "tap", "init", "mean", "q10", "q90", "label"),
 ]
-QUADRANT_COLUMNS = [*METHOD_COLUMNS, "seed", "quadrant", "n_frames", "rmse_valence", "rmse_arousal", "label"]
+QUADRANT_COLUMNS = [*KEY_COLUMNS, "seed", "quadrant", "n_frames", "rmse_valence", "rmse_arousal", "label"]
 CIRCUMPLEX_COLUMNS = [
     *("dataset", "method", "seed", "clip", "frame", "truth_valence", "truth_arousal", "valence", "arousal"),
     "trajectory",
@@ -50,10 +49,10 @@ def factors(runs: Sequence[Run]) -> pd.DataFrame:
         If a run has no weights, or none of its layers a temporal factor.
     """
     rows: list[dict[str, Any]] = []
+    known = {run.name: run for run in runs}
     for run in runs:
-        axes = run.axes
-        if axes.kind == "cp" and axes.stage in ("temporal", "joint") and axes.epochs:
-            rows += _factor_rows(run)
+        if run.key.factorization == "cp" and run.key.method in ("temporal", "joint"):
+            rows += _factor_rows(run, _init_of(run, known))
     return sorted_table(rows, FACTOR_COLUMNS)
 
 
@@ -77,12 +76,12 @@ def quadrant_sums(frames: pd.DataFrame) -> NDArray[np.float64]:
     return np.array([[mask.sum(), *squares[mask].sum(axis=0)] for mask in inside], dtype=np.float64)
 
 
-def quadrants(sums: Mapping[tuple[Method, int], NDArray[np.float64]], labels: Mapping[str, str]) -> pd.DataFrame:
+def quadrants(sums: Mapping[tuple[RowKey, int], NDArray[np.float64]], labels: Mapping[str, str]) -> pd.DataFrame:
     """Lay out the errors by quadrant of the labels.
 
     Parameters
     ----------
-    sums : mapping of (Method, seed) to ndarray
+    sums : mapping of (RowKey, seed) to ndarray
         From `quadrant_sums`, folds added up.
     labels : mapping of str to str
         Label of each dataset.
@@ -93,23 +92,25 @@ def quadrants(sums: Mapping[tuple[Method, int], NDArray[np.float64]], labels: Ma
         `QUADRANT_COLUMNS`, a row per method, seed and quadrant in which there are test frames.
     """
     rows = []
-    for (method, seed), table in sums.items():
+    for (key, seed), table in sums.items():
         for quadrant, (count, *errors) in zip(QUADRANTS, table, strict=True):
             if count:
-                names = {"seed": seed, "quadrant": quadrant, "n_frames": int(count), "label": labels[method.dataset]}
+                names = {"seed": seed, "quadrant": quadrant, "n_frames": int(count), "label": labels[key.dataset]}
                 roots = np.sqrt(np.array(errors) / count)
-                rows.append(vars(method) | names | dict(zip(("rmse_valence", "rmse_arousal"), roots, strict=True)))
+                rows.append(vars(key) | names | dict(zip(("rmse_valence", "rmse_arousal"), roots, strict=True)))
     return sorted_table(rows, QUADRANT_COLUMNS)
 
 
-def circumplex(runs: Sequence[Run], clips: int = 3) -> pd.DataFrame:
+def circumplex(runs: Sequence[Run], description: Description, clips: int = 3) -> pd.DataFrame:
     """Lay out labels and outputs of the fine-tuned video network, for each video dataset.
 
     Parameters
     ----------
     runs : sequence of Run
-        Finished runs; of each dataset the CP network of stage ``joint`` without LASSO, of the default rank and
-        the smallest seed, is taken, with all folds.
+        Finished runs; of each dataset the jointly fine-tuned network without LASSO, of the main rank and the smallest
+        seed, is taken, with all folds.
+    description : Description
+        The main rank.
     clips : int
         Number of clips whose way through the plane is drawn: those whose labels vary most.
 
@@ -119,25 +120,23 @@ def circumplex(runs: Sequence[Run], clips: int = 3) -> pd.DataFrame:
         `CIRCUMPLEX_COLUMNS`, a row per scored test frame; no rows without such a network.
     """
     parts = []
-    for chosen in _drawn(runs).values():
+    for chosen in _drawn(runs, description).values():
         table = pd.concat([scored_frames(run, "test") for run in chosen], ignore_index=True)
-        axes = chosen[0].axes
+        key = chosen[0].key
         numbers = [*(f"truth_{target}" for target in TARGETS), *TARGETS]
         table[numbers] = table[numbers].astype(np.float64)
         table["trajectory"] = table["clip"].isin(choose_clips(table, clips))
-        parts.append(table.assign(dataset=axes.dataset, method=axes.method, seed=axes.seed)[CIRCUMPLEX_COLUMNS])
+        parts.append(table.assign(dataset=key.dataset, method=key.method, seed=key.seed)[CIRCUMPLEX_COLUMNS])
     if not parts:
         return pd.DataFrame(columns=CIRCUMPLEX_COLUMNS)
     return pd.concat(parts).sort_values(["dataset", "clip", "frame"], kind="stable", ignore_index=True)
 
 
-def _factor_rows(run: Run) -> list[dict[str, Any]]:
+def _factor_rows(run: Run, init: str | None) -> list[dict[str, Any]]:
     path = run.path / "weights.safetensors"
     if not path.is_file():
         raise RunError(f"{path} is absent: its temporal factors cannot be read. Fit the run again.")
-    spec = read_sealed(run.path / "manifest.json")["spec"]
-    init = spec.get("temporal", {}).get("init")
-    shared = vars(Method.of(run)) | {"seed": run.axes.seed, "fold": run.axes.fold, "label": run.label}
+    shared = vars(run.row) | {"seed": run.key.seed, "fold": run.key.fold, "label": run.label}
     rows = []
     with safe_open(path, framework="numpy") as weights:
         layers = [name.removesuffix(TIME) for name in weights.keys() if name.endswith(TIME)]  # noqa: SIM118 - no dict
@@ -162,16 +161,20 @@ def _start(init: str | None, size: int, tap: int) -> float:
     return values.get(init or "", float("nan"))
 
 
-def _drawn(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Find the runs to be drawn by dataset: one rank and seed, all folds."""
-    found: dict[str, list[Run]] = {}
-    rank = default_rank(run.axes.rank for run in runs)
-    for run in sorted(runs, key=lambda run: (run.axes.rank != rank, run.axes)):
-        axes = run.axes
-        if (axes.kind, axes.stage, axes.lasso, axes.variant) != ("cp", "joint", 0.0, ""):
-            continue
-        mine = found.setdefault(axes.dataset, [run])
-        first = mine[0].axes
-        if run is not mine[0] and (axes.rank, axes.seed) == (first.rank, first.seed):
-            mine.append(run)
-    return found
+def _init_of(run: Run, known: Mapping[str, Run]) -> str | None:
+    """Find how the temporal factors of a run began, which its temporal stage was told."""
+    while run.spec.temporal is None and (parent := known.get(run.spec.parent or "")) is not None:
+        run = parent
+    return run.spec.temporal.init if run.spec.temporal else None
+
+
+def _drawn(runs: Sequence[Run], description: Description) -> dict[str, list[Run]]:
+    """Find the runs to be drawn by dataset: the main rank and one seed, all folds."""
+    drawn: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run.key.seed, run.key.fold)):
+        row = run.row
+        if row.method == "joint" and row.lasso == 0 and description.is_main(row):
+            chosen = drawn.setdefault(row.dataset, [])
+            if not chosen or chosen[0].key.seed == run.key.seed:
+                chosen.append(run)
+    return drawn

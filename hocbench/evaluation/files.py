@@ -15,9 +15,8 @@ from hocbench.files.checksums import check_beside, hashes_of, sealed
 from hocbench.files.write import replaced, write_text
 
 TEXT_COLUMNS = (
-    *("rank", "run", "dataset", "method", "reference", "stage", "kind", "status", "part", "label", "block", "parent"),
-    *("layer", "quadrant"),
-    *("variant", "reference_variant", "interval", "note", "levels"),
+    *("dataset", "method", "factorization", "rank", "ablation", "reference", "reference_ablation", "run", "parent"),
+    *("status", "part", "label", "block", "layer", "quadrant", "interval", "note", "levels"),
 )
 
 # Written last; left as it is while the others are replaced, so that a mixture of old and new tables is refused.

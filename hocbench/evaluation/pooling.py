@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hocbench.errors import EvaluationError
-from hocbench.evaluation.intervals import SEEDS_NEEDED
 from hocbench.evaluation.statistics import Floats, cluster_sums, scores_from_sums
+from hocbench.experiment.description import RowKey
 from hocbench.runs.finished import TARGETS, Run
 
 logger = logging.getLogger(__name__)
@@ -20,37 +20,6 @@ logger = logging.getLogger(__name__)
 WITHOUT_PICTURE = frozenset({"frame_missing", "image_unreadable", "no_face"})
 # As `hocbench.datasets.contract` says: answered without a network. A change of an adapter makes no scores anew.
 NO_CROP = "no_crop"
-
-
-@dataclass(frozen=True, order=True)
-class Method:
-    """A row of the tables: all runs that differ by fold and seed only.
-
-    Attributes
-    ----------
-    dataset, method : str
-        Dataset and row name.
-    kind, stage, rank : str
-        As in `hocbench.runs.finished.Axes`; the stage of a derived method ends in ``"_smoothed"``.
-    lasso : float
-        LASSO weight.
-    variant : str
-        What an experiment changed.
-    """
-
-    dataset: str
-    method: str
-    kind: str
-    stage: str
-    rank: str
-    lasso: float
-    variant: str = ""
-
-    @classmethod
-    def of(cls, run: Run) -> "Method":
-        """Name the method that a run belongs to."""
-        axes = run.axes
-        return cls(axes.dataset, axes.method, axes.kind, axes.stage, axes.rank, axes.lasso, axes.variant)
 
 
 @dataclass(frozen=True)
@@ -95,7 +64,7 @@ class Cell:
 
     Attributes
     ----------
-    method : Method
+    key : RowKey
         The row.
     seeds, folds : tuple of int
         What went in: every seed has every fold.
@@ -113,7 +82,7 @@ class Cell:
         Whether scores per clip mean something.
     """
 
-    method: Method
+    key: RowKey
     seeds: tuple[int, ...]
     folds: tuple[int, ...]
     clusters: tuple[str, ...]
@@ -211,14 +180,14 @@ def clip_table(frames: pd.DataFrame, centres: Sequence[float], source: str) -> C
     )
 
 
-def complete_seeds(tables: Tables, method: Method) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def complete_seeds(tables: Tables, key: RowKey) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Find the folds of a method and the seeds that have all of them.
 
     Parameters
     ----------
     tables : mapping of (seed, fold) to ClipTable
         The runs there are.
-    method : Method
+    method : RowKey
         For the log.
 
     Returns
@@ -231,16 +200,16 @@ def complete_seeds(tables: Tables, method: Method) -> tuple[tuple[int, ...], tup
     complete = tuple(seed for seed in seeds if all((seed, fold) in tables for fold in folds))
     if complete != seeds:
         lacking = sorted(set(seeds) - set(complete))
-        logger.warning("%s, %s: seeds %s lack folds and enter no interval", method.dataset, method.method, lacking)
+        logger.warning("%s, %s: seeds %s lack folds and enter no interval", key.dataset, key.method, lacking)
     return complete, folds
 
 
-def pool(method: Method, tables: Tables, seeds: Sequence[int], folds: Sequence[int]) -> Cell:
+def pool(key: RowKey, tables: Tables, seeds: Sequence[int], folds: Sequence[int]) -> Cell:
     """Pool the folds of each seed: every clip is tested once.
 
     Parameters
     ----------
-    method : Method
+    key : RowKey
         The row.
     tables : mapping of (seed, fold) to ClipTable
         At least all pairs of `seeds` and `folds`.
@@ -265,7 +234,7 @@ def pool(method: Method, tables: Tables, seeds: Sequence[int], folds: Sequence[i
     names, counts = np.unique(clips, return_counts=True)
     if (counts > 1).any():
         raise EvaluationError(
-            f"Clip {names[counts > 1][0]} of {method.dataset} is tested in two folds ({first[0].source} and others). "
+            f"Clip {names[counts > 1][0]} of {key.dataset} is tested in two folds ({first[0].source} and others). "
             "Make the splits again."
         )
     clusters, codes = np.unique(np.concatenate([table.subjects for table in first]), return_inverse=True)
@@ -275,7 +244,7 @@ def pool(method: Method, tables: Tables, seeds: Sequence[int], folds: Sequence[i
     sums = np.stack([np.concatenate([table.sums for table in row], axis=1) for row in by_seed], axis=1)
     scores = np.stack([np.concatenate([table.clip_scores for table in row], axis=1) for row in by_seed], axis=1)
     return Cell(
-        method=method,
+        key=key,
         seeds=tuple(seeds),
         folds=tuple(folds),
         clusters=tuple(str(name) for name in clusters),
@@ -287,7 +256,7 @@ def pool(method: Method, tables: Tables, seeds: Sequence[int], folds: Sequence[i
     )
 
 
-def common_cells(methods: Sequence[Method], tables: Mapping[Method, Tables]) -> list[Cell] | None:
+def common_cells(methods: Sequence[RowKey], tables: Mapping[RowKey, Tables]) -> list[Cell] | None:
     """Pool methods over the folds that all have, for the seeds that have all of these; None if there are none.
 
     Raises
@@ -306,7 +275,7 @@ def common_cells(methods: Sequence[Method], tables: Mapping[Method, Tables]) -> 
     return [pool(method, tables[method], seeds, folds) for method in methods]
 
 
-def one_seed_tables(tables: Mapping[Method, Tables]) -> Iterator[tuple[int, dict[Method, Tables]]]:
+def one_seed_tables(tables: Mapping[RowKey, Tables]) -> Iterator[tuple[int, dict[RowKey, Tables]]]:
     """Yield each training seed with the runs of it alone, of the data sets that have several seeds."""
     seeds: dict[str, set[int]] = {}
     for method, entries in tables.items():
@@ -318,12 +287,6 @@ def one_seed_tables(tables: Mapping[Method, Tables]) -> Iterator[tuple[int, dict
             for method, entries in varied.items()
         )
         yield seed, {method: entries for method, entries in own if entries}
-
-
-def what_varies(cell: Cell) -> str:
-    """Say over what the intervals of a cell are taken."""
-    clusters = "images" if cell.method.dataset == "affectnet" else "subjects"
-    return f"{clusters} and seeds" if len(cell.seeds) >= SEEDS_NEEDED else clusters
 
 
 def check_same_frames(table: ClipTable, expected: ClipTable) -> None:

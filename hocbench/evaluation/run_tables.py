@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 
 from hocbench.evaluation.files import share, sorted_table
-from hocbench.experiment.plan import VIDEO_DATASETS
+from hocbench.experiment.description import KEY_COLUMNS, Description
+from hocbench.experiment.methods import CLIPS
 from hocbench.runs.finished import TARGETS, Run
 
-AXES_COLUMNS = [
-    *("dataset", "method", "stage", "kind", "order", "rank", "lasso", "variant", "seed", "fold", "run", "label"),
-]
+AXES_COLUMNS = [*KEY_COLUMNS, "seed", "fold", "run", "label"]
 SPARSITY_COLUMNS = [
     *("dataset", "lasso", "rank", "seed", "block", "components", "zeros", "zero_share", "label"),
     *("layer_ranks", "layer_effective_ranks", "parameters", "removed", "network_parameters"),
@@ -27,8 +26,7 @@ COST_COLUMNS = [
 
 def axes_of(run: Run) -> dict[str, Any]:
     """Spell out what distinguishes a run, one value per column of `AXES_COLUMNS`."""
-    values = vars(run.axes) | {"method": run.axes.method, "run": run.name, "label": run.label}
-    return {column: values[column] for column in AXES_COLUMNS}
+    return vars(run.row) | {"seed": run.key.seed, "fold": run.key.fold, "run": run.name, "label": run.label}
 
 
 def histories(runs: Sequence[Run]) -> pd.DataFrame:
@@ -47,7 +45,7 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
     """Join the costs of all runs: `AXES_COLUMNS` and `COST_COLUMNS`; a row per run, with the id of its parent."""
     rows = []
     for run in runs:
-        known = {"attempts": run.attempts, "parent": run.parent}
+        known = {"attempts": run.attempts, "parent": run.spec.parent or ""}
         rows.append(axes_of(run) | {column: run.cost.get(column) for column in COST_COLUMNS} | known)
     return sorted_table(rows, AXES_COLUMNS + COST_COLUMNS)
 
@@ -94,13 +92,13 @@ def sparsity(runs: Sequence[Run]) -> pd.DataFrame:
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     first_folds: dict[tuple[Any, ...], int] = {}
     for run in runs:
-        axes = run.axes
-        # On video, a static run only tests a network that was trained on images.
-        trained = axes.stage == "lasso" or (axes.stage == "static" and axes.dataset not in VIDEO_DATASETS)
-        if axes.kind != "cp" or axes.variant or not trained:
+        row_key = run.row
+        # On clips, a static run only tests a network that was trained on images.
+        trained = row_key.method == "lasso" or (row_key.method == "static" and run.spec.training.epochs)
+        if row_key.factorization != "cp" or row_key.ablation or not trained:
             continue
-        key = (axes.dataset, axes.lasso, axes.rank, axes.seed)
-        if first_folds.setdefault(key, axes.fold) != axes.fold:
+        key = (row_key.dataset, row_key.lasso, row_key.rank, run.key.seed)
+        if first_folds.setdefault(key, run.key.fold) != run.key.fold:
             continue
         for layer in run.network["layers"]:
             if layer["kind"] != "cp":
@@ -157,7 +155,7 @@ def timelines(outputs: Sequence[tuple[str, Run, pd.DataFrame]], clips: int = 3) 
     Parameters
     ----------
     outputs : sequence of (str, Run, DataFrame)
-        Method name, run and its scored test frames; all of one dataset, fold and seed.
+        Method id, run and its scored test frames; all of one dataset, fold and seed.
     clips : int
         Number of clips.
 
@@ -172,9 +170,9 @@ def timelines(outputs: Sequence[tuple[str, Run, pd.DataFrame]], clips: int = 3) 
         frames = frames[frames["clip"].isin(chosen)]
         for target in TARGETS:
             part = frames[["clip", "frame"]].assign(
-                dataset=run.axes.dataset,
+                dataset=run.key.dataset,
                 method=method,
-                seed=run.axes.seed,
+                seed=run.key.seed,
                 target=target,
                 truth=frames[f"truth_{target}"].astype(np.float64),
                 prediction=frames[target].astype(np.float64),
@@ -186,31 +184,28 @@ def timelines(outputs: Sequence[tuple[str, Run, pd.DataFrame]], clips: int = 3) 
     return table.sort_values(TIMELINE_COLUMNS[:6], kind="stable", ignore_index=True)
 
 
-def timeline_runs(runs: Sequence[Run]) -> tuple[Run, Run | None] | None:
-    """Find the SEWA runs whose outputs are drawn: the static network, and the jointly fine-tuned one.
+def timeline_runs(runs: Sequence[Run], description: Description) -> list[Run]:
+    """Find the runs whose outputs are drawn: a static network on clips, and the jointly fine-tuned one.
 
     Parameters
     ----------
     runs : sequence of Run
         Finished runs.
+    description : Description
+        Datasets and main rank.
 
     Returns
     -------
-    static, joint : Run and Run or None
-        Of the smallest seed and fold and the default rank; None in all if there is no static run.
+    list of Run
+        Of the first dataset of clips that is no control, of the main rank, and of the smallest seed and fold; none if
+        there is no static run.
     """
-    static = [run for run in runs if _is_drawn(run, "static")]
+    videos = [name for name, each in description.datasets.items() if each.role == CLIPS and not each.control_of]
+    drawn = [run for run in runs if run.row.lasso == 0 and run.row.factorization and description.is_main(run.row)]
+    static = [run for run in drawn if run.key.method == "static" and run.key.dataset in videos]
     if not static:
-        return None
-    first = min(static, key=lambda run: (run.axes.rank != "same", run.axes.rank, run.axes.seed, run.axes.fold))
-    joint = [run for run in runs if _is_drawn(run, "joint") and _place(run) == _place(first)]
-    return first, joint[0] if joint else None
-
-
-def _is_drawn(run: Run, stage: str) -> bool:
-    axes = run.axes
-    return (axes.dataset, axes.stage, axes.kind, axes.lasso, axes.variant) == ("sewa", stage, "cp", 0.0, "")
-
-
-def _place(run: Run) -> tuple[str, int, int]:
-    return run.axes.rank, run.axes.seed, run.axes.fold
+        return []
+    first = min(static, key=lambda run: (videos.index(run.key.dataset), run.key.seed, run.key.fold))
+    place = (first.key.dataset, first.key.seed, first.key.fold)
+    joint = [run for run in drawn if run.key.method == "joint"]
+    return [first, *(run for run in joint if (run.key.dataset, run.key.seed, run.key.fold) == place)]

@@ -1,38 +1,35 @@
 """Whether scores go up or down along the LASSO weights and the ranks of a sweep."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hocbench.evaluation.files import sorted_table
-from hocbench.evaluation.intervals import SEEDS_NEEDED, resample, studentized_interval
-from hocbench.evaluation.pooling import Cell, Method, Tables, common_cells
+from hocbench.evaluation.pooling import Cell, Tables, common_cells
+from hocbench.evaluation.resampling import Setup, contrasts
 from hocbench.evaluation.significance import holm, slope_contrast, trend_p_values
-from hocbench.evaluation.statistics import METRICS, bootstrap_weights
-from hocbench.runs.finished import TARGETS
+from hocbench.evaluation.statistics import METRICS
+from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
+from hocbench.experiment.methods import IMAGES
 from hocbench.seeds import generator
 
 COLUMNS = [
-    *("dataset", "method", "rank", "lasso", "variant", "axis", "levels", "target", "metric", "slope", "low", "high"),
-    *("p", "p_holm", "n_seeds", "n_clusters", "label"),
+    *KEY_COLUMNS,
+    *("axis", "levels", "target", "metric", "slope", "low", "high", "p", "p_holm", "n_seeds", "n_clusters", "label"),
 ]
 
 
-def trend_table(tables: Mapping[Method, Tables], labels: Mapping[str, str], replicates: int, seed: int) -> pd.DataFrame:
+def trend_table(tables: Mapping[RowKey, Tables], setup: Setup) -> pd.DataFrame:
     """Measure the slope of the scores along each axis of the sweep.
 
     Parameters
     ----------
-    tables : mapping of Method to mapping of (seed, fold) to ClipTable
+    tables : mapping of RowKey to mapping of (seed, fold) to ClipTable
         All runs.
-    labels : mapping of str to str
-        Label of each dataset.
-    replicates : int
-        Bootstrap replicates, and random orders.
-    seed : int
-        Root seed.
+    setup : Setup
+        What the evaluation was told.
 
     Returns
     -------
@@ -43,22 +40,14 @@ def trend_table(tables: Mapping[Method, Tables], labels: Mapping[str, str], repl
         along ranks, and lasso NaN along LASSO weights.
     """
     rows: list[dict[str, Any]] = []
-    for axis, methods in sequences(tables):
-        cells = common_cells(methods, tables)
+    for axis, sequence in sequences(tables, setup.description):
+        cells = common_cells(sequence, tables)
         if cells is None:
             continue
-        first = methods[0]
-        shared: dict[str, Any] = {
-            "dataset": first.dataset,
-            "method": methods[-1].method,
-            "variant": first.variant,
-            "axis": axis,
-        }
-        shared |= {"rank": "" if axis == "rank" else first.rank, "lasso": np.nan if axis == "lasso" else first.lasso}
-        shared |= {"levels": ";".join(level_name(method, axis) for method in methods)}
-        shared |= {"n_seeds": len(cells[0].seeds), "n_clusters": len(cells[0].clusters)}
-        shared |= {"label": labels[first.dataset]}
-        rows += [shared | row for row in _slopes(cells, replicates, seed)]
+        varied = {"rank": ""} if axis == "rank" else {"lasso": np.nan}
+        levels = ";".join(level_name(key, axis) for key in sequence)
+        shared = vars(sequence[-1]) | varied | {"axis": axis, "levels": levels} | setup.shared(cells[0])
+        rows += [shared | row for row in _slopes(cells, setup)]
     table = sorted_table(rows, COLUMNS)
     table["p_holm"] = table["p_holm"].astype(np.float64)
     for _, family in table.groupby(["dataset", "axis", "metric"]):
@@ -66,59 +55,56 @@ def trend_table(tables: Mapping[Method, Tables], labels: Mapping[str, str], repl
     return table
 
 
-def sequences(methods: Mapping[Method, Tables]) -> list[tuple[str, list[Method]]]:
-    """List the methods that differ in one axis of the sweep only, in its order.
+def sequences(rows: Iterable[RowKey], description: Description) -> list[tuple[str, list[RowKey]]]:
+    """List the rows that differ in one axis of the sweep only, in its order.
 
     Parameters
     ----------
-    methods : mapping
-        Its keys are the methods.
+    rows : iterable of RowKey
+        All rows.
+    description : Description
+        The datasets.
 
     Returns
     -------
-    list of (str, list of Method)
-        "lasso" or "rank", and at least two methods. On images the static network is the weight 0 of the LASSO stage.
+    list of (str, list of RowKey)
+        "lasso" or "rank", and at least two rows. On images the static network is the weight 0 of the LASSO stage.
     """
-    found: dict[tuple[Any, ...], list[Method]] = {}
-    for method in sorted(methods):
-        if method.kind != "cp":
+    groups: dict[tuple[Any, ...], list[RowKey]] = {}
+    for key in sorted(rows):
+        if not key.factorization:
             continue
-        stage = "lasso" if (method.dataset, method.stage) == ("affectnet", "static") else method.stage
-        untrained = method.method.endswith("untrained")
-        found.setdefault(("lasso", method.dataset, stage, untrained, method.rank, method.variant), []).append(method)
-        key = ("rank", method.dataset, method.stage, untrained, method.lasso, method.variant)
-        found.setdefault(key, []).append(method)
-    ordered = [(str(key[0]), sorted(group, key=lambda m: _level(m, key[0]))) for key, group in found.items()]
+        is_plain = key.method == "static" and description.datasets[key.dataset].role == IMAGES
+        network = (key.dataset, key.factorization, key.ablation)
+        groups.setdefault(("lasso", *network, "lasso" if is_plain else key.method, key.rank), []).append(key)
+        groups.setdefault(("rank", *network, key.method, key.lasso), []).append(key)
+    ordered = [(str(name[0]), sorted(group, key=lambda key: _level(key, name[0]))) for name, group in groups.items()]
     return [(axis, group) for axis, group in ordered if len(group) > 1]
 
 
-def level_name(method: Method, axis: str) -> str:
-    """Spell out where a method stands on an axis."""
-    return f"{method.lasso:g}" if axis == "lasso" else method.rank
+def level_name(key: RowKey, axis: str) -> str:
+    """Spell out where a row stands on an axis."""
+    return f"{key.lasso:g}" if axis == "lasso" else key.rank
 
 
-def _level(method: Method, axis: str) -> tuple[bool, float]:
-    """Place of a method: multiples of the rank that matches a dense layer before numbers of components."""
+def _level(key: RowKey, axis: str) -> tuple[bool, float]:
+    """Place of a row: multiples of the rank that matches a dense layer before numbers of components."""
     if axis == "lasso":
-        return False, method.lasso
-    if method.rank == "same":
+        return False, key.lasso
+    if key.rank == "same":
         return False, 1.0
-    return "." not in method.rank, float(method.rank)
+    return "." not in key.rank, float(key.rank)
 
 
-def _slopes(cells: list[Cell], replicates: int, seed: int) -> list[dict[str, Any]]:
-    first, contrast = cells[0], slope_contrast(len(cells))
-    dataset = first.method.dataset
-    weights = bootstrap_weights(first.strata, replicates, generator(seed, use="bootstrap", dataset=dataset))
+def _slopes(cells: list[Cell], setup: Setup) -> list[dict[str, Any]]:
+    weights = slope_contrast(len(cells))
     rows = []
-    for i, target in enumerate(TARGETS):
-        sums = np.stack([cell.sums[i] for cell in cells])
-        resampled = resample(sums, contrast, weights, first.strata)
-        draws = generator(seed, use="seeds", dataset=dataset) if len(first.seeds) >= SEEDS_NEEDED else None
-        low, high = studentized_interval(resampled, single=False, generator=draws)
-        p_values = trend_p_values(sums, contrast, replicates, generator(seed, use="orders", dataset=dataset))
-        columns = {"slope": resampled.estimate, "low": low, "high": high, "p": p_values}
-        for j, metric in enumerate(METRICS):
-            values = {name: float(column[j]) for name, column in columns.items()}
-            rows.append({"target": target, "metric": metric} | values)
+    for contrast in contrasts(setup, cells, weights):
+        sums = np.stack([cell.sums[contrast.place] for cell in cells])
+        orders = generator(setup.seed, use="orders", dataset=cells[0].key.dataset)
+        p_values = trend_p_values(sums, weights, setup.replicates, orders)
+        columns = {"slope": contrast.resampled.estimate, "low": contrast.low, "high": contrast.high, "p": p_values}
+        for place, metric in enumerate(METRICS):
+            values = {name: float(column[place]) for name, column in columns.items()}
+            rows.append({"target": contrast.target, "metric": metric} | values)
     return rows

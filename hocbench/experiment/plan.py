@@ -1,53 +1,20 @@
 """The one place that turns parameters into runs: what is trained, under which id, and from what it starts."""
 
-import hashlib
-import json
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from hocbench.config.load import is_rendered
-from hocbench.config.params import AfewVa, AffectNet, Experiment, Params, Sewa
+from hocbench.config.base import Rank
+from hocbench.config.params import Ablation, Params
 from hocbench.errors import ParameterError
-
-VIDEO_DATASETS = ("sewa", "afew_va", "sewa_control")
-VIDEO_STAGES = ("frames", "temporal", "joint", "inflated", "scratch")
-
-
-@dataclass(frozen=True)
-class Axes:
-    """What distinguishes one run from another.
-
-    Attributes
-    ----------
-    dataset, stage, kind : str
-        kind is "cp", "dense", "inflated" or "2plus1d".
-    order : int
-        2 for images, 3 for clips.
-    rank : "same", number or None
-        None where nothing is factorized.
-    lasso : float
-        LASSO weight.
-    fold, seed, epochs : int
-        Cross-validation fold, training seed, epochs of this stage.
-    variant : str
-        What an experiment changed; "" for the plain networks.
-    """
-
-    dataset: str
-    stage: str
-    kind: str
-    order: int
-    rank: str | float | int | None
-    lasso: float
-    fold: int
-    seed: int
-    epochs: int
-    variant: str = ""
-
-    def spelled(self) -> dict[str, Any]:
-        """Return the axes as plain values; without a variant there is none, so that experiments rename no other run."""
-        return {key: value for key, value in vars(self).items() if key != "variant" or value}
+from hocbench.experiment.ablations import changed
+from hocbench.experiment.catalog import make_catalog
+from hocbench.experiment.description import Description, RowKey
+from hocbench.experiment.methods import ALWAYS, CLIPS, IMAGES, Method, find_method
+from hocbench.experiment.networks import own_networks
+from hocbench.experiment.records import Dataset
+from hocbench.experiment.run_spec import make_spec
+from hocbench.experiment.spec import RunKey, RunSpec
 
 
 @dataclass(frozen=True)
@@ -56,48 +23,43 @@ class Run:
 
     Attributes
     ----------
-    id : str
-        Slug of the axes that differ from the default, and 8 digits of the hash of all that defines the run.
-    axes : Axes
-        Where it stands in the experiment.
-    spec : dict
-        The resolved parameters, plain values for JSON.
+    spec : RunSpec
+        What it is told.
+    method : Method
+        What it is a run of.
     parent : Run or None
         The run whose network it starts from.
     """
 
-    id: str
-    axes: Axes
-    spec: dict[str, Any]
+    spec: RunSpec
+    method: Method
     parent: "Run | None"
 
     @property
-    def method(self) -> str:
-        """Name of the row of a table."""
-        return method_name(self.axes.stage, self.axes.kind, self.axes.epochs, self.axes.dataset)
+    def id(self) -> str:
+        """Slug of what differs from the default, and 8 digits of the hash of all that defines the run."""
+        return self.spec.run
+
+    @property
+    def key(self) -> RunKey:
+        """Where its rows stand."""
+        return self.spec.key
+
+    @property
+    def title(self) -> str:
+        """What its rows are called."""
+        return self.method.named(self.key.factorization or "")
 
 
-def method_name(stage: str, kind: str, epochs: int, dataset: str) -> str:
-    """Name the row of a table that a run belongs to."""
-    if stage == "static":
-        return f"{'CP' if kind == 'cp' else 'dense'} 2-D, static"
-    if stage == "temporal":
-        return "CP 3-D, temporal factors trained" if epochs else "CP 3-D, transducted, untrained"
-    if stage == "joint":
-        return "CP 3-D, temporal then joint" if kind == "cp" else "dense 2-D inflated to 3-D"
-    if stage == "scratch":
-        return {"cp": "CP 3-D", "dense": "dense 3-D", "2plus1d": "dense (2+1)-D"}[kind] + " from scratch"
-    return {"lasso": "CP 2-D, LASSO", "frames": "CP 2-D, fine-tuned on frames (reference)"}[stage]
+def main_rank(ranks: list[Rank]) -> Rank:
+    """Choose the rank that tables, claims and figures are about: the matched one if it is swept, or else the first.
 
-
-def smoothed_name(method: str) -> str:
-    """Name the row of a method whose outputs are averaged over time."""
-    return f"{method.removesuffix(' (reference)')} + moving average"
-
-
-def is_smoothed(dataset: str, stage: str, kind: str, lasso: float) -> bool:
-    """Tell whether a run also gives a row with its outputs averaged over time: the 2-D CP networks on video."""
-    return dataset in VIDEO_DATASETS and stage in ("static", "frames") and kind == "cp" and lasso == 0
+    >>> main_rank([0.25, 1.0]), main_rank(["same", 0.5]), main_rank([0.22])
+    (1.0, 'same', 0.22)
+    """
+    # A whole number counts components, so 1 is not 1.0.
+    matched = [rank for rank in ranks if rank == "same" or (isinstance(rank, float) and rank == 1)]
+    return [*matched, *ranks][0]
 
 
 def make_plan(params: Params) -> list[Run]:
@@ -112,244 +74,208 @@ def make_plan(params: Params) -> list[Run]:
     -------
     list of Run
         In a fixed order that depends on the parameters only.
-    """
-    runs: dict[str, Run] = {}
-    planner = _Planner(params, runs)
-    for seed in params.datasets.affectnet.seeds:
-        planner.static(seed, "dense", None)
-        for rank in params.sweep.rank:
-            for lasso in params.sweep.lasso:
-                planner.image_network(seed, rank, lasso)
-    for name in params.datasets.present():
-        if name in VIDEO_DATASETS:
-            for fold in getattr(params.datasets, name).folds:
-                for seed in getattr(params.datasets, name).seeds:
-                    planner.video(name, fold, seed)
-    for experiment in params.experiments:
-        _Planner(changed(params, experiment), runs, experiment.variant).experiment(experiment)
-    return list(runs.values())
-
-
-def changed(params: Params, experiment: Experiment) -> Params:
-    """Return the parameters with what an experiment changes."""
-    temporal = {"kernel_size": experiment.kernel_size, "init": experiment.init}
-    network = {"inner_activation": experiment.inner_activation}
-    factor = experiment.epochs_factor or 1
-    longer = {
-        name: stage.model_copy(update={"epochs": factor * stage.epochs})
-        for name, stage in params.training.stages
-        if name in VIDEO_STAGES
-    }
-    training: dict[str, Any] = {"stages": params.training.stages.model_copy(update=longer)}
-    if experiment.clips is not None:
-        training["clips"] = experiment.clips
-    update = {
-        "temporal": params.temporal.model_copy(update=_given(temporal)),
-        "network": params.network.model_copy(update=_given(network)),
-        "training": params.training.model_copy(update=training),
-    }
-    return params.model_copy(update=update)
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
-
-
-class _Planner:
-    def __init__(self, params: Params, runs: dict[str, Run], variant: str = "") -> None:
-        self.params, self.runs, self.variant = params, runs, variant
-
-    def static(self, seed: int, kind: str, rank: Any) -> Run:
-        return self._add("affectnet", "static", kind, rank, seed=seed)
-
-    def image_network(self, seed: int, rank: Any, lasso: float) -> Run:
-        network = self.static(seed, "cp", rank)
-        if lasso == 0:
-            return network
-        if self.params.training.stages.lasso.warm_start:
-            smaller = [weight for weight in self.params.sweep.lasso if weight < lasso]
-            network = self.image_network(seed, rank, max(smaller, default=0))
-        return self._add("affectnet", "lasso", "cp", rank, seed=seed, lasso=lasso, parent=network)
-
-    def video(self, name: str, fold: int, seed: int) -> None:
-        dataset: Sewa | AfewVa = getattr(self.params.datasets, name)
-        where: dict[str, Any] = {"fold": fold, "seed": seed}
-        for rank in self.params.sweep.rank:
-            self.video_run("static", name, rank, **where)
-            for rival in ("frames", "untrained"):
-                if rival in dataset.rivals:
-                    self.video_run(rival, name, rank, **where)
-            for lasso in self.params.sweep.lasso if dataset.lasso else [0]:
-                self.video_run("joint", name, rank, **where, lasso=lasso)
-            if "scratch_cp" in dataset.rivals:
-                self.video_run("scratch_cp", name, rank, **where)
-        for rival in ("static_dense", "inflated", "scratch_dense", "scratch_2plus1d"):
-            if rival in dataset.rivals:
-                self.video_run(rival, name, None, **where)
-
-    def experiment(self, experiment: Experiment) -> None:
-        """Plan the runs of an experiment at the first rank of the sweep."""
-        dataset: Sewa | AfewVa = getattr(self.params.datasets, experiment.dataset)
-        seeds = dataset.seeds if experiment.seeds is None else experiment.seeds
-        for fold in dataset.folds:
-            for seed in seeds:
-                for what in experiment.runs:
-                    self.video_run(what, experiment.dataset, self.params.sweep.rank[0], fold=fold, seed=seed)
-
-    def video_run(self, what: str, name: str, rank: Any, *, lasso: float = 0, **where: Any) -> Run:
-        """Plan a run on video, and all that it starts from."""
-        seed = where["seed"]
-        if what in ("static_dense", "inflated"):
-            dense = self.static(seed, "dense", None)
-            if what == "inflated":
-                return self._add(name, "joint", "inflated", None, **where, order=3, parent=dense)
-            return self._add(name, "static", "dense", None, **where, epochs=0, parent=dense)
-        if what.startswith("scratch_"):
-            kind = what.removeprefix("scratch_")
-            return self._add(name, "scratch", kind, rank if kind == "cp" else None, **where, order=3)
-        network = self.image_network(seed, rank, lasso)
-        if what == "static":
-            return self._add(name, "static", "cp", rank, **where, epochs=0, parent=network)
-        if what == "frames":
-            return self._add(name, "frames", "cp", rank, **where, parent=network)
-        video: dict[str, Any] = where | {"order": 3, "lasso": lasso}
-        if what == "untrained":
-            return self._add(name, "temporal", "cp", rank, **video, epochs=0, parent=network)
-        temporal = self._add(name, "temporal", "cp", rank, **video, parent=network)
-        return temporal if what == "temporal" else self._add(name, "joint", "cp", rank, **video, parent=temporal)
-
-    def _add(
-        self,
-        dataset: str,
-        stage: str,
-        kind: str,
-        rank: Any,
-        *,
-        seed: int,
-        fold: int = 0,
-        lasso: float = 0.0,
-        order: int = 2,
-        epochs: int | None = None,
-        parent: Run | None = None,
-    ) -> Run:
-        settings = getattr(self.params.training.stages, "inflated" if kind == "inflated" else stage)
-        epochs = settings.epochs if epochs is None else epochs
-        axes = Axes(dataset, stage, kind, order, rank, float(lasso), fold, seed, epochs)
-        # Where a LASSO run starts is said by its parent.
-        dumped = settings.model_dump(mode="json", exclude={"warm_start"})
-        run = self._run(axes, dumped, parent)
-        if self.variant and run.id not in self.runs:
-            run = self._run(replace(axes, variant=self.variant), dumped, parent)
-        return self.runs.setdefault(run.id, run)
-
-    def _run(self, axes: Axes, settings: dict[str, Any], parent: Run | None) -> Run:
-        spec = self._spec(axes, settings, parent)
-        digest = hashlib.sha256(canonical_json(spec).encode()).hexdigest()[:8]
-        run_id = f"{_slug(axes)}-{digest}"
-        spec["run"] = run_id
-        return Run(run_id, axes, spec, parent)
-
-    def _spec(self, axes: Axes, settings: dict[str, Any], parent: Run | None) -> dict[str, Any]:
-        params = self.params
-        training = params.training.model_dump(mode="json", exclude={"stages", "clips"}) | settings
-        training |= {"epochs": axes.epochs}
-        if axes.order == 2:
-            # An image is no window; what is never read must not make it another run.
-            del training["clip_length"], training["frame_step"]
-        if params.training.clips is not None and axes.dataset in VIDEO_DATASETS and axes.epochs:
-            training["clips"] = params.training.clips
-        settings_of = getattr(params.datasets, axes.dataset)
-        spec = {
-            "profile": params.profile,
-            "axes": axes.spelled(),
-            "network": _network(params, axes),
-            "split": split_protocol(settings_of),
-            "data": _data(settings_of),
-            "training": training,
-            "root_seed": params.seed,
-            "threads": params.threads,
-            "determinism": params.determinism,
-            "processes": params.processes,
-            "parent": parent.id if parent else None,
-        }
-        if axes.order == 3:
-            spec["temporal"] = params.temporal.model_dump(mode="json")
-        return spec
-
-
-def _data(dataset: AffectNet | Sewa | AfewVa) -> dict[str, Any]:
-    """Describe the data of a run: not by the folder that they lie in, and by how they are drawn only if they are."""
-    values = dataset.model_dump(mode="json")
-    described = {"crop": values["crop"]}
-    if is_rendered(dataset.root):
-        described["synthetic"] = values["synthetic"]
-    if values["exclude"]:
-        described["exclude"] = values["exclude"]
-    return described
-
-
-def _network(params: Params, axes: Axes) -> dict[str, Any]:
-    """Describe the network that a run builds; an inflated one begins as a dense one for images."""
-    network = params.network.model_dump(mode="json") | {"rank": axes.rank}
-    network["kind"] = "dense" if axes.kind == "inflated" else axes.kind
-    if axes.kind != "cp":
-        del network["inner_activation"]
-    return network
-
-
-def split_protocol(dataset: AffectNet | Sewa | AfewVa) -> dict[str, Any]:
-    """Spell out the split of a dataset's section; that by a list holds its hash, so that another list is another run.
 
     Raises
     ------
     ParameterError
-        If the list cannot be read.
+        If a method, dataset or network is named that does not exist, or a split list cannot be read.
     """
-    protocol: dict[str, Any] = dataset.split.model_dump(mode="json")
-    if protocol["kind"] == "file":
-        try:
-            protocol["sha256"] = hashlib.sha256(Path(protocol["path"]).read_bytes()).hexdigest()
-        except OSError as error:
+    runs: dict[str, Run] = {}
+    planner = _Planner(params, runs)
+    for dataset in planner.of_role(IMAGES):
+        planner.images(dataset)
+    for dataset in planner.of_role(CLIPS):
+        planner.clips(dataset)
+    for place, ablation in enumerate(params.ablations):
+        _Planner(changed(params, place), runs, ablation.title).ablation(ablation, f"ablations.{place}")
+    return list(runs.values())
+
+
+class _Planner:
+    """Adds runs of one set of parameters, those of the sweep or of an ablation."""
+
+    def __init__(self, params: Params, runs: dict[str, Run], ablation: str = "") -> None:
+        self.params, self.runs, self.name = params, runs, ablation
+        self.catalog = make_catalog(params.datasets)
+        self.networks = own_networks(params.networks)
+        self.methods = self.networks.methods
+
+    def of_role(self, role: str) -> list[Dataset]:
+        return [dataset for dataset in self.catalog.values() if dataset.role == role]
+
+    def images(self, dataset: Dataset) -> None:
+        """Plan the 2-D networks: the dense one, and of each factorization and rank those of the LASSO sweep."""
+        for seed in self.params.datasets[dataset.name].seeds:
+            self.add(dataset, "static_dense", seed=seed)
+            for factorization, rank in self.swept():
+                for lasso in self.weights(factorization):
+                    self.add(dataset, "static", factorization, rank, seed=seed, lasso=lasso)
+
+    def clips(self, dataset: Dataset) -> None:
+        """Plan what is trained on every dataset of clips, and the baselines that its entry names."""
+        entry = self.params.datasets[dataset.name]
+        self.check_seeds(dataset)
+        key = f"datasets.{dataset.name}.baselines"
+        baselines = [find_method(name, self.methods, key) for name in entry.baselines]
+        wanted = list(dict.fromkeys([*(self.methods[name] for name in ALWAYS), *baselines]))
+        if self.start_of(dataset) is None:
+            wanted = [method for method in wanted if method.stage == "scratch"]
+        for fold in entry.folds:
+            for seed in entry.seeds:
+                for factorization, rank in self.swept():
+                    for method in wanted:
+                        if method.is_factorized:
+                            swept = method.id in ("temporal", "joint") and entry.lasso
+                            for lasso in self.weights(factorization) if swept else [0.0]:
+                                self.add(dataset, method.id, factorization, rank, seed=seed, fold=fold, lasso=lasso)
+                for method in wanted:
+                    if not method.is_factorized:
+                        self.add(dataset, method.id, seed=seed, fold=fold)
+
+    def ablation(self, ablation: Ablation, key: str) -> None:
+        """Plan the runs of an ablation at the main rank of the sweep."""
+        clips = self.of_role(CLIPS)
+        name = ablation.dataset or (clips[0].name if clips else "")
+        dataset = self.catalog.get(name)
+        if dataset is None or dataset.role != CLIPS:
+            raise ParameterError(f"{key}.dataset: there is no datasets.{name} of clips; add it or name another")
+        entry = self.params.datasets[name]
+        seeds = entry.seeds if ablation.seeds is None else ablation.seeds
+        strangers = sorted(set(seeds) - set(entry.seeds))
+        if strangers:
             raise ParameterError(
-                f"split list {protocol['path']} cannot be read ({error.strerror}); check split.path"
-            ) from None
-    return protocol
+                f"{key}.seeds: {strangers} are not among datasets.{name}.seeds; a change is compared with the plain "
+                "network of the same seed: add them there"
+            )
+        rank, factorization = main_rank(self.params.sweep.rank), self.params.sweep.factorization[0]
+        for fold in entry.folds:
+            for seed in seeds:
+                for method in ablation.methods:
+                    found = find_method(method, self.methods, f"{key}.methods")
+                    axes = (factorization, rank) if found.is_factorized else (None, None)
+                    self.add(dataset, found.id, *axes, seed=seed, fold=fold)
+
+    def swept(self) -> list[tuple[str, Rank]]:
+        return [(each, rank) for each in self.params.sweep.factorization for rank in self.params.sweep.rank]
+
+    def weights(self, factorization: str) -> list[float]:
+        """List the LASSO weights of a factorization: only CP has weights of components to penalise."""
+        return list(self.params.sweep.lasso) if factorization == "cp" else [0.0]
+
+    def start_of(self, dataset: Dataset) -> Dataset | None:
+        """Find the dataset of images whose networks are transducted, None if there is none."""
+        images, key = self.of_role(IMAGES), f"datasets.{dataset.name}.start"
+        wanted = self.params.datasets[dataset.name].start
+        if wanted is None:
+            if len(images) > 1:
+                names = ", ".join(each.name for each in images)
+                raise ParameterError(f"{key}: missing, and there are several datasets of images; name one of {names}")
+            return images[0] if images else None
+        if wanted not in {each.name for each in images}:
+            raise ParameterError(f"{key}: there is no datasets.{wanted} of images; add it or name another")
+        return self.catalog[wanted]
+
+    def check_seeds(self, dataset: Dataset) -> None:
+        """Refuse training seeds that the networks of images do not have, from which those of clips start."""
+        start = self.start_of(dataset)
+        if start is None:
+            return
+        seeds = self.params.datasets[start.name].seeds
+        strangers = sorted(set(self.params.datasets[dataset.name].seeds) - set(seeds))
+        if strangers:
+            raise ParameterError(
+                f"datasets.{dataset.name}.seeds: {strangers} are not among datasets.{start.name}.seeds {seeds}; a run "
+                "on clips starts from the static network of its seed: add them there"
+            )
+
+    def add(
+        self,
+        dataset: Dataset,
+        method: str,
+        factorization: str | None = None,
+        rank: Rank | None = None,
+        *,
+        seed: int,
+        fold: int = 0,
+        lasso: float = 0.0,
+    ) -> Run:
+        """Plan a run and all that it starts from."""
+        key = RunKey(
+            dataset=dataset.name,
+            method=method,
+            factorization=factorization,
+            rank=rank,
+            lasso=float(lasso),
+            fold=fold,
+            seed=seed,
+        )
+        return self._add(self._on_images(key) if dataset.role == IMAGES else key)
+
+    def _on_images(self, key: RunKey) -> RunKey:
+        """Of images, a network with a LASSO weight is one of a method of its own."""
+        return key.model_copy(update={"method": "lasso"}) if key.lasso and key.method == "static" else key
+
+    def _add(self, key: RunKey) -> Run:
+        method = self.methods[key.method]
+        parent = self._parent(key, method)
+        run = self._make(key, method, parent)
+        if self.name and run.id not in self.runs:
+            run = self._make(key.model_copy(update={"ablation": self.name}), method, parent)
+        return self.runs.setdefault(run.id, run)
+
+    def _parent(self, key: RunKey, method: Method) -> Run | None:
+        dataset = self.catalog[key.dataset]
+        if method.role == IMAGES and dataset.role == CLIPS:
+            return self._add(self._of_start(key, method.id))
+        if method.id == "lasso":
+            return self._add(key.model_copy(update=self._before(key)))
+        if method.start is None:
+            return None
+        if self.methods[method.start].role == IMAGES:
+            return self._add(self._of_start(key, method.start))
+        return self._add(key.model_copy(update={"method": method.start}))
+
+    def _of_start(self, key: RunKey, method: str) -> RunKey:
+        """Name the network of images that a network of clips starts from."""
+        start = self.start_of(self.catalog[key.dataset])
+        if start is None:
+            raise ParameterError(
+                f"datasets.{key.dataset}: {method} starts from a network of images, and there is no dataset of images; "
+                "add one, or name methods from scratch only"
+            )
+        return self._on_images(key.model_copy(update={"dataset": start.name, "method": method, "fold": 0}))
+
+    def _before(self, key: RunKey) -> dict[str, Any]:
+        """Say what a LASSO run starts from: the plain network, or that of the next smaller weight."""
+        smaller = [weight for weight in self.params.sweep.lasso if weight < key.lasso]
+        weight = max(smaller, default=0.0) if self.params.training.stages.lasso.warm_start else 0.0
+        return {"method": "lasso" if weight else "static", "lasso": float(weight)}
+
+    def _make(self, key: RunKey, method: Method, parent: Run | None) -> Run:
+        trained = method.trained and method.role == self.catalog[key.dataset].role
+        spec = make_spec(self.params, key, method, parent.id if parent else None, trained, self.networks.sources)
+        return Run(spec, method, parent)
 
 
-def canonical_json(value: Any) -> str:
-    """Write plain values in the one form that is hashed and handed to jobs."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _slug(axes: Axes) -> str:
-    parts = [axes.stage]
-    if axes.kind != "cp":
-        parts.append(axes.kind)
-    if axes.stage == "temporal" and axes.epochs == 0:
-        parts.append("untrained")
-    if axes.rank not in (None, "same"):
-        # An int is a number of components and a float a multiple, so 2 and 2.0 must not look alike.
-        parts.append(f"rank{axes.rank}" if isinstance(axes.rank, int) else f"rank{axes.rank:g}x")
-    if axes.lasso:
-        parts.append(f"lasso{axes.lasso:g}")
-    if axes.variant:
-        parts.append(axes.variant.replace("+", "-"))
-    if axes.fold:
-        parts.append(f"fold{axes.fold}")
-    if axes.seed:
-        parts.append(f"seed{axes.seed}")
-    return "-".join(parts)
-
-
-def expected_rows(runs: list[Run]) -> list[dict[str, Any]]:
-    """List the rows that the tables must show, present or missing, without seeds and folds."""
-    rows: dict[str, dict[str, Any]] = {}
+def describe(params: Params, runs: Iterable[Run]) -> Description:
+    """Describe the experiment of a plan."""
+    bare = Description(
+        profile=params.profile,
+        width=params.network.width,
+        rank=str(main_rank(params.sweep.rank)),
+        factorization=params.sweep.factorization[0],
+        ranks=tuple(str(rank) for rank in params.sweep.rank),
+        crop_size={name: entry.crop.size for name, entry in params.datasets.items()},
+        datasets=make_catalog(params.datasets),
+        methods=own_networks(params.networks).methods,
+        rows=(),
+        longer=tuple(each.title for each in params.ablations if each.epochs_factor and not each.change),
+    )
+    rows: dict[RowKey, None] = {}
     for run in runs:
-        axes = run.axes
-        row = {"dataset": axes.dataset, "method": run.method, "rank": axes.rank, "lasso": axes.lasso}
-        row["variant"] = axes.variant
-        rows.setdefault(canonical_json(row), row)
-        if is_smoothed(axes.dataset, axes.stage, axes.kind, axes.lasso):
-            smoothed = row | {"method": smoothed_name(run.method)}
-            rows.setdefault(canonical_json(smoothed), smoothed)
-    return list(rows.values())
+        key = RowKey.of(run.key)
+        rows.setdefault(key)
+        averaged = bare.averaged(key)
+        if averaged:
+            rows.setdefault(RowKey(**(asdict(key) | {"method": averaged})))
+    return Description(**(vars(bare) | {"rows": tuple(rows)}))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from hocbench.evaluation import read_table
+from hocbench.evaluation.files import read_table
 from hocbench.files.staging import staged
 from hocbench.network_tables.conventions import convention_page, convention_table, dense_table
 from hocbench.network_tables.parameters import parameter_latex, parameter_page, parameter_table

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from hocbench.evaluation import METRICS, TARGETS
+from hocbench.evaluation.statistics import METRICS
 from hocbench.reporting import latex
 from hocbench.reporting.facts import Facts, counted, rank_words, score_facts
 from hocbench.reporting.layout import CONTROL, NOT_RUN, PAPER, TableRow, lay_out, layout_notes
@@ -14,6 +14,7 @@ from hocbench.reporting.main_rows import main_rank
 from hocbench.reporting.markdown import records
 from hocbench.reporting.paper_scores import read_results
 from hocbench.reporting.score_page import CELLS, TITLES
+from hocbench.runs.finished import TARGETS
 
 BETTER = {"rmse": r"$\downarrow$", "sagr": r"$\uparrow$", "pcc": r"$\uparrow$", "ccc": r"$\uparrow$"}
 COLUMNS = "l" + "c" * len(CELLS)

@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from hocbench.evaluation import METRICS, TARGETS
+from hocbench.evaluation.statistics import METRICS
 from hocbench.reporting.facts import Facts, score_facts
 from hocbench.reporting.layout import FURTHER, NOT_RUN, PAPER, TableRow, lay_out, layout_notes
 from hocbench.reporting.markdown import STATUS_NOTE, escape, markdown_table, records
 from hocbench.reporting.paper_scores import read_results
+from hocbench.runs.finished import TARGETS
 
 TITLES = {"affectnet": "AffectNet (still images)", "sewa": "SEWA (video chats)", "afew_va": "AFEW-VA (film clips)"}
 POOLINGS = {"pooled": "Pooled over all test frames", "per_video": "Mean of the scores of each video"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from hocbench.evaluation import read_table
+from hocbench.evaluation.files import read_table
 from hocbench.files.staging import staged
 from hocbench.reporting.cost import cost_page, cost_table, is_outdated, outdated_page
 from hocbench.reporting.facts import interval_words

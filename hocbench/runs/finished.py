@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,52 +11,15 @@ from typing import Any
 import pandas as pd
 
 from hocbench.errors import RunError
-from hocbench.experiment.plan import method_name
+from hocbench.experiment.description import RowKey
+from hocbench.experiment.spec import RunKey, RunSpec
 from hocbench.files.checksums import read_sealed
 
-STAGES = ("static", "lasso", "frames", "temporal", "joint", "scratch")
 TARGETS = ("valence", "arousal")
 PREDICTION_COLUMNS = (
     *("subject", "clip", "frame", "part", "status"),
     *("truth_valence", "truth_arousal", "valence", "arousal"),
 )
-
-
-@dataclass(frozen=True, order=True)
-class Axes:
-    """What distinguishes one run from the others.
-
-    Attributes
-    ----------
-    dataset, stage, kind : str
-        For example ``"sewa"``, ``"joint"``, ``"cp"``.
-    order : int
-        2 for images, 3 for video.
-    rank : str
-        ``"same"``, a number as text, or ``""`` for a network without factors.
-    lasso : float
-        Weight of the L1 norm of the CP weights; 0 for none.
-    fold, seed, epochs : int
-        Fold of the split, seed of the run, epochs trained.
-    variant : str
-        What an experiment changed, such as ``"kernel-5"``; ``""`` for the network that all tables are about.
-    """
-
-    dataset: str
-    stage: str
-    kind: str
-    order: int
-    rank: str
-    lasso: float
-    fold: int
-    seed: int
-    epochs: int
-    variant: str = ""
-
-    @property
-    def method(self) -> str:
-        """The row name of the run in tables."""
-        return method_name(self.stage, self.kind, self.epochs, self.dataset)
 
 
 @dataclass(frozen=True)
@@ -70,25 +32,29 @@ class Run:
         The directory.
     name : str
         The run id.
-    axes : Axes
-        What distinguishes the run.
+    spec : RunSpec
+        What it was told.
     label : str
         ``"synthetic"`` or ``"real"``: what its data were.
-    parent : str
-        Id of the run that it started from; ``""`` for none.
-    profile : str
-        Name of the parameters that it was trained with; "" if it does not say.
     attempts : int
         How often it was started until it was finished.
     """
 
     path: Path
     name: str
-    axes: Axes
+    spec: RunSpec
     label: str
-    parent: str = ""
     attempts: int = 1
-    profile: str = ""
+
+    @property
+    def key(self) -> RunKey:
+        """What distinguishes the run."""
+        return self.spec.key
+
+    @cached_property
+    def row(self) -> RowKey:
+        """The row of tables that it belongs to."""
+        return RowKey.of(self.key)
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -150,7 +116,7 @@ def read_runs(run_dirs: Sequence[Path]) -> list[Run]:
     Returns
     -------
     list of Run
-        Sorted by axes, so that the order of the arguments does not matter.
+        Sorted by their keys, so that the order of the arguments does not matter.
 
     Raises
     ------
@@ -159,7 +125,9 @@ def read_runs(run_dirs: Sequence[Path]) -> list[Run]:
     DamageError
         If a manifest is damaged.
     """
-    return sorted((_read_run(Path(path)) for path in run_dirs), key=lambda run: (run.axes, run.name))
+    return sorted(
+        (_read_run(Path(path)) for path in run_dirs), key=lambda run: (run.row, run.key.fold, run.key.seed, run.name)
+    )
 
 
 def _read_run(path: Path) -> Run:
@@ -168,35 +136,17 @@ def _read_run(path: Path) -> Run:
         raise RunError(f"No manifest.json in {path}: the run is not finished, or this is not a run. Fit it again.")
     manifest = read_sealed(manifest_path)
     try:
-        axes = _axes(manifest["axes"])
-        parent, attempts = manifest.get("inputs", {}).get("parent") or "", int(manifest.get("attempts", 1))
-        profile = str(manifest.get("spec", {}).get("profile", ""))
-        run = Run(path, str(manifest["run"]), axes, str(manifest["label"]), str(parent), attempts, profile)
+        spec = RunSpec.model_validate(manifest["spec"])
+        run = Run(path, spec.run, spec, str(manifest["label"]), int(manifest.get("attempts", 1)))
         files = dict(manifest["files"])
     except (KeyError, TypeError, ValueError) as error:
+        what = " ".join(str(error).split()[:30])
         raise RunError(
-            f"{manifest_path} lacks or garbles the key {error}. Delete the run directory and fit again."
-        ) from error
-    if axes.stage not in STAGES:
-        raise RunError(f"{manifest_path} names the stage '{axes.stage}', known are {', '.join(STAGES)}. Fit it again.")
+            f"{manifest_path} lacks or garbles what a run is told ({what}). Delete the run directory and fit again."
+        ) from None
     for name in sorted({*files, "predictions.parquet", "history.csv", "cost.json", "network.json"}):
         _check_hash(path / name, files.get(name))
     return run
-
-
-def _axes(values: dict[str, Any]) -> Axes:
-    return Axes(
-        dataset=str(values["dataset"]),
-        stage=str(values["stage"]),
-        kind=str(values["kind"]),
-        order=int(values["order"]),
-        rank="" if values["rank"] is None else str(values["rank"]),
-        lasso=float(values["lasso"]),
-        fold=int(values["fold"]),
-        seed=int(values["seed"]),
-        epochs=int(values["epochs"]),
-        variant=str(values.get("variant", "")),
-    )
 
 
 def _check_hash(path: Path, expected: str | None) -> None:
@@ -221,9 +171,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{path} holds no JSON object. Delete the run directory and fit again.")
     return value
-
-
-def default_rank(ranks: Iterable[str]) -> str:
-    """Choose among the ranks of networks: "same", else what most have, of equals the smallest; "" if none has one."""
-    counts = Counter(rank for rank in ranks if rank)
-    return "same" if "same" in counts else min(counts, key=lambda rank: (-counts[rank], float(rank)), default="")

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from hocbench.config.params import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
+from hocbench.config.datasets import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
 from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS
 from hocbench.datasets.affectnet_labels import UNCERTAIN
 from hocbench.datasets.annotations import LABELS_PER_SECOND

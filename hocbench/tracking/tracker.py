@@ -11,6 +11,7 @@ from typing import Any, Self
 import pandas as pd
 
 from hocbench.errors import StoppedEarly
+from hocbench.experiment.spec import RunSpec
 from hocbench.metrics import ccc, pcc, rmse, sagr
 from hocbench.runs.environment import flat
 from hocbench.tracking.mlflow_writer import file_to_send
@@ -41,8 +42,8 @@ class Tracker:
 
     Parameters
     ----------
-    spec : dict
-        Resolved slice of the run.
+    spec : RunSpec
+        What the run is told.
     label : str
         "synthetic" or "real".
     key : str
@@ -54,7 +55,7 @@ class Tracker:
         Identifies the MLflow run, whatever store it is in; known in the block, empty if nothing is tracked.
     """
 
-    def __init__(self, spec: dict[str, Any], label: str, key: str = "") -> None:
+    def __init__(self, spec: RunSpec, label: str, key: str = "") -> None:
         self.key = ""
         self._spec, self._label, self._wanted = spec, label, key
         self._outbox: Outbox | None = None
@@ -70,7 +71,7 @@ class Tracker:
 
     def _begin(self, parent: str) -> None:
         place = here()
-        name = f"{self._spec['axes']['dataset']}.{self._spec['run']}"
+        name = self._spec.name.replace("/", ".")
         self._outbox = outbox = Outbox(place.folder / FOLDER / f"{name}.jsonl")
         header = outbox.events[0] if outbox.events and outbox.events[0]["event"] == "run" else None
         if header is None or status(outbox.events) == "FINISHED":
@@ -91,11 +92,11 @@ class Tracker:
             "time": now_ms(),
             "key": self._wanted or uuid.uuid4().hex,
             "recovered": bool(self._wanted),
-            "name": f"{spec['axes']['dataset']}/{spec['run']}",
-            "profile": spec["profile"],
+            "name": spec.name,
+            "profile": spec.profile,
             "parent": parent,
             "tags": {"data": self._label},
-            "params": {name: without_secrets(str(value)) for name, value in flat(spec).items()},
+            "params": {name: without_secrets(str(value)) for name, value in flat(spec.model_dump(mode="json")).items()},
         }
 
     def settle(self) -> None:

@@ -1,10 +1,10 @@
 """Random changes of crops, the same for all frames of a clip, drawn once per epoch and sample."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from hocbench.experiment.spec import StepSpec
 from hocbench.opencv import cv2
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # luma of RGB, ITU-R BT.601
@@ -49,29 +49,29 @@ class Augmentation:
         return pixels
 
 
-def draw(count: int, options: dict[str, Any], rng: np.random.Generator) -> Augmentation:
+def draw(count: int, steps: StepSpec, rng: np.random.Generator) -> Augmentation:
     """Draw the changes of all samples of an epoch at once, so that no worker's share of them matters.
 
     Parameters
     ----------
     count : int
         Number of samples.
-    options : dict
-        ``mirror``, and ``augmentation`` with rotation_degrees, scale, shift, brightness, contrast, saturation.
+    steps : StepSpec
+        Its ``mirror`` and ``augmentation``.
     rng : Generator
         Of this epoch.
     """
-    wanted = options["augmentation"]
-    mirror = rng.random(count) < 0.5 if options["mirror"] else np.zeros(count, bool)
+    wanted = steps.augmentation
+    mirror = rng.random(count) < 0.5 if steps.mirror else np.zeros(count, bool)
     matrices = colours = None
-    if wanted["rotation_degrees"] or wanted["scale"] or wanted["shift"]:
+    if wanted.rotation_degrees or wanted.scale or wanted.shift:
         angle, zoom, right, down = rng.uniform(-1, 1, (4, count))
-        turn = (1 + wanted["scale"] * zoom) * np.exp(1j * np.deg2rad(wanted["rotation_degrees"]) * angle)
-        right, down = wanted["shift"] * right, wanted["shift"] * down
+        turn = (1 + wanted.scale * zoom) * np.exp(1j * np.deg2rad(wanted.rotation_degrees) * angle)
+        right, down = wanted.shift * right, wanted.shift * down
         rows = [[turn.real, -turn.imag, right], [turn.imag, turn.real, down]]
         matrices = np.moveaxis(np.array(rows), -1, 0)
-    if wanted["brightness"] or wanted["contrast"] or wanted["saturation"]:
-        ranges = np.array([wanted["brightness"], wanted["contrast"], wanted["saturation"]])
+    if wanted.brightness or wanted.contrast or wanted.saturation:
+        ranges = np.array([wanted.brightness, wanted.contrast, wanted.saturation])
         colours = (1 + ranges * rng.uniform(-1, 1, (count, 3))).astype(np.float32)
     return Augmentation(mirror, matrices, colours)
 

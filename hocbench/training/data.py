@@ -1,8 +1,7 @@
 """Batches of crops: single images, or windows of a clip."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hocbench.errors import RunError
+from hocbench.experiment.spec import RunSpec, TrainingSpec
 from hocbench.faces.store import CropStore
 from hocbench.seeds import derive_seed, generator
 from hocbench.training.augment import Augmentation, draw
@@ -167,28 +167,17 @@ def _only(batch: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return batch[0]
 
 
-def window_shape(order: int, options: dict[str, Any]) -> tuple[int, int]:
-    """Return the frames of a window and the step from one to the next, by ``training`` of a run; an image is one frame.
-
-    Parameters
-    ----------
-    order : int
-        2 for images, 3 for clips.
-    options : dict
-        See `training_batches`.
-    """
-    return (1, 1) if order == 2 else (options["clip_length"], options["frame_step"])
+def window_shape(training: TrainingSpec) -> tuple[int, int]:
+    """Return the frames of a window and the step from one to the next; an image is one frame."""
+    return (training.clip_length or 1, training.frame_step or 1)
 
 
 def training_batches(
     samples: Samples,
-    order: int,
-    options: dict[str, Any],
-    root_seed: int,
-    axes: Mapping[str, str | int | float],
+    spec: RunSpec,
     epoch: int,
     *,
-    augment: bool = True,
+    learn: bool = True,
     workers: int = 0,
     first_step: int = 0,
     share: tuple[int, int] = (0, 1),
@@ -199,18 +188,13 @@ def training_batches(
     ----------
     samples : Samples
         Training part.
-    order : int
-        2: images ``(N, 3, H, W)`` and labels ``(N, 2)``; 3: clips ``(N, 3, T, H, W)`` and ``(N, T, 2)``.
-    options : dict
-        ``training`` part of a run's slice: batch_size is N of all processes and parts together, accumulation the
-        parts of a batch, clip_length T, frame_step the frames from one of a window to the next; mirror and
-        augmentation change the pixels.
-    root_seed, epoch : int
+    spec : RunSpec
+        Of order 2: images ``(N, 3, H, W)`` and labels ``(N, 2)``; 3: clips ``(N, 3, T, H, W)`` and ``(N, T, 2)``. N is
+        the batch size of all processes and parts together, T the length of a window.
+    epoch : int
         Of the random numbers: order, windows and augmentation.
-    axes : mapping
-        The other axes of the random numbers; see `hocbench.seeds.batch_axes`.
-    augment : bool
-        Off for batches that are not learned from.
+    learn : bool
+        Off for batches that nothing is learned from: whole ones, whose pixels are not changed.
     workers : int
         Processes that read and change them; 0 is this one.
     first_step : int
@@ -223,17 +207,21 @@ def training_batches(
     RunError
         If there are fewer samples than shares.
     """
-    rng = generator(root_seed, use="batches", epoch=epoch, **axes)
-    if order == 2:
+    training, axes = spec.training, spec.batch_axes
+    rng = generator(spec.root_seed, use="batches", epoch=epoch, **axes)
+    if spec.order == 2:
         items = samples.rows
     else:
-        items = np.stack(training_windows(samples, options["clip_length"], rng, options["frame_step"]))
+        length, step = window_shape(training)
+        items = np.stack(training_windows(samples, length, rng, step))
     items = items[rng.permutation(len(items))]
-    changes = draw(len(items), options, rng) if augment else None
+    steps = training.steps if learn else None
+    changes = draw(len(items), steps, rng) if steps else None
     data = _Crops(samples, items, changes)
-    places = _places(len(items), options, first_step, share)
+    parts = steps.accumulation if steps else 1
+    places = _places(min(batch_size(training), len(items)), len(items), parts, first_step, share)
     # Left to itself, a loader draws the seed of its workers from torch's global generator, once per start.
-    own = torch.Generator().manual_seed(derive_seed(root_seed, use="loader", epoch=epoch, **axes))
+    own = torch.Generator().manual_seed(derive_seed(spec.root_seed, use="loader", epoch=epoch, **axes))
     return DataLoader(
         data,
         batch_sampler=places,
@@ -244,12 +232,16 @@ def training_batches(
     )
 
 
-def _places(count: int, options: dict[str, Any], first_step: int, share: tuple[int, int]) -> list[list[int]]:
+def batch_size(training: TrainingSpec) -> int:
+    """Return the samples of a batch of a run that draws batches."""
+    assert training.batch_size is not None
+    return training.batch_size
+
+
+def _places(size: int, count: int, parts: int, first_step: int, share: tuple[int, int]) -> list[list[int]]:
     """List the places of the samples of each part of each batch that one process passes over."""
+    # A last batch of one or two samples has no meaningful correlation, so that all are of one size.
     rank, processes = share
-    parts = options["accumulation"]
-    # A last batch of one or two samples has no meaningful correlation.
-    size = min(options["batch_size"], count)
     each = size // (parts * processes)
     if each == 0:
         raise RunError(
@@ -264,14 +256,14 @@ def _places(count: int, options: dict[str, Any], first_step: int, share: tuple[i
     return [list(range(start, start + each)) for start in starts]
 
 
-def steps_per_epoch(samples: Samples, order: int, options: dict[str, Any]) -> int:
+def steps_per_epoch(samples: Samples, training: TrainingSpec) -> int:
     """Count the batches of an epoch, which are the same number in each."""
     count = len(samples.rows)
-    if order == 3:
-        length, step = options["clip_length"], options["frame_step"]
+    if training.clip_length is not None:
+        length, step = window_shape(training)
         _check_step(samples, step)
         count = sum(count_trained(frames, length, step) for _, frames in samples.numbered())
-    return max(1, count // options["batch_size"])
+    return max(1, count // batch_size(training))
 
 
 def _check_step(samples: Samples, step: int) -> None:

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from hocbench.errors import RunError
+from hocbench.experiment.spec import RunSpec, StepSpec
 from hocbench.nn import ResNet, reestimate_batchnorm
-from hocbench.nn.lasso import count_zeros
+from hocbench.nn.lasso import Penalty, count_zeros
 from hocbench.training.data import Samples, steps_per_epoch, training_batches, window_shape
 from hocbench.training.devices import Accelerator, autocast, gather, share_buffers
 from hocbench.training.losses import affect_loss
@@ -42,18 +43,8 @@ class Setting:
 
     Attributes
     ----------
-    run : str
-        Run id, for messages.
-    options : dict
-        The ``training`` part of a run's slice.
-    order : int
-        2 for images, 3 for clips.
-    root_seed : int
-        Root seed of the profile.
-    axes : mapping
-        What batches are drawn from; see `hocbench.seeds.batch_axes`.
-    lasso : float
-        LASSO weight; 0 is no penalty.
+    spec : RunSpec
+        What the run is told.
     static_level : float or None
         Validation score of the 2-D network; recorded beside the epochs.
     log : callable
@@ -62,12 +53,7 @@ class Setting:
         Processes that prepare batches.
     """
 
-    run: str
-    options: dict[str, Any]
-    order: int
-    root_seed: int
-    axes: Mapping[str, str | int | float]
-    lasso: float = 0.0
+    spec: RunSpec
     static_level: float | None = None
     log: Callable[[dict[str, Any]], None] = lambda row: None
     workers: int = 0
@@ -75,6 +61,16 @@ class Setting:
 
 def nothing() -> None:
     """Do nothing: the pulse of a training that is never stopped."""
+
+
+@dataclass(frozen=True)
+class _Moving:
+    """What moves the weights of a network that is trained."""
+
+    spec: StepSpec
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    penalty: Penalty | None
 
 
 class Training:
@@ -110,12 +106,12 @@ class Training:
         self._accounted = time.monotonic()
         self.model: nn.Module = accelerator.prepare(network)
         self.best_state = state_of(network)
-        options = setting.options
-        # Each step is a batch of all processes, in so many parts.
-        self.parts = options["accumulation"]
-        count = steps_per_epoch(training, setting.order, options)
-        optimizer, self.schedule, self.penalty = make_optimizers(network, options, setting.lasso, count)
-        self.optimizer = accelerator.prepare(optimizer)
+        told = setting.spec.training
+        self.steps: _Moving | None = None
+        if told.steps is not None:
+            count = steps_per_epoch(training, told)
+            optimizer, schedule, penalty = make_optimizers(network, told, told.steps, count)
+            self.steps = _Moving(told.steps, accelerator.prepare(optimizer), schedule, penalty)
 
     def run(self) -> Outcome:
         """Train on, and leave the network in the state of its best epoch on validation.
@@ -128,7 +124,8 @@ class Training:
         outcome = self.outcome
         with noted_paths(self.network, outcome.paths):
             while not self._is_over():
-                loss: float = self._epoch() if outcome.epoch else math.nan
+                moving = self.steps if outcome.epoch else None
+                loss: float = math.nan if moving is None else self._epoch(moving)
                 self._validate(loss)
                 outcome.epoch, outcome.step, outcome.losses = outcome.epoch + 1, 0, []
                 self.pulse()
@@ -138,22 +135,24 @@ class Training:
 
     def reestimate(self) -> None:
         """Give BatchNorm its statistics anew, from whole batches that are not augmented: the same in every process."""
-        setting, device = self.setting, self.accelerator.device
-        options = setting.options | {"accumulation": 1}
-        drawn_from = (setting.root_seed, setting.axes, -1)
-        batches = training_batches(self.training, setting.order, options, *drawn_from, augment=False)
-        chosen = islice(batches, options["reestimation_batches"])
+        spec, device = self.setting.spec, self.accelerator.device
+        batches = training_batches(self.training, spec, -1, learn=False)
+        chosen = islice(batches, spec.training.reestimation_batches)
         reestimate_batchnorm(self.network, (inputs.to(device) for inputs, _ in chosen))
 
     def state(self) -> State:
         """Capture all that the rest of the training depends on."""
         self._account()
-        optimizer, generators = capture_optimizer(self.optimizer), capture_generators()
+        generators = capture_generators()
         tensors = with_prefix("network", self.network.state_dict()) | with_prefix("best", self.best_state)
-        schedule = {key: value for key, value in self.schedule.state_dict().items() if not callable(value)}
-        values = {"outcome": asdict(self.outcome), "schedule": schedule}
-        values |= {"optimizer": optimizer.values, "generators": generators.values}
-        return State(tensors | optimizer.tensors | generators.tensors, values)
+        tensors |= generators.tensors
+        values: dict[str, Any] = {"outcome": asdict(self.outcome), "generators": generators.values}
+        if self.steps is not None:
+            optimizer, schedule = capture_optimizer(self.steps.optimizer), self.steps.schedule.state_dict()
+            tensors |= optimizer.tensors
+            values["schedule"] = {key: value for key, value in schedule.items() if not callable(value)}
+            values["optimizer"] = optimizer.values
+        return State(tensors, values)
 
     def restore(self, state: State) -> None:
         """Go back to a captured state; `run` then goes on as if it had never stopped."""
@@ -161,8 +160,9 @@ class Training:
         self.outcome = Outcome(**values["outcome"])
         self.network.load_state_dict(without_prefix("network", state.tensors))
         self.best_state = {name: value.to(device) for name, value in without_prefix("best", state.tensors).items()}
-        restore_optimizer(self.optimizer, State(state.tensors, values["optimizer"]))
-        self.schedule.load_state_dict(values["schedule"])
+        if self.steps is not None:
+            restore_optimizer(self.steps.optimizer, State(state.tensors, values["optimizer"]))
+            self.steps.schedule.load_state_dict(values["schedule"])
         restore_generators(State(state.tensors, values["generators"]))
 
     def _account(self) -> None:
@@ -170,86 +170,88 @@ class Training:
         self.outcome.wall_s, self._accounted = self.outcome.wall_s + now - self._accounted, now
 
     def _is_over(self) -> bool:
-        options, outcome = self.setting.options, self.outcome
-        recovered = bool(options.get("stop_at_static")) and outcome.recovered_epoch is not None
-        return outcome.epoch > options["epochs"] or recovered
+        outcome, told = self.outcome, self.setting.spec.training
+        recovered = told.steps is not None and told.steps.stop_at_static and outcome.recovered_epoch is not None
+        return outcome.epoch > told.epochs or recovered
 
-    def _epoch(self) -> float:
+    def _epoch(self, moving: _Moving) -> float:
         """Pass over what is left of the training part in this epoch; return the mean loss of all of it."""
-        outcome, setting = self.outcome, self.setting
+        outcome, told = self.outcome, self.setting.spec.training
         self.network.train()
-        for micro_batches in self._steps():
-            outcome.losses.append(self._step(micro_batches))
+        for micro_batches in self._batches(moving.spec.accumulation):
+            outcome.losses.append(self._step(moving, micro_batches))
             outcome.step += 1
             self.pulse()
-        if self.penalty is not None:
-            if outcome.epoch == setting.options["epochs"]:
-                self.penalty.finish()
-                self._report_empty_layers()
+        if moving.penalty is not None and told.lasso is not None:
+            if outcome.epoch == told.epochs:
+                moving.penalty.finish()
+                self._report_empty_layers(told.lasso.weight)
             # A threshold, after the last step or in each one, takes components away that the statistics still count.
             self.reestimate()
         return math.fsum(outcome.losses) / len(outcome.losses)
 
-    def _report_empty_layers(self) -> None:
+    def _report_empty_layers(self, weight: float) -> None:
         empty = [name for name, (zeros, rank) in count_zeros(self.network).items() if zeros == rank]
         if empty:
             LOGGER.warning(
                 "LASSO weight %g left no component in %s: their output no longer depends on the picture; "
                 "a smaller weight keeps some",
-                *(self.setting.lasso, ", ".join(empty)),
+                *(weight, ", ".join(empty)),
             )
 
-    def _steps(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    def _batches(self, parts: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
         """Yield the parts of each step's batch, and count the time that it takes to get them."""
         outcome, setting = self.outcome, self.setting
-        where = (setting.root_seed, setting.axes, outcome.epoch)
         share = (self.accelerator.process_index, self.accelerator.num_processes)
         loader = training_batches(
-            *(self.training, setting.order, setting.options, *where),
+            self.training,
+            setting.spec,
+            outcome.epoch,
             workers=setting.workers,
             first_step=outcome.step,
             share=share,
         )
         batches = iter(loader)
-        for _ in range(len(loader) // self.parts):
+        for _ in range(len(loader) // parts):
             started = time.monotonic()
-            micro_batches = [next(batches) for _ in range(self.parts)]
+            micro_batches = [next(batches) for _ in range(parts)]
             waited = time.monotonic() - started
             yield micro_batches
             outcome.waiting_s += waited
             outcome.steps_s += time.monotonic() - started
 
-    def _step(self, micro_batches: list[tuple[Tensor, Tensor]]) -> float:
-        options, accelerator, outcome = self.setting.options, self.accelerator, self.outcome
+    def _step(self, moving: _Moving, micro_batches: list[tuple[Tensor, Tensor]]) -> float:
+        accelerator, outcome = self.accelerator, self.outcome
         total = 0.0
         for number, (images, labels) in enumerate(micro_batches):
-            # Gradients are summed over processes once, behind the last part.
+            # Gradients are summed over processes once, after the last part.
             last = number == len(micro_batches) - 1
             with nullcontext() if last else accelerator.no_sync(self.model):
-                total += self._backward(images, labels)
+                total += self._backward(moving.spec, images, labels)
             outcome.part = len(images) * accelerator.num_processes
             outcome.samples += outcome.part
-        outcome.rate = float(self.schedule.get_last_lr()[0])
-        if self.penalty is not None:
-            self.penalty.step(outcome.rate)
-        accelerator.clip_grad_norm_(self.network.parameters(), options["gradient_clip"])
-        self.optimizer.step()
-        self.schedule.step()
+        outcome.rate = float(moving.schedule.get_last_lr()[0])
+        if moving.penalty is not None:
+            moving.penalty.step(outcome.rate)
+        accelerator.clip_grad_norm_(self.network.parameters(), moving.spec.gradient_clip)
+        moving.optimizer.step()
+        moving.schedule.step()
         self.network.zero_grad(set_to_none=True)
         return total
 
-    def _backward(self, images: Tensor, labels: Tensor) -> float:
+    def _backward(self, steps: StepSpec, images: Tensor, labels: Tensor) -> float:
         """Add the gradients of one part of a batch; its loss is a statistic of this part, over all processes."""
-        options, accelerator = self.setting.options, self.accelerator
+        spec, accelerator = self.setting.spec, self.accelerator
         device, processes = accelerator.device, accelerator.num_processes
-        with autocast(options["precision"], device):
+        with autocast(steps.precision, device):
             prediction = self.model(images.to(device))
         # Correlations of half-precision numbers would lose what they measure.
         prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
-        loss = affect_loss(gather(prediction), gather(labels.to(device)), options["loss_weights"]) / self.parts
+        weights = spec.training.loss_weights
+        loss = affect_loss(gather(prediction), gather(labels.to(device)), weights) / steps.accumulation
         if not torch.isfinite(loss):
             raise RunError(
-                f"run {self.setting.run}: the loss is {loss.item()} in epoch {self.outcome.epoch}; "
+                f"run {spec.run}: the loss is {loss.item()} in epoch {self.outcome.epoch}; "
                 "lower learning_rate or gradient_clip"
             )
         accelerator.backward(loss * processes)
@@ -258,25 +260,25 @@ class Training:
     def _validate(self, loss: float) -> None:
         """Score the network, write the epoch's row, and keep the network if it is the best so far."""
         outcome, setting, epoch = self.outcome, self.setting, self.outcome.epoch
+        spec = setting.spec
         share_buffers(self.network)
-        length, step = window_shape(setting.order, setting.options)
-        where = (setting.order, length, self.accelerator.device, step)
+        length, step = window_shape(spec.training)
+        where = (spec.order, length, self.accelerator.device, step)
         prediction = predict(self.network, self.validation, *where, pulse=self.pulse)
         if not np.isfinite(prediction).all():
             # The last step of an epoch has no loss after it that would tell.
             raise RunError(
-                f"run {setting.run}: predictions are not finite after epoch {epoch}; "
-                "lower learning_rate or gradient_clip"
+                f"run {spec.run}: predictions are not finite after epoch {epoch}; lower learning_rate or gradient_clip"
             )
         scores = score(prediction, self.validation)
         level = mean_ccc(scores)
         # A penalised network must keep its last state: its zeros grow from epoch to epoch.
-        kept = epoch == 0 or level > outcome.best or bool(setting.lasso)
+        kept = epoch == 0 or level > outcome.best or spec.training.lasso is not None
         if kept:
             outcome.best, self.best_state = level, state_of(self.network)
             for earlier in outcome.history:
                 earlier["kept"] = 0
-        validation_loss = _loss(prediction, self.validation, setting)
+        validation_loss = _loss(prediction, self.validation, spec)
         row: dict[str, Any] = {"epoch": epoch, "train_loss": loss, "validation_loss": validation_loss} | scores
         row |= {"learning_rate": outcome.rate, "kept": int(kept), "static_level": setting.static_level}
         outcome.history.append(row)
@@ -289,7 +291,7 @@ class Training:
         setting.log(row)
 
 
-def _loss(prediction: Any, validation: Samples, setting: Setting) -> float:
+def _loss(prediction: Any, validation: Samples, spec: RunSpec) -> float:
     truth = validation.store.frames[["valence", "arousal"]].to_numpy()[validation.rows]
     pair = torch.from_numpy(prediction).double(), torch.from_numpy(truth)
-    return float(affect_loss(*pair, setting.options["loss_weights"]))
+    return float(affect_loss(*pair, spec.training.loss_weights))

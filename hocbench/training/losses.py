@@ -1,22 +1,22 @@
 """The loss of continuous affect estimation: RMSE + (1 - PCC) + (1 - CCC), averaged over valence and arousal."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
+
+from hocbench.config.training import LossWeights
 
 EPSILON = 1e-8  # keeps the gradient finite for a batch of constant predictions
 
 
-def affect_loss(prediction: Tensor, truth: Tensor, weights: Mapping[str, float]) -> Tensor:
+def affect_loss(prediction: Tensor, truth: Tensor, weights: LossWeights) -> Tensor:
     """Compute the loss of a batch.
 
     Parameters
     ----------
     prediction, truth : Tensor, shape (..., 2)
         Valence and arousal in [-1, 1]; all leading dimensions count as one sample.
-    weights : mapping
-        Weights of "rmse", "pcc" and "ccc".
+    weights : LossWeights
+        Weights of the terms.
 
     Returns
     -------
@@ -32,5 +32,5 @@ def affect_loss(prediction: Tensor, truth: Tensor, weights: Mapping[str, float])
     rmse = error * error.rsqrt()
     pcc = covariance * ((p_var * y_var) + EPSILON).rsqrt()
     ccc = 2 * covariance / (p_var + y_var + (p_mean - y_mean).square() + EPSILON)
-    terms = weights["rmse"] * rmse + weights["pcc"] * (1 - pcc) + weights["ccc"] * (1 - ccc)
+    terms = weights.rmse * rmse + weights.pcc * (1 - pcc) + weights.ccc * (1 - ccc)
     return torch.mean(terms)

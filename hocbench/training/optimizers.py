@@ -1,16 +1,16 @@
 """What moves the weights: AdamW, one cycle of the learning rate, and the penalty of LASSO."""
 
 import math
-from typing import Any
 
 import torch
 
+from hocbench.experiment.spec import LassoSpec, StepSpec, TrainingSpec
 from hocbench.nn.lasso import Penalty, ProximalStep, SubgradientPenalty
 from hocbench.nn.resnet import ResNet
 
 
 def make_optimizers(
-    network: ResNet, options: dict[str, Any], lasso: float, steps_per_epoch: int
+    network: ResNet, training: TrainingSpec, steps: StepSpec, steps_per_epoch: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, Penalty | None]:
     """Make AdamW without decay on vectors (BatchNorm, biases, λ), one cycle, and the penalty of LASSO.
 
@@ -18,32 +18,33 @@ def make_optimizers(
     ----------
     network : ResNet
         Parameters with ``requires_grad`` are moved.
-    options : dict
-        The ``training`` part of a run's slice.
-    lasso : float
-        LASSO weight; 0 is no penalty.
+    training : TrainingSpec
+        Epochs, and the penalty if there is one.
+    steps : StepSpec
+        What moves the weights.
     steps_per_epoch : int
         They set the length of the cycle.
     """
-    penalty = _penalty(network, options, lasso) if lasso else None
+    penalty = _penalty(network, training.lasso) if training.lasso else None
     named = [(name, value) for name, value in network.named_parameters() if value.requires_grad]
     if penalty is not None and penalty.moves_weights:
         named = [(name, value) for name, value in named if not name.endswith(".weights")]
     groups = [
-        {"params": [value for _, value in named if value.ndim > 1], "weight_decay": options["weight_decay"]},
+        {"params": [value for _, value in named if value.ndim > 1], "weight_decay": steps.weight_decay},
         {"params": [value for _, value in named if value.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    optimizer = torch.optim.AdamW(groups, lr=options["learning_rate"], fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=steps.learning_rate, fused=True)
     # torch divides by zero when the rise has a single step.
-    steps = max(options["epochs"] * steps_per_epoch, math.ceil(2 / options["warmup_share"]))
+    count = max(training.epochs * steps_per_epoch, math.ceil(2 / steps.warmup_share))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, options["learning_rate"], total_steps=steps + 1, pct_start=options["warmup_share"]
+        optimizer, steps.learning_rate, total_steps=count + 1, pct_start=steps.warmup_share
     )
     return optimizer, schedule, penalty
 
 
-def _penalty(network: ResNet, options: dict[str, Any], lasso: float) -> Penalty:
-    if options["method"] == "subgradient":
-        return SubgradientPenalty(network, lasso, options["threshold"])
-    return ProximalStep(network, lasso, options["gradient_limit"], options["rate_factor"])
+def _penalty(network: ResNet, lasso: LassoSpec) -> Penalty:
+    if lasso.threshold is not None:
+        return SubgradientPenalty(network, lasso.weight, lasso.threshold)
+    assert lasso.gradient_limit is not None and lasso.rate_factor is not None
+    return ProximalStep(network, lasso.weight, lasso.gradient_limit, lasso.rate_factor)

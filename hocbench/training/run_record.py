@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from hocbench.experiment.spec import RunSpec
 from hocbench.files.code import code_hash
 from hocbench.nn import ResNet, multiply_adds, parameter_count
 from hocbench.runs.environment import environment, file_hash
@@ -16,13 +17,13 @@ from hocbench.training.devices import add_up
 from hocbench.training.loop import Training
 
 
-def identity(spec: dict[str, Any], crops: Path, parent: Path | None) -> dict[str, Any]:
+def identity(spec: RunSpec, crops: Path, parent: Path | None) -> dict[str, Any]:
     """Tell what a run is made of: parameters, code, data, network to start from.
 
     Parameters
     ----------
-    spec : dict
-        Resolved slice of the parameters.
+    spec : RunSpec
+        What the run is told.
     crops : Path
         Folder of the crop store.
     parent : Path or None
@@ -30,13 +31,13 @@ def identity(spec: dict[str, Any], crops: Path, parent: Path | None) -> dict[str
     """
     inputs: dict[str, Any] = {name: file_hash(crops / name) for name in ("crops.json", "frames.parquet")}
     inputs |= {
-        "parent": spec["parent"],
+        "parent": spec.parent,
         "parent_weights": _hash_if_there(parent / "weights.safetensors") if parent else None,
     }
     return {
-        "run": spec["run"],
-        "parameters": {key: value for key, value in spec.items() if key != "run"},
-        "code": code_hash("hocbench.training"),
+        "run": spec.run,
+        "parameters": spec.model_dump(mode="json", exclude={"run"}),
+        "code": code_hash("hocbench.training.stages"),
         "inputs": inputs,
         "torch": str(torch.__version__),
     }
@@ -78,16 +79,15 @@ class Spent:
         }
 
 
-def cost(training: Training, spec: dict[str, Any], size: int, spent: Spent) -> dict[str, Any]:
+def cost(training: Training, spec: RunSpec, size: int, spent: Spent) -> dict[str, Any]:
     """Add up what a run cost: seconds of all processes and tries, memory of the first process."""
     network, accelerator, outcome = training.network, training.accelerator, training.outcome
-    frames = 1 if network.config.order == 2 else spec["training"]["clip_length"]
     used = spent.as_dict()
     cpu = add_up(torch.tensor([used["cpu_s"]], dtype=torch.float64, device=accelerator.device)).item()
     on_gpu = accelerator.device.type == "cuda"
     return {
         "parameters": parameter_count(network),
-        "multiply_adds": multiply_adds(network, shape(network, spec, size, 1)) // frames,
+        "multiply_adds": multiply_adds(network, shape(network, spec, size, 1)) // spec.clip_length,
         "training_cpu_s": cpu,
         "gpu_s": outcome.wall_s * accelerator.num_processes if on_gpu else 0.0,
         "wall_s": outcome.wall_s,
@@ -103,7 +103,7 @@ def cost(training: Training, spec: dict[str, Any], size: int, spent: Spent) -> d
 
 def manifest(
     known: dict[str, Any],
-    spec: dict[str, Any],
+    spec: RunSpec,
     label: str,
     parts: dict[str, Samples],
     training: Training,
@@ -115,8 +115,8 @@ def manifest(
     ----------
     known : dict
         See `identity`.
-    spec, label : dict, str
-        Resolved slice, and "synthetic" or "real".
+    spec, label : RunSpec, str
+        What the run is told, and "synthetic" or "real".
     parts : dict
         Part → samples.
     training, spent : Training, Spent
@@ -124,9 +124,8 @@ def manifest(
     """
     accelerator = training.accelerator
     return {
-        "run": spec["run"],
-        "spec": spec,
-        "axes": spec["axes"],
+        "run": spec.run,
+        "spec": spec.model_dump(mode="json"),
         "label": label,
         "recovered_epoch": training.outcome.recovered_epoch,
         "inputs": known["inputs"],
@@ -149,17 +148,17 @@ def manifest(
 def _batch(training: Training) -> dict[str, Any] | None:
     """Tell what batches the steps took; None if there were no steps."""
     part, processes = training.outcome.part, training.accelerator.num_processes
-    if not part:
+    if not part or training.steps is None:
         return None
     return {
-        "size": part * training.parts,
+        "size": part * training.steps.spec.accumulation,
         "part": part,
         "batchnorm": f"statistics over {part // processes} samples of one process",
         "loss": f"one statistic over {part} samples of all processes",
     }
 
 
-def shape(network: ResNet, spec: dict[str, Any], size: int, batch: int) -> tuple[int, ...]:
+def shape(network: ResNet, spec: RunSpec, size: int, batch: int) -> tuple[int, ...]:
     """Return the shape of a batch, images or clips."""
-    time = (spec["training"]["clip_length"],) if network.config.order == 3 else ()
+    time = (spec.clip_length,) if network.config.order == 3 else ()
     return (batch, 3, *time, size, size)

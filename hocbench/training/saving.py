@@ -87,8 +87,8 @@ class Saver:
         if asked:
             where = f"epoch {training.outcome.epoch}, step {training.outcome.step}"
             raise StoppedEarly(
-                f"run {training.setting.run} was asked to stop ({self.stop.signal or 'by another process'}) and is "
-                f"saved at {where}; start it again to go on from there"
+                f"run {training.setting.spec.run} was asked to stop ({self.stop.signal or 'by another process'}) and "
+                f"is saved at {where}; start it again to go on from there"
             )
 
     def _agree(self, asked: bool, due: bool) -> tuple[bool, bool]:

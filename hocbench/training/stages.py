@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from hocbench.datasets.splits import make_splits
+from hocbench.experiment.spec import RunSpec
 from hocbench.faces.store import CropStore
 from hocbench.nn import ResNet
 from hocbench.runs.directory import Layers, describe_layers, write_run
-from hocbench.seeds import batch_axes
 from hocbench.tracking.tracker import Tracker
 from hocbench.training import run_record
 from hocbench.training.checkpoint import Checkpoints
@@ -20,7 +20,7 @@ from hocbench.training.devices import Accelerator, make_accelerator
 from hocbench.training.loop import Setting, Training
 from hocbench.training.predict import mean_label, predict, prediction_table
 from hocbench.training.saving import Saver, Saving, held
-from hocbench.training.starting_network import begin, rescales
+from hocbench.training.starting_network import begin
 from hocbench.training.stopping import StopRequest
 
 
@@ -28,7 +28,7 @@ from hocbench.training.stopping import StopRequest
 class _Run:
     """What a run is made of."""
 
-    spec: dict[str, Any]
+    spec: RunSpec
     store: CropStore
     parts: dict[str, Samples]
     accelerator: Accelerator
@@ -37,7 +37,7 @@ class _Run:
 
 
 def fit(
-    spec: dict[str, Any],
+    spec: RunSpec,
     crops: Path,
     parent: Path | None,
     out: Path,
@@ -48,8 +48,8 @@ def fit(
 
     Parameters
     ----------
-    spec : dict
-        Resolved slice of the parameters, as `hocbench.experiment.plan.make_plan` makes it.
+    spec : RunSpec
+        What the run is told, as `hocbench.experiment.plan.make_plan` makes it.
     crops : Path
         Folder of the dataset's crop store.
     parent : Path or None
@@ -68,16 +68,16 @@ def fit(
     StoppedEarly
         If the process was asked to stop.
     """
-    with as_runs_compute(spec["threads"]) as operations:
-        accelerator = make_accelerator(spec["processes"])
+    with as_runs_compute(spec.threads) as operations:
+        accelerator = make_accelerator(spec.processes)
         store = CropStore(crops)
-        splits = make_splits(store.frames, spec["split"], spec["root_seed"])
-        fold = spec["axes"]["fold"]
+        splits = make_splits(store.frames, spec.split.model_dump(mode="json"), spec.root_seed)
+        fold, steps = spec.key.fold, spec.training.steps
         parts = {part: select(store, splits, fold, part) for part in ("validation", "test")}
-        clips = first_clips(splits, fold, spec["training"].get("clips"), spec["root_seed"])
+        clips = first_clips(splits, fold, steps.clips if steps else None, spec.root_seed)
         parts["train"] = select(store, splits, fold, "train", clips)
         run = _Run(spec, store, parts, accelerator, run_record.identity(spec, crops, parent), operations)
-        checkpoints = None if saving is None else Checkpoints(saving.folder / spec["run"], run.known)
+        checkpoints = None if saving is None else Checkpoints(saving.folder / spec.run, run.known)
         with held(checkpoints, accelerator.is_main_process), StopRequest(checkpoints is not None) as stop:
             saver = Saver(checkpoints, 0.0 if saving is None else saving.every_s, stop, accelerator)
             _train(run, parent, out, workers, saver)
@@ -99,13 +99,13 @@ def _train(run: _Run, parent: Path | None, out: Path, workers: int, saver: Saver
             "nondeterministic": sorted(run.operations),
         }
         network, level, layers = _start(run, parent, saver)
-        setting = _setting(run.spec, level, tracker, workers)
+        setting = Setting(run.spec, level, tracker.log_epoch, workers)
         if workers:
             tracker.settle()
         training = Training(network, run.parts["train"], run.parts["validation"], setting, run.accelerator)
         if saved is not None:
             training.restore(saved)  # with its statistics
-        elif rescales(run.spec["axes"]):
+        elif run.spec.rescales:
             training.reestimate()
         saver.early()
         saver.watch(training)
@@ -116,7 +116,8 @@ def _train(run: _Run, parent: Path | None, out: Path, workers: int, saver: Saver
 def _start(run: _Run, parent: Path | None, saver: Saver) -> tuple[ResNet, float | None, Layers | None]:
     network, level, layers = begin(run.spec, parent, run.parts["validation"], run.accelerator, saver.early)
     network.to(run.accelerator.device)
-    network.recompute = run.spec["training"]["recompute"]
+    steps = run.spec.training.steps
+    network.recompute = steps is not None and steps.recompute
     return network, level, layers
 
 
@@ -125,7 +126,7 @@ def _finish(
 ) -> None:
     """Predict with the best network and write the run directory."""
     spec, accelerator, network = run.spec, run.accelerator, training.network
-    if spec["axes"]["stage"] == "temporal" and spec["axes"]["epochs"]:
+    if spec.stage == "temporal" and spec.training.steps is not None:
         training.reestimate()
     training.pulse()
     predictions = _predictions(run, training)
@@ -141,17 +142,8 @@ def _finish(
 
 
 def _predictions(run: _Run, training: Training) -> pd.DataFrame:
-    order, options = run.spec["axes"]["order"], run.spec["training"]
-    length, step = window_shape(order, options)
-    where = (order, length, run.accelerator.device, step, training.pulse)
+    length, step = window_shape(run.spec.training)
+    where = (run.spec.order, length, run.accelerator.device, step, training.pulse)
     network, parts = training.network, run.parts
     outputs = {part: (parts[part], predict(network, parts[part], *where)) for part in ("validation", "test")}
     return prediction_table(outputs, mean_label(parts["train"]))
-
-
-def _setting(spec: dict[str, Any], level: float | None, tracker: Tracker, workers: int) -> Setting:
-    axes = spec["axes"]
-    # The axis tells later stages apart too, but only the lasso stage is penalised.
-    penalty = float(axes["lasso"]) if axes["stage"] == "lasso" else 0.0
-    where = (axes["order"], spec["root_seed"], batch_axes(axes))
-    return Setting(spec["run"], spec["training"], *where, penalty, level, tracker.log_epoch, workers)

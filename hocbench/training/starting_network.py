@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from hocbench.errors import RunError
+from hocbench.experiment.spec import NetworkSpec, RunSpec
 from hocbench.nn import ResNet, compact, resnet18, transduct
 from hocbench.nn.lasso import normalize_factors
 from hocbench.runs.directory import Layers, load_network
@@ -16,13 +16,8 @@ from hocbench.training.devices import Accelerator
 from hocbench.training.predict import mean_ccc, predict, score
 
 
-def rescales(axes: dict[str, Any]) -> bool:
-    """Tell whether a stage begins with another scale of activations than BatchNorm knows: λ or kernels were changed."""
-    return axes["stage"] in ("lasso", "temporal") or axes["kind"] == "inflated"
-
-
 def begin(
-    spec: dict[str, Any],
+    spec: RunSpec,
     parent: Path | None,
     validation: Samples,
     accelerator: Accelerator,
@@ -32,8 +27,8 @@ def begin(
 
     Parameters
     ----------
-    spec : dict
-        Resolved slice of the parameters.
+    spec : RunSpec
+        What the run is told.
     parent : Path or None
         Run directory of the network to start from.
     validation : Samples
@@ -53,43 +48,43 @@ def begin(
     RunError
         If the parent is missing, not the right one, or cannot be loaded.
     """
-    axes, stage = spec["axes"], spec["axes"]["stage"]
     if parent is None:
-        if spec["parent"] is not None or stage not in ("static", "scratch"):
-            raise RunError(f"run {spec['run']}: the {stage} stage needs a network to start from; give --parent")
-        return _fresh(spec), None, None
-    if spec["parent"] is None:
-        raise RunError(f"run {spec['run']} starts from no other run; leave out --parent")
-    if parent.name != spec["parent"]:
-        raise RunError(
-            f"run {spec['run']} starts from {spec['parent']}, not from {parent.name}; give the right --parent"
-        )
+        if spec.network is None:
+            raise RunError(f"run {spec.run}: the {spec.stage} stage needs a network to start from; give --parent")
+        return _fresh(spec, spec.network), None, None
+    if spec.parent is None:
+        raise RunError(f"run {spec.run} starts from no other run; leave out --parent")
+    if parent.name != spec.parent:
+        raise RunError(f"run {spec.run} starts from {spec.parent}, not from {parent.name}; give the right --parent")
     network, layers = load_network(parent)
-    if stage == "lasso":
+    if spec.stage == "lasso":
         normalize_factors(network)
-    if stage == "temporal":
-        images = predict(network.to(accelerator.device), validation, 2, 1, accelerator.device, pulse=pulse)
-        level = mean_ccc(score(images, validation))
-        network = transduct(compact(network), **spec["temporal"])
-        for name, parameter in network.named_parameters():
-            parameter.requires_grad = name.endswith("factors.time")
-        return network, level, layers
-    if stage == "joint" and axes["kind"] == "inflated":
+    if spec.temporal is None:
+        return network, None, layers
+    if spec.temporal.init is None:
         # The standard inflation keeps the response to a still clip: one over the kernel size.
-        network = transduct(network, kernel_size=spec["temporal"]["kernel_size"], init="average")
-    return network, None, layers
+        return transduct(network, kernel_size=spec.temporal.kernel_size, init="average"), None, layers
+    images = predict(network.to(accelerator.device), validation, 2, 1, accelerator.device, pulse=pulse)
+    level = mean_ccc(score(images, validation))
+    network = transduct(compact(network), **spec.temporal.model_dump())
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad = name.endswith("factors.time")
+    return network, level, layers
 
 
-def _fresh(spec: dict[str, Any]) -> ResNet:
-    axes, options = spec["axes"], dict(spec["network"])
-    if options["rank"] is None:
-        del options["rank"]
-    if axes["order"] == 3:
-        options |= {"temporal_kernel": spec["temporal"]["kernel_size"]}
-        if options["kind"] == "cp":
-            options |= {"temporal_padding": spec["temporal"]["padding"]}
-    # Without kind, rank or variant: networks of one shape start from the same weights, so that they can be compared.
-    where = {name: axes[name] for name in ("dataset", "fold", "seed", "order")}
+def _fresh(spec: RunSpec, told: NetworkSpec) -> ResNet:
+    options = told.model_dump(exclude={"source"}, exclude_none=True)
+    if told.kind != "cp":
+        del options["inner_activation"]
+    if spec.temporal is not None:
+        options |= {"temporal_kernel": spec.temporal.kernel_size}
+        options |= {"temporal_padding": spec.temporal.padding} if spec.temporal.padding else {}
+    # Without kind, rank or ablation: networks of one shape start from the same weights, so that they can be compared.
+    key = spec.key
     with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(spec["root_seed"], use="weights", **where))
-        return resnet18(order=axes["order"], **options)
+        torch.manual_seed(
+            derive_seed(
+                spec.root_seed, use="weights", dataset=key.dataset, fold=key.fold, seed=key.seed, order=spec.order
+            )
+        )
+        return resnet18(order=spec.order, **options)

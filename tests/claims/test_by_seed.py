@@ -11,7 +11,8 @@ from hocbench.claims.evidence import evidence_table
 from hocbench.claims.results import read_results
 from hocbench.claims.schema import load_claims
 from hocbench.claims.verdicts import verdict_table
-from hocbench.evaluation import evaluate, read_table
+from hocbench.evaluation.scores import evaluate
+from hocbench.evaluation.files import read_table
 from tests.evaluation.conftest import Writer
 
 OPTIONS = {"replicates": 60, "seed": 7, "windows": [1, 5]}

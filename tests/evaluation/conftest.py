@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from hocbench.evaluation import evaluate
+from hocbench.evaluation.scores import evaluate
 
 LENGTH = 40
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from hocbench.errors import EvaluationError
-from hocbench.evaluation import evaluate, read_table
+from hocbench.evaluation.scores import evaluate
+from hocbench.evaluation.files import read_table
 from hocbench.evaluation.significance import holm
 
 REFERENCE = "CP 2-D, fine-tuned on frames (reference)"

@@ -4,7 +4,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from hocbench.errors import RunError
-from hocbench.evaluation import TARGETS, evaluate, read_runs, read_table
+from hocbench.runs.finished import TARGETS, read_runs
+from hocbench.evaluation.scores import evaluate
+from hocbench.evaluation.files import read_table
 from hocbench.evaluation.figure_data import (
     CIRCUMPLEX_COLUMNS,
     FACTOR_COLUMNS,

@@ -6,7 +6,10 @@ import pytest
 
 from hocbench import metrics
 from hocbench.errors import EvaluationError
-from hocbench.evaluation import METRICS, TARGETS, evaluate, read_runs, read_table
+from hocbench.evaluation.statistics import METRICS
+from hocbench.runs.finished import TARGETS, read_runs
+from hocbench.evaluation.scores import evaluate
+from hocbench.evaluation.files import read_table
 from tests.evaluation.conftest import write_plan
 
 FILES = (

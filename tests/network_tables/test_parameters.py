@@ -4,7 +4,7 @@ import re
 import pandas as pd
 import pytest
 
-from hocbench.evaluation import read_table
+from hocbench.evaluation.files import read_table
 from hocbench.network_tables.conventions import build, read_published
 from hocbench.network_tables.parameters import (
     PROJECTED,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.evaluation import evaluate
+from hocbench.evaluation.scores import evaluate
 from hocbench.reporting.figures import FIGURES
 from hocbench.reporting.style import style
 from tests.evaluation.conftest import Writer, write_plan

@@ -4,7 +4,7 @@ import shutil
 
 from matplotlib.transforms import Bbox
 
-from hocbench.evaluation import read_table
+from hocbench.evaluation.files import read_table
 from hocbench.evaluation.files import write_csv
 
 

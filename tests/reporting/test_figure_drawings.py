@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.evaluation import TARGETS, read_table
+from hocbench.runs.finished import TARGETS
+from hocbench.evaluation.files import read_table
 from hocbench.reporting.style import place
 from tests.reporting.conftest import CP, DENSE, FRAMES, JOINT, SIZES, SMOOTHED, TEMPORAL
 from tests.reporting.drawing import assert_legible, copy_with, labelled_lines, legend_texts, tick_labels, title_of

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from hocbench.evaluation import TARGETS, read_table
+from hocbench.runs.finished import TARGETS
+from hocbench.evaluation.files import read_table
 from hocbench.reporting.figures import FIGURES
 from tests.reporting.conftest import FRAMES, JOINT, SMOOTHED, TEMPORAL
 from tests.reporting.drawing import assert_legible, copy_with, labelled_lines, legend_texts

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.evaluation import TARGETS, read_table
+from hocbench.runs.finished import TARGETS
+from hocbench.evaluation.files import read_table
 from hocbench.reporting.figures import FIGURES
 from hocbench.reporting.figures.parts import default_rank, sample, t_interval
 from hocbench.reporting.figures.scores import pareto_front

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hocbench.evaluation import METRICS, TARGETS, read_table
+from hocbench.evaluation.statistics import METRICS
+from hocbench.runs.finished import TARGETS
+from hocbench.evaluation.files import read_table
 from hocbench.network_tables.parameters import parameter_latex, parameter_table
 from hocbench.paths import PAPER_TABLES
 from hocbench.reporting.latex import escape, number, published_number, score_lines

@@ -4,7 +4,9 @@ from importlib.resources import files
 import pandas as pd
 import pytest
 
-from hocbench.evaluation import METRICS, TARGETS, read_table
+from hocbench.evaluation.statistics import METRICS
+from hocbench.runs.finished import TARGETS
+from hocbench.evaluation.files import read_table
 from hocbench.reporting.facts import interval_words
 from hocbench.reporting.layout import read_layout
 from hocbench.reporting.main_rows import main_rank

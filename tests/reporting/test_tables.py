@@ -6,7 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from hocbench.errors import EvaluationError
-from hocbench.evaluation import read_table
+from hocbench.evaluation.files import read_table
 from hocbench.files.checksums import read_sealed
 from hocbench.paths import TABLES, table_files
 from hocbench.reporting.markdown import escape, markdown_table, to_html

@@ -7,7 +7,8 @@ from safetensors.torch import load_file
 
 from hocbench import paths
 from hocbench.errors import HocbenchError, RunError
-from hocbench.evaluation import read_runs, run_tables
+from hocbench.runs.finished import read_runs
+from hocbench.evaluation import run_tables
 from hocbench.files.checksums import sealed
 from hocbench.nn import compact, parameter_count, resnet18, transduct
 from hocbench.nn.lasso import factorized_layers

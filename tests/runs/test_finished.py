@@ -1,7 +1,7 @@
 import pytest
 
 from hocbench.errors import DamageError, RunError
-from hocbench.evaluation import read_runs
+from hocbench.runs.finished import read_runs
 
 
 def test_a_run_is_read_with_its_axes_and_files(write_run):

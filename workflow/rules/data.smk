@@ -1,11 +1,11 @@
 # Datasets on disk (the user's own, fetched, or rendered) -> check -> frame index -> crops, splits, a page to look at.
 from hocbench.experiment.jobs import job_resources
 
-ROOTS = {dataset.root: name for name, dataset in PARAMS.datasets.present().items()}
+ROOTS = {dataset.root: name for name, dataset in PARAMS.datasets.items()}
 
 
 def settings(wildcards):
-    return getattr(PARAMS.datasets, wildcards.dataset)
+    return PARAMS.datasets[wildcards.dataset]
 
 
 def marker(wildcards):
@@ -17,13 +17,13 @@ def marker(wildcards):
 
 
 def layout(name):
-    """Return the data set whose layout a data set has: the control is laid out as SEWA."""
-    return name.removesuffix("_control")
+    """Return what reads a dataset: an adapter of ours, or the user's own."""
+    return PARAMS.datasets[name].adapter
 
 
 def addresses(wildcards):
     """Spell out what is fetched into a root."""
-    wanted = getattr(PARAMS.datasets, ROOTS[wildcards.root]).fetch
+    wanted = PARAMS.datasets[ROOTS[wildcards.root]].fetch
     return " ".join(f"--url {shlex.quote(each.url + (f'#sha256={each.sha256}' if each.sha256 else ''))}" for each in wanted)
 
 
@@ -37,7 +37,7 @@ rule synthesize:
     params:
         name=lambda w: layout(ROOTS[f"data/synthetic/{w.folder}"]),
         root=lambda w: f"data/synthetic/{w.folder}",
-        parameters=lambda w: canonical_json(getattr(PARAMS.datasets, ROOTS[f"data/synthetic/{w.folder}"]).synthetic.model_dump()),
+        parameters=lambda w: canonical_json(PARAMS.datasets[ROOTS[f"data/synthetic/{w.folder}"]].synthetic.model_dump()),
         code=code_hash("hocbench.synthetic"),
     resources: **job_resources(PARAMS, "synthesize")
     log: f"{LOGS}/synthesize/{{folder}}.log"
@@ -48,7 +48,7 @@ rule synthesize:
 # Not marked as an output folder: Snakemake would delete what is there already, and a fetch goes on from it.
 rule fetch:
     output: "{root}/FETCHED.json"
-    wildcard_constraints: root="|".join(re.escape(d.root) for d in PARAMS.datasets.present().values() if d.fetch) or "nothing"
+    wildcard_constraints: root="|".join(re.escape(d.root) for d in PARAMS.datasets.values() if d.fetch) or "nothing"
     params: urls=addresses
     resources: **job_resources(PARAMS, "fetch")
     log: f"{LOGS}/fetch/{{root}}.log"
@@ -146,13 +146,13 @@ rule hashes:
     input:
         expand(
             f"{PREPARED}/{{dataset}}/{{name}}",
-            dataset=list(PARAMS.datasets.present()),
+            dataset=list(PARAMS.datasets),
             name=["index.json", *paths.DATA_FILES, *paths.CHECK_FILES, *paths.SPLIT_FILES],
         ),
         [f"{root}/SYNTHETIC.json" for root in ROOTS if is_rendered(root)],
     output: str(paths.data_hashes(PROFILE))
     params:
-        prepared=[f"{PREPARED}/{name}" for name in PARAMS.datasets.present()],
+        prepared=[f"{PREPARED}/{name}" for name in PARAMS.datasets],
         rendered=canonical_json({name: root for root, name in ROOTS.items() if is_rendered(root)}),
         code=code_hash("hocbench.datasets.hashes"),
     resources: **job_resources(PARAMS, "hashes")
@@ -166,6 +166,6 @@ rule data:
         rules.hashes.output,
         expand(
             f"{PREPARED}/{{dataset}}/{{name}}",
-            dataset=list(PARAMS.datasets.present()),
+            dataset=list(PARAMS.datasets),
             name=["index.json", "crops.json", "montage.png", *paths.CHECK_FILES, *paths.SPLIT_FILES],
         ),

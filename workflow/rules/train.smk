@@ -10,7 +10,7 @@ def run_of(wildcards):
 
 
 def directory_of(run):
-    return str(paths.run(PROFILE, run.axes.dataset, run.id))
+    return str(paths.run(PROFILE, run.key.dataset, run.id))
 
 
 def parent_files(wildcards):
@@ -24,7 +24,7 @@ rule fit:
         crops=[f"{PREPARED}/{{dataset}}/{name}" for name in paths.DATA_FILES],
     output: [f"{RESULTS}/runs/{{dataset}}/{{run}}/{name}" for name in paths.RUN_FILES]
     params:
-        spec=lambda w: canonical_json(run_of(w).spec),
+        spec=lambda w: run_of(w).spec.text(),
         out=f"{RESULTS}/runs/{{dataset}}/{{run}}",
         crops=f"{PREPARED}/{{dataset}}",
         parent=lambda w, input: f"--parent {shlex.quote(os.path.dirname(input.parent[0]))}" if input.parent else "",

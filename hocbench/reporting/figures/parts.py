@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from hocbench.evaluation import read_table
+from hocbench.evaluation.files import read_table
 from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import data_label, new_figure
 from hocbench.runs.finished import default_rank as default_of

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from hocbench.evaluation import TARGETS
 from hocbench.evaluation.files import check_table
 from hocbench.reporting.figures.parts import (
     WIDTH,
@@ -21,6 +20,7 @@ from hocbench.reporting.figures.parts import (
 )
 from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import DASHES, TARGET_NAMES, data_label, look, place, subplots
+from hocbench.runs.finished import TARGETS
 
 TIMELINES = "Timelines of test clips"
 CIRCUMPLEX = "Labels and predictions in the circumplex plane"

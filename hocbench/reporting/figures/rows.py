@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
 
-from hocbench.evaluation import TARGETS
 from hocbench.reporting.figures.parts import (
     WIDTH,
     Picture,
@@ -27,6 +26,7 @@ from hocbench.reporting.figures.parts import (
 )
 from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import COLOURS, MARKERS, TARGET_NAMES, data_label, place, subplots
+from hocbench.runs.finished import TARGETS
 
 FOREST, QUADRANTS = "Paired differences of CCC", "Error by quadrant of the labels"
 LEVEL = 0.05  # of significance

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from hocbench.evaluation import TARGETS
 from hocbench.reporting.figures.parts import (
     WIDTH,
     Picture,
@@ -27,6 +26,7 @@ from hocbench.reporting.figures.parts import (
     with_parameters,
 )
 from hocbench.reporting.style import COLOURS, TARGET_NAMES, data_label, look, place, subplots
+from hocbench.runs.finished import TARGETS
 
 SIZES, PARETO = "Score and parameters", "Score against parameters, operations and training time"
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from hocbench.evaluation import TARGETS
 from hocbench.reporting.figures.parts import (
     CLIPS,
     JOINT,
@@ -33,6 +32,7 @@ from hocbench.reporting.figures.parts import (
 )
 from hocbench.reporting.names import DATASET_NAMES
 from hocbench.reporting.style import COLOURS, TARGET_NAMES, data_label, look, place, subplots
+from hocbench.runs.finished import TARGETS
 
 STATIC, LASSO = "CP 2-D, static", "CP 2-D, LASSO"
 SERIES = ["dataset", "method", "rank", "lasso", "how"]

@@ -1,0 +1,63 @@
+"""Networks of the user's own, as parameters name them."""
+
+import ast
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hocbench.errors import ParameterError
+from hocbench.experiment.methods import METHODS, Method, with_networks
+from hocbench.files.code import syntax_hash
+
+
+@dataclass(frozen=True)
+class OwnNetworks:
+    """What a plan knows of them, without importing torch.
+
+    Attributes
+    ----------
+    methods : dict of str to Method
+        All methods, ours and one for each of them.
+    sources : dict of str to str
+        Hash of the syntax of the file that each is written in.
+    """
+
+    methods: dict[str, Method]
+    sources: dict[str, str]
+
+
+def own_networks(places: Mapping[str, str]) -> OwnNetworks:
+    """Read the section ``networks``.
+
+    Raises
+    ------
+    ParameterError
+        If a file or module does not exist, has no such class, or the name is that of a method of ours.
+    """
+    titles, sources = {}, {}
+    for name, place in places.items():
+        key = f"networks.{name}"
+        if name in METHODS:
+            raise ParameterError(f"{key}: {name} is a method of hocbench; give your network another name")
+        content = _source_of(place, key).read_bytes()
+        wanted = place.rpartition(":")[2]
+        if wanted not in {node.name for node in ast.parse(content).body if isinstance(node, ast.ClassDef)}:
+            raise ParameterError(f"{key}: {place.rpartition(':')[0]} has no class {wanted}")
+        titles[name], sources[name] = f"{wanted} from scratch", syntax_hash(content)
+    return OwnNetworks(with_networks(titles), sources)
+
+
+def _source_of(place: str, key: str) -> Path:
+    module = place.rpartition(":")[0]
+    if module.endswith(".py"):
+        path = Path(module)
+    else:
+        try:
+            spec = importlib.util.find_spec(module) if module else None
+        except ImportError:
+            spec = None
+        path = Path(spec.origin) if spec is not None and spec.origin else Path(module)
+    if not path.is_file():
+        raise ParameterError(f"{key}: {place!r} is not found; give FILE.py:CLASS or MODULE:CLASS")
+    return path
