@@ -9,7 +9,7 @@ from typing import Any
 from hocbench.errors import EvaluationError
 from hocbench.experiment.methods import CLIPS, Method
 from hocbench.experiment.records import Dataset
-from hocbench.experiment.spec import RunKey, canonical_json
+from hocbench.experiment.spec import RunKey
 from hocbench.files.checksums import check_beside
 
 KEY_COLUMNS = ("dataset", "method", "factorization", "rank", "lasso", "ablation")
@@ -94,8 +94,13 @@ class Description:
         return not key.ablation and (key.factorization, key.rank) in ((self.factorization, self.rank), ("", ""))
 
     def title(self, key: RowKey) -> str:
-        """Return what people read for a row's method."""
-        return self.methods[key.method].named(key.factorization)
+        """Return what people read for a row's method; one that is not known is called by its id."""
+        method = self.methods.get(key.method)
+        return method.named(key.factorization) if method else key.method
+
+    def dataset_title(self, name: str) -> str:
+        """Return what people read for a dataset; one without an entry is called as it is."""
+        return self.datasets[name].title if name in self.datasets else name
 
     def averaged(self, key: RowKey) -> str:
         """Return the id of the method that averages a row's outputs over time, "" where there is none."""
@@ -104,8 +109,8 @@ class Description:
         return next((method.id for method in self.methods.values() if method.averages == key.method), "")
 
     def text(self) -> str:
-        """Write it as JSON."""
-        return canonical_json(asdict(self))
+        """Write it as JSON, in which the order of datasets and methods is kept."""
+        return json.dumps(asdict(self), separators=(",", ":"))
 
 
 def parse_description(text: str, place: str) -> Description:

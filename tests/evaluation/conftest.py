@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,21 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
+from hocbench.config.crop import CropOptions
+from hocbench.config.datasets import SessionSplit
+from hocbench.config.training import LossWeights
 from hocbench.evaluation.scores import evaluate
+from hocbench.experiment.description import Description, RowKey
+from hocbench.experiment.methods import CLIPS, IMAGES, METHODS
+from hocbench.experiment.plan import main_rank
+from hocbench.experiment.records import BUILT_IN
+from hocbench.experiment.spec import DataSpec, RunKey, RunSpec, TemporalSpec, TrainingSpec
 
 LENGTH = 40
+DATASETS = BUILT_IN | {
+    "sewa_control": replace(BUILT_IN["sewa"], name="sewa_control", title="SEWA control", control_of="sewa")
+}
+CROP_SIZES = {"affectnet": 48, "sewa": 40, "afew_va": 32, "sewa_control": 40}
 
 
 def make_predictions(dataset, fold, noise, seed):
@@ -54,10 +67,10 @@ def make_layers(lasso):
     return [*layers, {"name": "layer2.0.shortcut", "block": "layer2.0", "kind": "dense", "rank": 0, "zeros": 0} | shape]
 
 
-def make_weights(axes):
+def make_weights(key):
     """λ and temporal factors of the CP layers; what was removed by LASSO has factors far from all others."""
-    weights, draws = {}, np.random.default_rng([axes["seed"], axes["fold"]])
-    for layer in make_layers(axes["lasso"]):
+    weights, draws = {}, np.random.default_rng([key.seed, key.fold])
+    for layer in make_layers(key.lasso):
         if layer["kind"] == "cp":
             scale, factor = np.ones(layer["rank"], "f4"), draws.normal((0.8, 1.0, 1.2), 0.05, (layer["rank"], 3)).T
             scale[: layer["zeros"]] = 0
@@ -67,24 +80,78 @@ def make_weights(axes):
     return weights
 
 
+def make_spec(dataset, method, epochs=None, **axes):
+    """Tell a run of a method what a plan would."""
+    known = METHODS[method]
+    axes = ({"factorization": "cp", "rank": "same"} if known.is_factorized else {}) | axes
+    key = RunKey(dataset=dataset, method=method, **axes)
+    only_scored = not known.trained or (known.role == IMAGES and DATASETS[dataset].role == CLIPS)
+    epochs = (0 if only_scored else 3) if epochs is None else epochs
+    parts = [method, key.factorization, key.rank, key.lasso, key.ablation, key.fold, key.seed, epochs]
+    return RunSpec(
+        run="-".join(str(part) for part in parts if part not in (None, "")),
+        profile="written",
+        key=key,
+        stage=known.stage,
+        order=known.order,
+        root_seed=0,
+        threads=1,
+        processes=1,
+        determinism="portable",
+        split=SessionSplit(kind="sessions", ratio=(2, 1, 1)),
+        data=DataSpec(crop=CropOptions(size=CROP_SIZES[dataset])),
+        temporal=TemporalSpec(kernel_size=3, init="ones") if known.order == 3 else None,
+        training=TrainingSpec(epochs=epochs, loss_weights=LossWeights()),
+        rescales=known.rescales,
+    )
+
+
+def description_of(paths, **changes):
+    """Describe the experiment that written runs are of, as its plan would; changes are of fields of the description."""
+    specs = [RunSpec.model_validate(json.loads((path / "manifest.json").read_text())["spec"]) for path in paths]
+    keys = [spec.key for spec in specs]
+    ranks = list(dict.fromkeys(key.rank for key in keys if key.rank is not None)) or ["same"]
+    factorizations = [key.factorization for key in keys if key.factorization] or ["cp"]
+    present = [name for name in DATASETS if name in {key.dataset for key in keys}]
+    bare = Description(
+        profile="written",
+        width=16,
+        rank=str(main_rank(ranks)),
+        factorization=factorizations[0],
+        ranks=tuple(map(str, ranks)),
+        crop_size={name: CROP_SIZES[name] for name in present},
+        datasets={name: DATASETS[name] for name in present},
+        methods=METHODS,
+        rows=(),
+    )
+    rows = {}
+    for row in map(RowKey.of, keys):
+        averaged = bare.averaged(row)
+        rows |= dict.fromkeys([row, *([replace(row, method=averaged)] if averaged else [])])
+    return replace(bare, **({"rows": tuple(rows)} | changes))
+
+
+def evaluate_written(paths, out, replicates=100, seed=7, windows=(1, 5), **changes):
+    """Evaluate written runs as those of one experiment; changes are of its description."""
+    evaluate(paths, out, description_of(paths, **changes), replicates, seed, list(windows))
+    return out
+
+
 class Writer:
     """Writes run directories below one folder and remembers them."""
+
+    label = "synthetic"
 
     def __init__(self, root: Path):
         self.root = root
         self.paths: list[Path] = []
 
-    def __call__(
-        self, dataset="sewa", stage="static", kind="cp", *, noise=0.3, shift=0.0, edit=None, name=None, **axes
-    ):
-        rank = None if kind in ("dense", "inflated") else "same"
-        order = 2 if stage in ("static", "lasso", "frames") else 3
-        axes = {"order": order, "rank": rank, "lasso": 0.0, "fold": 0, "seed": 0, "epochs": 3} | axes
-        axes = {"dataset": dataset, "stage": stage, "kind": kind} | axes
-        name = name or "-".join([stage, kind, *(str(axes[key]) for key in ("rank", "lasso", "fold", "seed", "epochs"))])
-        path = self.root / dataset / name
+    def __call__(self, dataset="sewa", method="static", *, noise=0.3, edit=None, **options):
+        spec = make_spec(dataset, method, **options)
+        key = spec.key
+        path = self.root / spec.name
         path.mkdir(parents=True)
-        predictions = make_predictions(dataset, axes["fold"], noise, axes["seed"])
+        predictions = make_predictions(dataset, key.fold, noise, key.seed)
         if edit is not None:
             predictions = edit(predictions)
         predictions.to_parquet(path / "predictions.parquet", index=False)
@@ -93,23 +160,32 @@ class Writer:
         pd.DataFrame(history).to_csv(path / "history.csv", index=False)
         cost = {"parameters": 1234, "multiply_adds": 99, "training_cpu_s": 1.5, "gpu_s": None, "epochs": 3}
         (path / "cost.json").write_text(json.dumps(cost | {"peak_memory_mib": 10.0, "samples_per_s": 7.0}))
-        (path / "network.json").write_text(json.dumps({"config": {}, "layers": make_layers(axes["lasso"])}))
-        if kind == "cp" and axes["order"] == 3:
-            save_file(make_weights(axes), path / "weights.safetensors")
-        self.seal(path, axes, name)
+        (path / "network.json").write_text(json.dumps({"config": {}, "layers": make_layers(key.lasso)}))
+        if key.factorization == "cp" and spec.order == 3:
+            save_file(make_weights(key), path / "weights.safetensors")
+        self.seal(path, spec)
         self.paths.append(path)
         return path
 
-    def seal(self, path, axes, name, label="synthetic"):
-        files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in path.iterdir()}
-        spec = {"temporal": {"kernel_size": 3, "init": "ones"}} if axes["order"] == 3 else {}
-        manifest = {"run": name, "spec": spec, "axes": axes, "label": label, "files": files}
+    def seal(self, path, spec):
+        """Write the manifest over the files as they are now."""
+        contents = [each for each in path.iterdir() if each.name != "manifest.json"]
+        files = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in contents}
+        manifest = {"run": spec.run, "spec": json.loads(spec.text()), "label": self.label, "files": files}
         (path / "manifest.json").write_text(json.dumps(manifest))
+
+    def reseal(self, path):
+        """Write the manifest anew after a file was changed."""
+        self.seal(path, RunSpec.model_validate(json.loads((path / "manifest.json").read_text())["spec"]))
 
     def relabel(self, path, **changes):
         """Rewrite some keys of a manifest."""
         manifest = json.loads((path / "manifest.json").read_text())
         (path / "manifest.json").write_text(json.dumps(manifest | changes))
+
+    def respecify(self, path, **changes):
+        """Rewrite some keys of what a run was told."""
+        self.relabel(path, spec=json.loads((path / "manifest.json").read_text())["spec"] | changes)
 
 
 @pytest.fixture
@@ -122,17 +198,16 @@ def experiment(tmp_path_factory):
     """The run directories of a whole small experiment, and the folder of its tables."""
     folder = tmp_path_factory.mktemp("experiment")
     paths = write_plan(Writer(folder / "runs"))
-    evaluate(paths, folder / "tables", replicates=200, seed=7, windows=[1, 5, 9])
-    return paths, folder / "tables"
+    return paths, evaluate_written(paths, folder / "tables", replicates=200, windows=(1, 5, 9))
 
 
 def write_plan(write_run, seeds=(0, 1), afew=True, lassos=(0.0, 0.05)):
     for seed in seeds:
-        write_run("affectnet", "static", "dense", noise=0.35, seed=seed)
-        write_run("affectnet", "static", "cp", noise=0.3, seed=seed)
+        write_run("affectnet", "static_dense", noise=0.35, seed=seed)
+        write_run("affectnet", "static", noise=0.3, seed=seed)
         for lasso in lassos:
             if lasso:
-                write_run("affectnet", "lasso", "cp", noise=0.32, lasso=lasso, seed=seed)
+                write_run("affectnet", "lasso", noise=0.32, lasso=lasso, seed=seed)
         for dataset, folds in (("sewa", (0,)), ("afew_va", (0, 1))):
             for fold in folds if dataset == "sewa" or afew else ():
                 write_video(write_run, dataset, fold, seed, lassos)
@@ -141,12 +216,12 @@ def write_plan(write_run, seeds=(0, 1), afew=True, lassos=(0.0, 0.05)):
 
 def write_video(write_run, dataset, fold, seed, lassos):
     where = {"fold": fold, "seed": seed}
-    write_run(dataset, "static", "cp", noise=0.5, epochs=0, **where)
-    write_run(dataset, "frames", "cp", noise=0.4, **where)
-    write_run(dataset, "temporal", "cp", noise=0.6, epochs=0, **where)
+    write_run(dataset, "static", noise=0.5, **where)
+    write_run(dataset, "frames", noise=0.4, **where)
+    write_run(dataset, "untrained", noise=0.6, **where)
     for lasso in lassos:
-        write_run(dataset, "temporal", "cp", noise=0.35, lasso=lasso, **where)
-        write_run(dataset, "joint", "cp", noise=0.1, lasso=lasso, **where)
-    write_run(dataset, "joint", "inflated", noise=0.3, **where)
-    write_run(dataset, "scratch", "dense", noise=0.8, **where)
-    write_run(dataset, "scratch", "cp", noise=0.7, **where)
+        write_run(dataset, "temporal", noise=0.35, lasso=lasso, **where)
+        write_run(dataset, "joint", noise=0.1, lasso=lasso, **where)
+    write_run(dataset, "inflated", noise=0.3, **where)
+    write_run(dataset, "scratch_dense", noise=0.8, **where)
+    write_run(dataset, "scratch", noise=0.7, **where)
