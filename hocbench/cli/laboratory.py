@@ -40,4 +40,4 @@ def merge(
         table.add_row(*map(escape, row))
     print_table(table)
     said = [few(len(merged.counted)), heterogeneity(tables), f"{out / 'merged.html'} has this"]
-    sys.stdout.write("\n".join([*([agreement(tables.verdicts)] if len(tables.verdicts) else []), *said]) + "\n")
+    sys.stdout.write("\n".join([*([agreement(tables)] if len(tables.verdicts) else []), *said]) + "\n")

@@ -10,7 +10,7 @@ from hocbench.runs.record import Record, read_record
 
 # A digest is known by its first digits.
 DIGEST_LENGTH, SHOWN_DIGITS = 64, 12
-SEEDS = ("spec.root_seed", "spec.axes.seed", "spec.split.seed", "spec.data.synthetic.seed")
+SEEDS = ("spec.root_seed", "spec.key.seed", "spec.split.seed", "spec.data.synthetic.seed")
 SOFTWARE = tuple(
     f"environment.{key}" for key in ("python", "packages", "c_library", "torch.version", "torch.cuda", "torch.cudnn")
 )

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hocbench.errors import VerifyError
-from hocbench.verify.tables import OPTIONAL
 
 Row = dict[str, str]
 
@@ -59,7 +58,7 @@ def by_key(rows: Sequence[Row], keys: Sequence[str], where: str) -> dict[tuple[s
     rows : sequence of dict
         From `read_rows`.
     keys : sequence of str
-        Columns; those in `OPTIONAL` may be absent and are then empty.
+        Columns.
     where : str
         Name of the table in messages.
 
@@ -68,13 +67,13 @@ def by_key(rows: Sequence[Row], keys: Sequence[str], where: str) -> dict[tuple[s
     VerifyError
         If a column is absent, or two rows have the same keys.
     """
-    absent = [key for key in keys if rows and key not in rows[0] and key not in OPTIONAL]
+    absent = [key for key in keys if rows and key not in rows[0]]
     if absent:
         raise VerifyError(f"{where} has no column {', '.join(absent)}; write it again with this version of hocbench")
     found: dict[tuple[str, ...], Row] = {}
     lines: dict[tuple[str, ...], int] = {}
     for number, row in enumerate(rows, 1):
-        key = tuple(row.get(name, "") for name in keys)
+        key = tuple(row[name] for name in keys)
         if key in found:
             raise VerifyError(
                 f"{where} has two rows (data rows {lines[key]} and {number}) of {named(keys, key)}; one of them is "

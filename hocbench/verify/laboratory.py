@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import VerifyError
+from hocbench.experiment.description import META, Description, read_description
 from hocbench.files.checksums import read_sealed
 from hocbench.runs.environment import file_hash
 from hocbench.runs.record import Record
@@ -14,6 +15,7 @@ from hocbench.verify.cells import Row, read_rows
 MANIFESTS = "manifests.json"
 MORE = "laboratories"  # folder in a reference that holds those beside its own
 OWN = "reference"  # name of its own
+ABOUT = f"evaluation/{META}"
 Runs = dict[str, Record]  # by "dataset/run id"
 
 
@@ -69,6 +71,19 @@ class Laboratory:
                 f"{path} {what} (see {MANIFESTS}); get it again from who recorded it, or in a clone with `git restore "
                 f"{path}`"
             )
+
+    def description(self) -> Description:
+        """Read what its tables are about.
+
+        Raises
+        ------
+        VerifyError
+            If it is not the recorded one.
+        EvaluationError
+            If there is none, or it cannot be read.
+        """
+        self.check(ABOUT)
+        return read_description((self.folder / ABOUT).parent)
 
     @property
     def outputs(self) -> dict[str, dict[str, str]]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from hocbench.errors import HocbenchError, VerifyError
 from hocbench.runs.diff import Difference
-from hocbench.verify.laboratory import MANIFESTS, MORE, OWN, Laboratory, read_laboratory
+from hocbench.verify.laboratory import ABOUT, MANIFESTS, MORE, OWN, Laboratory, read_laboratory
 from hocbench.verify.runs import PARAMETERS, Pairing, pair_runs
 
 MERGED = "merged"  # name of the page, and of its seal
-NEEDED = tuple(f"evaluation/{name}.csv" for name in ("scores", "intervals", "differences"))
+NEEDED = (*(f"evaluation/{name}.csv" for name in ("scores", "intervals", "differences")), ABOUT)
 JUDGED = tuple(f"claims/{name}.csv" for name in ("claims", "evidence"))  # absent where nobody has judged
 CODE, DATA = "code", "data"  # groups of manifest_diff
 WEIGHTS = "weights.safetensors"

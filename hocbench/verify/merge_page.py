@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from hocbench.experiment.description import Description, RowKey
 from hocbench.reporting.markdown import escape, markdown_table, records
-from hocbench.reporting.names import DATASET_NAMES, SYMBOLS, dataset_name, verdict_text
+from hocbench.reporting.names import SYMBOLS, verdict_text
 from hocbench.verify.heterogeneity import prediction_factor
 from hocbench.verify.merge import Merged
-from hocbench.verify.merge_tables import DIFFERENCE, NOT_JUDGED, VALUE, VERDICT, Tables
+from hocbench.verify.merge_tables import NOT_JUDGED, VALUE, VERDICT, Tables
 
 LEVEL = 0.05
 NONE = "-"
@@ -67,7 +68,7 @@ def parts(merged: Merged, tables: Tables) -> list[Part]:
     """
     found = [Part("first", "To be said first", bullets(merged.notes))] if merged.notes else []
     found.append(Part("laboratories", "Laboratories", laboratories(tables.laboratories)))
-    found.append(Part("verdicts", "Verdicts", verdicts(tables.verdicts)))
+    found.append(Part("verdicts", "Verdicts", verdicts(tables)))
     if not len(tables.scores):
         return found
     said = "\n\n".join([few(len(merged.counted)), heterogeneity(tables), SPREAD_NOTE, ONE_SEED])
@@ -75,7 +76,7 @@ def parts(merged: Merged, tables: Tables) -> list[Part]:
         *found,
         Part("spread", "How far laboratories are apart", said),
         Part("differences", "Differences that claims are judged by", _differences(tables)),
-        Part("scores", "Scores: CCC of all frames", _scores(tables.scores)),
+        Part("scores", "Scores: CCC of all frames", _scores(tables)),
     ]
 
 
@@ -103,16 +104,17 @@ def laboratories(table: pd.DataFrame) -> str:
     return "\n\n".join([*([f"All of them: {text}."] if text else []), *parts])
 
 
-def verdicts(table: pd.DataFrame, here: Mapping[tuple[str, str], str] | None = None) -> str:
+def verdicts(tables: Tables, here: Mapping[tuple[str, str], str] | None = None) -> str:
     """Show the verdict of each laboratory, and how often they agree.
 
     Parameters
     ----------
-    table : DataFrame
-        From `hocbench.verify.merge_tables.verdict_table`.
+    tables : Tables
+        From `hocbench.verify.merge_tables.read_tables`.
     here : mapping, optional
         Verdict of another run, by claim and dataset, to stand beside them.
     """
+    table, known = tables.verdicts, tables.description
     if not len(table):
         return "No laboratory has judged the claims; `hocbench claims` does."
     header = ["claim", "data", *(["this run"] if here is not None else []), "laboratories"]
@@ -120,8 +122,10 @@ def verdicts(table: pd.DataFrame, here: Mapping[tuple[str, str], str] | None = N
     for row in records(table):
         own = [] if here is None else [_verdict(here.get((row["claim"], row["dataset"]), NOT_JUDGED))]
         title = f"{row['claim']} {escape(row['title'])}"
-        lines.append([title, dataset_name(row["dataset"]), *own, _verdicts(row, laboratory_names(table))])
-    return "\n\n".join([agreement(table, here), markdown_table(header, lines)])
+        lines.append(
+            [title, escape(known.dataset_title(row["dataset"])) or NONE, *own, _verdicts(row, laboratory_names(table))]
+        )
+    return "\n\n".join([agreement(tables, here), markdown_table(header, lines)])
 
 
 def _verdicts(row: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -138,13 +142,14 @@ def _verdict(text: str) -> str:
     return verdict_text(text) if text in SYMBOLS else escape(text)
 
 
-def agreement(table: pd.DataFrame, here: Mapping[tuple[str, str], str] | None = None) -> str:
+def agreement(tables: Tables, here: Mapping[tuple[str, str], str] | None = None) -> str:
     """Say how many verdicts are the same in all laboratories, and which are not; see `verdicts`."""
+    table, known = tables.verdicts, tables.description
     names = laboratory_names(table)
     first = f"{VERDICT}_{names[0]}"
     judged = [row for row in records(table) if not (row["agree"] and row[first] in (NOT_JUDGED, NOT_RUN))]
     agree = [row for row in judged if row["agree"]]
-    split = [f"{row['claim']} ({dataset_name(row['dataset'])})" for row in judged if not row["agree"]]
+    split = [f"{row['claim']} ({known.dataset_title(row['dataset']) or NONE})" for row in judged if not row["agree"]]
     text = f"{len(names)} laboratories reach the same verdict on {len(agree)} of {len(judged)} claims and data sets."
     if len(names) == 1:
         text = f"One laboratory, with verdicts on {len(judged)} claims and data sets."
@@ -193,17 +198,15 @@ def heterogeneity(tables: Tables) -> str:
 
 
 def _differences(tables: Tables) -> str:
-    chosen = [
-        row
-        for row in in_order(tables.differences)
-        if tuple(row[name] for name in DIFFERENCE if name != "reference_variant") in tables.judged
-    ]
+    known = tables.description
+    chosen = [row for row in in_order(tables.differences, known) if tables.is_judged(row)]
     if not chosen:
         return "No claim was judged by a difference in CCC; `differences.csv` has all."
     header = ["data", "method", "against", *_varying(chosen), "target", *SPREAD, "above / below / undecided"]
     lines = [
         [
-            *(dataset_name(row["dataset"]), escape(row["method"]), escape(row["reference"])),
+            *(escape(known.dataset_title(row["dataset"])), escape(known.title(RowKey.read(row)))),
+            escape(known.title(_reference(row, known))),
             *(escape(row[name]) or NONE for name in _varying(chosen)),
             *(row["target"], *spread_cells(row).values()),
             f"{row['above']} / {row['below']} / {row['undecided']}",
@@ -217,35 +220,49 @@ def _differences(tables: Tables) -> str:
     return f"{note}\n\n{markdown_table(header, lines)}"
 
 
-def _scores(table: pd.DataFrame) -> str:
+def _reference(row: Mapping[str, Any], description: Description) -> RowKey:
+    """Return a row of the other method of a difference; beside a network without a rank it is of the main one."""
+    return replace(
+        RowKey.read(row),
+        method=row["reference"],
+        factorization=row["factorization"] or description.factorization,
+        ablation=row["reference_ablation"],
+    )
+
+
+def _scores(tables: Tables) -> str:
+    known = tables.description
     texts = ["`scores.csv` has the value of each laboratory."]
-    rows = in_order(table)
+    rows = in_order(tables.scores, known)
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         own = [row for row in rows if row["dataset"] == dataset]
-        texts += [f"### {dataset_name(dataset)}", score_lines(own)]
+        texts += [f"### {escape(known.dataset_title(dataset))}", score_lines(own, known)]
     return "\n\n".join(texts)
 
 
-def in_order(table: pd.DataFrame) -> list[dict[str, Any]]:
+def in_order(table: pd.DataFrame, description: Description) -> list[dict[str, Any]]:
     """Return rows with their data sets in the order of all tables."""
-    order = list(DATASET_NAMES)
+    order = list(description.datasets)
     return sorted(
         records(table), key=lambda row: order.index(row["dataset"]) if row["dataset"] in order else len(order)
     )
 
 
-def score_lines(rows: Sequence[Mapping[str, Any]]) -> str:
+def score_lines(rows: Sequence[Mapping[str, Any]], description: Description) -> str:
     """Show scores with their spread, a table of Markdown.
 
     Parameters
     ----------
     rows : sequence of dict
         Of `hocbench.verify.merge_tables.score_table`, of one dataset.
+    description : Description
+        Names their methods.
     """
     further = _varying(rows)
     lines = []
     for row in rows:
-        names = escape(row["method"]), *(escape(row[name]) or NONE for name in further), row["target"]
+        title = escape(description.title(RowKey.read(row)))
+        names = title, *(escape(row[name]) or NONE for name in further), row["target"]
         lines.append([*names, *spread_cells(row).values()])
     return markdown_table(["method", *further, "target", *SPREAD], lines)
 
@@ -254,7 +271,7 @@ def _varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name the columns that are needed to tell rows apart; a network without a rank is told by its method."""
     return [
         name
-        for name, neutral in (("rank", {""}), ("lasso", set()), ("variant", set()))
+        for name, neutral in (("rank", {""}), ("lasso", set()), ("ablation", set()))
         if len({row[name] for row in rows} - neutral) > 1
     ]
 

@@ -3,11 +3,13 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hocbench.errors import VerifyError
+from hocbench.experiment.description import Description, RowKey
 from hocbench.verify.cells import Row, by_key, named, number
 from hocbench.verify.heterogeneity import Between, between
 from hocbench.verify.laboratory import Laboratory
@@ -17,6 +19,7 @@ from hocbench.verify.tables import CLAIM_KEYS, METHOD, PAIR
 
 SCORE = (*METHOD, "target")
 DIFFERENCE = (*METHOD, *PAIR, "target")
+JUDGED = ("dataset", "method", "rank", "lasso", "reference", "target")  # of a difference at the main rank
 VALUE, VERDICT = "value", "verdict"  # columns of a laboratory: these words, "_" and its name
 NOT_JUDGED = "not judged"
 SOFTWARE = {
@@ -32,11 +35,17 @@ BySeed = Mapping[tuple[str, ...], Mapping[str, float]]
 class Tables:
     """All tables of merged laboratories, and which differences claims are judged by; see the functions below."""
 
+    description: Description
     laboratories: pd.DataFrame
     scores: pd.DataFrame
     differences: pd.DataFrame
     verdicts: pd.DataFrame
     judged: set[tuple[str, ...]]
+
+    def is_judged(self, row: Mapping[str, Any]) -> bool:
+        """Whether claims are judged by a row of the differences."""
+        main = not row["reference_ablation"] and self.description.is_main(RowKey.read(row))
+        return main and tuple(row[name] for name in JUDGED) in self.judged
 
     @property
     def labels(self) -> list[str]:
@@ -56,9 +65,12 @@ def read_tables(merged: Merged) -> Tables:
     ------
     VerifyError
         If one of them lacks a row that another one has.
+    EvaluationError
+        If what the first one says of its tables cannot be read.
     """
-    found = score_table(merged), difference_table(merged), verdict_table(merged)
-    return Tables(laboratory_table(merged), *found, judged_differences(merged))
+    description = merged.laboratories[0].description()
+    found = score_table(merged), difference_table(merged, description), verdict_table(merged)
+    return Tables(description, laboratory_table(merged), *found, judged_differences(merged))
 
 
 def laboratory_table(merged: Merged) -> pd.DataFrame:
@@ -122,13 +134,15 @@ def score_table(merged: Merged) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_columns(merged, SCORE))
 
 
-def difference_table(merged: Merged) -> pd.DataFrame:
+def difference_table(merged: Merged, description: Description) -> pd.DataFrame:
     """Put together the paired differences in CCC.
 
     Parameters
     ----------
     merged : Merged
         From `hocbench.verify.merge.merge`.
+    description : Description
+        Whose main rank a network without one is compared at.
 
     Returns
     -------
@@ -148,7 +162,8 @@ def difference_table(merged: Merged) -> pd.DataFrame:
         names = dict(zip(DIFFERENCE, key, strict=True))
         by_seed = []
         for found in seeds:
-            first, second = found.get(key[:5] + key[-1:], {}), found.get(_reference(names, found), {})
+            first = found.get(tuple(names[name] for name in SCORE), {})
+            second = found.get(_reference(names, found, description), {})
             by_seed.append({seed: first[seed] - second[seed] for seed in first.keys() & second.keys()})
         row = _shared(DIFFERENCE, key, own[0])
         row |= _spread(merged, key, [_value(each, "difference") for each in own], by_seed)
@@ -186,7 +201,7 @@ def verdict_table(merged: Merged) -> pd.DataFrame:
 
 
 def judged_differences(merged: Merged) -> set[tuple[str, ...]]:
-    """Name the rows of the differences that claims are judged by, by `DIFFERENCE` without the variant of a reference.
+    """Name the rows of the differences that claims are judged by, by `JUDGED`.
 
     Parameters
     ----------
@@ -197,7 +212,7 @@ def judged_differences(merged: Merged) -> set[tuple[str, ...]]:
     for each in merged.counted:
         for row in each.rows("claims/evidence.csv"):
             if row["statistic"] == "difference" and row["judged"] == "1" and row["metric"] == "ccc":
-                judged.add((*(row[name] for name in METHOD), row["reference"], row["target"]))
+                judged.add(tuple(row[name] for name in JUDGED))
     return judged
 
 
@@ -239,18 +254,19 @@ def _by_seed(laboratory: Laboratory) -> BySeed:
     found: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in laboratory.rows("evaluation/scores.csv"):
         if _is_ccc(row):
-            found[tuple(row.get(name, "") for name in SCORE)][row["seed"]].append(_value(row, "value"))
+            found[tuple(row[name] for name in SCORE)][row["seed"]].append(_value(row, "value"))
     return {key: {seed: float(np.mean(values)) for seed, values in seeds.items()} for key, seeds in found.items()}
 
 
-def _reference(names: Mapping[str, str], found: BySeed) -> tuple[str, ...]:
-    """Find the other row of a paired difference, whose rank is the same, none, or that of the paper."""
-    # A LASSO weight is compared with none, and a network that an experiment changed with itself unchanged.
-    lasso = names["lasso"] if names["method"] == names["reference"] and names["variant"] else "0"
-    fixed = (names["dataset"], names["reference"], lasso, names["reference_variant"], names["target"])
-    ranks = sorted(key[2] for key in found if (key[0], key[1], *key[3:]) == fixed)
-    rank = next((rank for rank in (names["rank"], "", "same", *ranks) if rank in ranks), "")
-    return (*fixed[:2], rank, *fixed[2:])
+def _reference(names: Mapping[str, str], found: BySeed, description: Description) -> tuple[str, ...]:
+    """Find the other row of a paired difference, whose rank is the same, none, or the main one."""
+    # A LASSO weight is compared with none, and a network that an ablation changed with itself unchanged.
+    lasso = names["lasso"] if names["method"] == names["reference"] and names["ablation"] else "0"
+    fixed = {"method": names["reference"], "lasso": lasso, "ablation": names["reference_ablation"]}
+    networks = (names["factorization"], names["rank"]), ("", ""), (description.factorization, description.rank)
+    keys = [dict(names) | fixed | {"factorization": kind, "rank": rank} for kind, rank in networks]
+    rows = [tuple(key[name] for name in SCORE) for key in keys]
+    return next((row for row in rows if row in found), rows[0])
 
 
 def _columns(merged: Merged, keys: Sequence[str]) -> list[str]:

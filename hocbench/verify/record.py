@@ -19,7 +19,7 @@ from hocbench.runs.environment import file_hash
 from hocbench.runs.record import Record, read_record
 from hocbench.runs.revision import revision
 from hocbench.verify.cells import Row, by_key, read_rows
-from hocbench.verify.laboratory import MANIFESTS, Runs
+from hocbench.verify.laboratory import ABOUT, MANIFESTS, Runs
 from hocbench.verify.tables import SEALS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
@@ -105,7 +105,7 @@ def _pages(results: Path) -> list[Path]:
 
 def recorded_files(folder: Path) -> list[Path]:
     """List the files of results that a reference holds, or those of a reference."""
-    patterns = ("evaluation/*.csv", "evaluation/metrics.json", "tables/*.md", "claims/*.csv", "claims/*.md")
+    patterns = ("evaluation/*.csv", ABOUT, "evaluation/metrics.json", "tables/*.md", "claims/*.csv", "claims/*.md")
     return [path for pattern in patterns for path in sorted(folder.glob(pattern))]
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hocbench.experiment.plan import smoothed_name
+from hocbench.experiment.methods import METHODS
 from hocbench.runs.diff import Comparison, compare_records
 from hocbench.runs.record import Record
 from hocbench.verify.cells import Row
@@ -19,6 +19,8 @@ NOTHING = "nothing that both manifests record differs"
 # They follow from other reasons, if there are any.
 CONSEQUENCES = ("parent run", "interruptions")
 MOST = 3  # keys that are shown of a reason
+# By a method whose outputs are averaged over time, the one that averages them.
+AVERAGED_BY = {method.averages: method.id for method in METHODS.values() if method.averages}
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def _shown(value: str | None) -> str:
 
 
 def pair_runs(there: Sequence[str], here: Sequence[str], reference: Runs, own: Runs) -> Pairing:
-    """Find for each run the one that it repeats: that of the same id, or else of the same axes.
+    """Find for each run the one that it repeats: that of the same id, or else of the same key.
 
     Parameters
     ----------
@@ -68,9 +70,9 @@ def pair_runs(there: Sequence[str], here: Sequence[str], reference: Runs, own: R
     """
     pairs = {name: name for name in here if name in set(there)}
     left = [name for name in there if name not in pairs], [name for name in here if name not in pairs]
-    by_axes = [_by_axes(names, runs) for names, runs in zip(left, (reference, own), strict=True)]
-    for axes, names in by_axes[1].items():
-        others = by_axes[0].get(axes, [])
+    by_key = [_by_key(names, runs) for names, runs in zip(left, (reference, own), strict=True)]
+    for key, names in by_key[1].items():
+        others = by_key[0].get(key, [])
         if len(names) == len(others) == 1:
             pairs[names[0]] = others[0]
     repeated = set(pairs.values())
@@ -82,15 +84,13 @@ def pair_runs(there: Sequence[str], here: Sequence[str], reference: Runs, own: R
     )
 
 
-def _by_axes(names: Sequence[str], runs: Mapping[str, Record]) -> dict[tuple[str, ...], list[str]]:
-    """Group runs by what they are of, the number of epochs aside, which is how long and not what."""
+def _by_key(names: Sequence[str], runs: Mapping[str, Record]) -> dict[tuple[str, ...], list[str]]:
+    """Group runs by what they are of: the row of the tables, the seed and the fold."""
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name in names:
         if name in runs:
-            axes = {key: value for key, value in runs[name].values.items() if key.startswith("spec.axes.")}
-            # A temporal stage of no epochs is another row of the tables.
-            axes["spec.axes.epochs"] = bool(axes.get("spec.axes.epochs"))
-            groups[tuple(f"{key}={axes[key]!r}" for key in sorted(axes))].append(name)
+            key = {part: value for part, value in runs[name].values.items() if part.startswith("spec.key.")}
+            groups[tuple(f"{part}={key[part]!r}" for part in sorted(key))].append(name)
     return groups
 
 
@@ -129,7 +129,7 @@ class Causes:
         for row in costs:
             method = row.get("method", "")
             # Tables without methods, such as that of sparsity, ask for a dataset.
-            for name in (method, smoothed_name(method), ""):
+            for name in dict.fromkeys((method, AVERAGED_BY.get(method, ""), "")):
                 self._rows[row["dataset"], name].append(row)
         self._pairing = pairing
         self._texts = {name: explain(comparison) for name, comparison in pairing.comparisons.items()}
@@ -145,7 +145,7 @@ class Causes:
         """Name the runs behind a row with these keys, as "dataset/run id"."""
         found = self._of_method(keys)
         if "reference" in keys:
-            rival = {"method": keys["reference"], "variant": keys.get("reference_variant", "")}
+            rival = {"method": keys["reference"], "ablation": keys.get("reference_ablation", "")}
             found |= self._of_method({"dataset": keys["dataset"], "target": keys["target"]} | rival)
         return found
 

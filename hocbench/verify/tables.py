@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hocbench.experiment.description import KEY_COLUMNS
+
 # A row of the evaluation belongs to a method by these; a table of one row per run has seed and fold besides.
-PAIR = ("reference", "reference_variant")
-METHOD = ("dataset", "method", "rank", "lasso", "variant")
+PAIR = ("reference", "reference_ablation")
+METHOD = KEY_COLUMNS
 RUN = (*METHOD, "seed", "fold")
-# Tables written before these columns existed mean "" by their absence.
-OPTIONAL = ("variant", "reference_variant")
-# They name a run or a method in other words, or say what it was trained with.
-NAMES = ("run", "kind", "stage", "order", "parent")
+# They name a run in other words.
+NAMES = ("run", "parent")
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ TABLES = (
     ),
     Table(
         "sparsity",
-        ("dataset", "rank", "lasso", "variant", "seed", "block"),
+        ("dataset", "rank", "lasso", "seed", "block"),
         ("zeros", "zero_share", "removed"),
-        ("dataset", "rank", "lasso", "variant", "block"),
+        ("dataset", "rank", "lasso", "block"),
         exempt=(*NAMES, "layer_effective_ranks"),  # how the zeros of a block are shared by its layers
     ),
     Table(

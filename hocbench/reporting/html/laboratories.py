@@ -9,11 +9,10 @@ from typing import Any
 import pandas as pd
 
 from hocbench.errors import HocbenchError
+from hocbench.experiment.description import RowKey
 from hocbench.reporting.html.elements import Html, element, prose, section
 from hocbench.reporting.html.markdown import render
-from hocbench.reporting.main_rows import is_main
 from hocbench.reporting.markdown import escape, markdown_table, records
-from hocbench.reporting.names import dataset_name
 from hocbench.runs.environment import flat
 from hocbench.runs.record import Record
 from hocbench.verify.laboratory import MANIFESTS, MORE, Laboratory, Runs, read_laboratory
@@ -60,7 +59,9 @@ def read_recorded(folder: Path | None, manifests: Sequence[dict[str, Any]]) -> R
     if folder is None or not (folder / MANIFESTS).is_file():
         return Recorded(notes=[f"No laboratory is recorded{f' in {folder}' if folder else ''}."])
     own = {
-        f"{each['axes'].get('dataset')}/{each.get('run')}": Record(Path(), flat(each), dict(each.get("files", {})), ())
+        f"{each['spec']['key'].get('dataset')}/{each.get('run')}": Record(
+            Path(), flat(each), dict(each.get("files", {})), ()
+        )
         for each in manifests
     }
     try:
@@ -102,9 +103,7 @@ def _compare(folder: Path, first: Laboratory, own: Runs) -> tuple[str, list[str]
     return "", sorted(codes)
 
 
-def laboratories_section(
-    found: Recorded, claims: pd.DataFrame, intervals: pd.DataFrame, ranks: Sequence[str | float | int]
-) -> Html:
+def laboratories_section(found: Recorded, claims: pd.DataFrame, intervals: pd.DataFrame) -> Html:
     """Write the laboratories, their verdicts and this report's, and the spread of the main rows' scores.
 
     Parameters
@@ -113,8 +112,6 @@ def laboratories_section(
         From `read_recorded`.
     claims, intervals : DataFrame
         This report's verdicts and scores; either may be empty.
-    ranks : sequence
-        Those of its runs.
     """
     how = prose(
         "To have one: send the folder that `hocbench record RESULTS --laboratory NAME` writes, and lay it into "
@@ -127,30 +124,34 @@ def laboratories_section(
     texts = [
         *([bullets(found.notes)] if found.notes else []),
         laboratories(tables.laboratories),
-        verdict_lines(tables.verdicts, here),
+        verdict_lines(tables, here),
         f"{few(len(found.merged.counted))} {heterogeneity(tables)}",
-        _score_lines(tables.scores, intervals, ranks),
+        _score_lines(tables, intervals),
     ]
     return section("laboratories", TITLE, *(render(text, TITLE)[1] for text in texts), element("p", how))
 
 
-def _score_lines(scores: pd.DataFrame, intervals: pd.DataFrame, ranks: Sequence[str | float | int]) -> str:
+def _score_lines(tables: Tables, intervals: pd.DataFrame) -> str:
     """Show the CCC of all frames of the main rows, this report's beside the laboratories'."""
+    known = tables.description
     own: dict[tuple[str, ...], float] = {}
     for row in records(intervals):
         if (row.get("metric"), row.get("pooling")) == ("ccc", "pooled"):
             key = {name: str(row.get(name, "")) for name in SCORE} | {"lasso": f"{row['lasso']:g}"}
             own[tuple(key.values())] = row["mean"]
-    main = scores[is_main(scores, ranks or [""]) & (scores["lasso"] == "0")]
     lines = []
-    for row in in_order(main):
+    for row in in_order(tables.scores, known):
+        main = RowKey.read(row)
+        if main.lasso or not known.is_main(main):
+            continue
         here = own.get(tuple(row[name] for name in SCORE), math.nan)
-        names = dataset_name(row["dataset"]), escape(row["method"]), row["target"]
+        names = escape(known.dataset_title(main.dataset)), escape(known.title(main)), row["target"]
         cells = spread_cells(row)
         lines.append([*names, number(here, ".3f"), *(cells[column] for column in COLUMNS)])
+    rank = f" at rank {known.rank}" if len(known.ranks) > 1 else ""
     note = (
-        "CCC of all frames, without LASSO: this run's, and the spread of the laboratories. *Between laboratories* and "
-        "*between seeds* are standard deviations, τ is what laboratories differ by in all seeds alike, and *one more* "
-        "where the value of one more laboratory is expected, 95 %."
+        f"CCC of all frames{rank}, without LASSO: this run's, and the spread of the laboratories. *Between "
+        "laboratories* and *between seeds* are standard deviations, τ is what laboratories differ by in all seeds "
+        "alike, and *one more* where the value of one more laboratory is expected, 95 %."
     )
     return f"{note}\n\n{markdown_table(['data', 'method', 'target', 'this run', *COLUMNS], lines)}"

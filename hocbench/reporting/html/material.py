@@ -1,6 +1,6 @@
 """Gathers what a report is made of, and notes precisely what is not there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ import pandas as pd
 from hocbench import paths
 from hocbench.errors import HocbenchError, ReportError
 from hocbench.evaluation.files import SEAL, read_table
+from hocbench.experiment.description import KEY_COLUMNS, META, Description, read_description
 from hocbench.files.checksums import check_beside
 from hocbench.reporting.html.drawings import Drawing, read_drawing
 from hocbench.reporting.html.laboratories import Recorded, read_recorded
 from hocbench.reporting.html.ledger import Ledger, read_ledger
-from hocbench.reporting.html.runs import FINISHED, Rows, RunRecord, read_run_record, rows_of, run_names
+from hocbench.reporting.html.runs import FINISHED, UNKNOWN, Rows, RunRecord, read_run_record, rows_of, run_names
 from hocbench.reporting.margins import MARGINS_NEED
-from hocbench.reporting.names import DATASET_NAMES
 
 # Tables of the claims: what is to say if one is absent, and the columns that it has to have.
 CLAIM_TABLES = {
@@ -65,6 +65,8 @@ class Material:
     ----------
     profile : str
         Name of the profile.
+    description : Description
+        Datasets and methods; those of hocbench itself without an evaluation.
     tables : dict
         Name of a file of the evaluation → table, only those that could be read.
     claims, evidence, margins : DataFrame
@@ -88,6 +90,7 @@ class Material:
     """
 
     profile: str
+    description: Description = UNKNOWN
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     claims: pd.DataFrame = field(default_factory=pd.DataFrame)
     evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -112,7 +115,7 @@ class Material:
         """Dataset → "synthetic" or "real", as its runs, its tables and its files say."""
         found: dict[str, set[str]] = {}
         for manifest in self.manifests:
-            found.setdefault(str(manifest["axes"].get("dataset")), set()).add(str(manifest.get("label")))
+            found.setdefault(str(manifest["spec"]["key"].get("dataset")), set()).add(str(manifest.get("label")))
         for name in ("costs.csv", "intervals.csv"):
             table = self.tables.get(name, pd.DataFrame())
             if {"dataset", "label"} <= set(table.columns):
@@ -121,18 +124,16 @@ class Material:
         for ledger in self.ledgers:
             if ledger.label:
                 found.setdefault(ledger.dataset, set()).add(ledger.label)
-        return {name: found[name] for name in in_order(found)}
+        return {name: found[name] for name in self.in_order(found)}
 
+    def name_of(self, dataset: str) -> str:
+        """Return the name of a dataset as one reads it."""
+        return self.description.dataset_title(dataset)
 
-def in_order(datasets: Sequence[str] | set[str] | dict[str, Any]) -> list[str]:
-    """Sort names of datasets as everywhere, unknown ones last."""
-    order = list(DATASET_NAMES)
-    return sorted(datasets, key=lambda name: (order.index(name) if name in DATASET_NAMES else len(order), name))
-
-
-def name_of(dataset: str) -> str:
-    """Return the name of a dataset as one reads it."""
-    return DATASET_NAMES.get(dataset, dataset)
+    def in_order(self, datasets: Iterable[str]) -> list[str]:
+        """Sort names of datasets as everywhere, unknown ones last."""
+        order = list(self.description.datasets)
+        return sorted(datasets, key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
 def gather(sources: Sources) -> Material:
@@ -165,7 +166,7 @@ def gather(sources: Sources) -> Material:
     datasets = {name.partition("/")[0] for name in found.runs}
     if sources.prepared.is_dir():
         datasets |= {path.name for path in sources.prepared.iterdir() if path.is_dir()}
-    for dataset in in_order(datasets):
+    for dataset in found.in_order(datasets):
         ledger = read_ledger(sources.prepared / dataset, dataset)
         found.ledgers.append(ledger)
         found.gaps += [Gap(f"Data of {dataset}", problem) for problem in ledger.problems]
@@ -182,6 +183,11 @@ def _read_evaluation(folder: Path, found: Material) -> None:
     absent = tuple(name for name in paths.EVALUATION_FILES if not (folder / name).is_file())
     if absent:
         found.gaps.append(Gap("Evaluation", f"files absent from {folder}", absent))
+    if (folder / META).is_file():
+        try:
+            found.description = read_description(folder)
+        except HocbenchError as error:
+            found.gaps.append(Gap("Evaluation", str(error)))
     for path in sorted(folder.glob("*.csv")):
         try:
             found.tables[path.name] = read_table(path)
@@ -218,7 +224,8 @@ def _read_claims(folder: Path, found: Material) -> None:
 
 
 def _read_pages(folder: Path, found: Material) -> None:
-    names = [*paths.TABLES, *sorted({path.stem for path in folder.glob("*.md")} - set(paths.TABLES))]
+    known = paths.all_tables(found.description.datasets.values())
+    names = [*known, *sorted({path.stem for path in folder.glob("*.md")} - set(known))]
     for name in names:
         path = folder / f"{name}.md"
         try:
@@ -254,13 +261,13 @@ def _read_speed(folder: Path, found: Material) -> None:
 
 
 def _read_runs(sources: Sources, found: Material) -> None:
-    columns = {"dataset", "method", "rank", "lasso"}
+    columns = set(KEY_COLUMNS)
     costs, intervals = (found.tables.get(name, pd.DataFrame()) for name in ("costs.csv", "intervals.csv"))
     whole = (columns | {"run"}) <= set(costs.columns)
     evaluated = [f"{d}/{r}" for d, r in zip(costs["dataset"], costs["run"], strict=True)] if whole else []
     if whole:
         empty = pd.DataFrame(columns=[*columns])
-        found.rows = rows_of(costs, intervals if columns <= set(intervals.columns) else empty)
+        found.rows = rows_of(costs, intervals if columns <= set(intervals.columns) else empty, found.description)
     for name in run_names(sources.results, sources.logs, sources.planned, evaluated):
         found.runs[name] = read_run_record(name, sources.results, sources.logs, sources.tracking)
     _note_runs(sources, found, evaluated)

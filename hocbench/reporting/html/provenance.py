@@ -1,11 +1,11 @@
 """Where results come from: data, software, machine and parameters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from hocbench.reporting.html.elements import Html, details, element, number, prose, section, table
 from hocbench.reporting.html.ledger import Ledger
-from hocbench.reporting.html.material import Material, in_order, name_of
+from hocbench.reporting.html.material import Material
 from hocbench.reporting.markdown import records
 from hocbench.runs.environment import flat
 
@@ -19,7 +19,7 @@ CROPS = (
     *(("dropped", "dropped"), ("side of a crop, pixels", "size")),
 )
 # What tells runs apart, and where a dataset lies, which is nobody's business.
-NO_PARAMETERS = ("axes.", "run", "parent", "data.root", "split.path")
+NO_PARAMETERS = ("key.", "run", "parent", "split.path")
 
 
 def data_section(found: Material) -> Html:
@@ -32,10 +32,12 @@ def data_section(found: Material) -> Html:
         return section("data", "Data ledger", element("p", "No dataset is there."))
     header = ("dataset", "data", "check", *(title for title, _ in CROPS))
     rows = [
-        [name_of(ledger.dataset), ledger.label or "not recorded", USABLE[ledger.usable], *_crops(ledger)]
+        [found.name_of(ledger.dataset), ledger.label or "not recorded", USABLE[ledger.usable], *_crops(ledger)]
         for ledger in found.ledgers
     ]
-    parts = [_ledger(ledger, f"data-{place}") for place, ledger in enumerate(found.ledgers, 1)]
+    parts = [
+        _ledger(ledger, found.name_of(ledger.dataset), f"data-{place}") for place, ledger in enumerate(found.ledgers, 1)
+    ]
     return section("data", "Data ledger", element("p", note), table("All datasets", header, rows), *parts)
 
 
@@ -43,7 +45,7 @@ def _crops(ledger: Ledger) -> list[str]:
     return [number(str(ledger.crops[key])) if key in ledger.crops else "-" for _, key in CROPS]
 
 
-def _ledger(ledger: Ledger, anchor: str) -> Html:
+def _ledger(ledger: Ledger, title: str, anchor: str) -> Html:
     parts = [element("p", prose(f"Missing: {problem}")) for problem in ledger.problems]
     if ledger.counts is not None and len(ledger.counts):
         counts = ledger.counts.sort_values(["step", "reason", "action"])
@@ -62,7 +64,7 @@ def _ledger(ledger: Ledger, anchor: str) -> Html:
     if ledger.check:
         text = element("pre", ledger.check, tabindex=0, role="region", aria_label=f"Check of {ledger.dataset}")
         parts.append(details("Check of the copy in full", text))
-    return section(anchor, name_of(ledger.dataset), *parts, level=3)
+    return section(anchor, title, *parts, level=3)
 
 
 def manifest_section(found: Material) -> Html:
@@ -82,22 +84,23 @@ def manifest_section(found: Material) -> Html:
         "Manifest",
         element("p", f"What the {len(manifests)} finished runs recorded; where they differ, with the number of runs."),
         table("Versions, machine and flags", ("what", "value"), rows),
-        section("parameters", "Parameters", *_parameters(manifests), level=3),
+        section("parameters", "Parameters", *_parameters(found), level=3),
     )
 
 
-def _parameters(manifests: Sequence[dict[str, Any]]) -> list[Html]:
+def _parameters(found: Material) -> list[Html]:
     specs: dict[str, list[dict[str, Any]]] = {}
-    for manifest in manifests:
-        values = {k: v for k, v in flat(manifest["spec"]).items() if not k.startswith(NO_PARAMETERS)}
-        specs.setdefault(str(manifest["axes"].get("dataset")), []).append(values)
-    datasets = in_order(specs)
+    for manifest in found.manifests:
+        values = flat(manifest["spec"])
+        values = {k: v for k, v in values.items() if v is not None and not k.startswith(NO_PARAMETERS)}
+        specs.setdefault(str(manifest["spec"]["key"].get("dataset")), []).append(values)
+    datasets = found.in_order(specs)
     keys = sorted({key for values in specs.values() for value in values for key in value})
     rows = [
         [key, *(_distinct(value[key] for value in specs[name] if key in value) for name in datasets)] for key in keys
     ]
     note = "Of all runs, with their stages; what a dataset or a network does not have is left empty."
-    header = ("parameter", *(name_of(name) for name in datasets))
+    header = ("parameter", *(found.name_of(name) for name in datasets))
     return [element("p", note), table("Parameters", header, rows)]
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hocbench.experiment.description import Description, RowKey
 from hocbench.reporting.html.elements import Html, details, element, html, prose, section
-from hocbench.reporting.html.material import Material, in_order, name_of
-from hocbench.reporting.html.runs import FINISHED, Row, RunRecord
+from hocbench.reporting.html.material import Material
+from hocbench.reporting.html.runs import FINISHED, RunRecord
 
 LOCAL = "http://127.0.0.1:5000"  # where `make mlflow` serves a store that is a file
 
@@ -21,8 +22,8 @@ def runs_section(found: Material) -> Html:
     ]
     placed = {name for names in found.rows.runs.values() for name in names}
     parts = []
-    for dataset in in_order({run.dataset for run in found.runs.values()}):
-        rows: list[tuple[Row | None, list[str]]] = [
+    for dataset in found.in_order({run.dataset for run in found.runs.values()}):
+        rows: list[tuple[RowKey | None, list[str]]] = [
             (row, names) for row, names in found.rows.runs.items() if row.dataset == dataset
         ]
         left = [run.name for run in found.runs.values() if run.dataset == dataset and run.name not in placed]
@@ -42,12 +43,12 @@ def _mlflow_note(found: Material) -> list[str]:
     return [f"MLflow: the links open while `make mlflow` serves its pages at {LOCAL}."]
 
 
-def _runs_of(dataset: str, rows: Sequence[tuple[Row | None, list[str]]], found: Material) -> Html:
-    several = any(row and row.variant for row, _ in rows)
+def _runs_of(dataset: str, rows: Sequence[tuple[RowKey | None, list[str]]], found: Material) -> Html:
+    several = any(row and row.ablation for row, _ in rows)
     header = ["run", "state", "seed", "fold", "log", "MLflow", "starts from", "device", "job"]
     bodies = []
     for row, names in rows:
-        title: Html | str = "In no table" if row is None else _row_name(row, several)
+        title: Html | str = "In no table" if row is None else _row_name(row, several, found.description)
         anchor = None if row is None else found.rows.anchors[row]
         head = element("tr", element("th", title, scope="rowgroup", colspan=len(header)), id=anchor)
         lines = [_run_line(found.runs[name]) for name in names]
@@ -55,32 +56,33 @@ def _runs_of(dataset: str, rows: Sequence[tuple[Row | None, list[str]]], found: 
     for row, origin in found.rows.same.items():
         if row.dataset == dataset:
             link = element("a", "the runs whose outputs it averages", href=f"#{found.rows.anchors[origin]}")
-            title = html(_row_name(row, several), ": ", link)
+            title = html(_row_name(row, several, found.description), ": ", link)
             head = element("tr", element("th", title, scope="rowgroup", colspan=len(header)))
             bodies.append(element("tbody", head, id=found.rows.anchors[row]))
     head = element("thead", element("tr", *(element("th", name, scope="col") for name in header)))
-    count = len({name for _, names in rows for name in names})
+    name, count = found.name_of(dataset), len({name for _, names in rows for name in names})
     whole = element("table", head, *bodies, class_="runs")
-    box = element("div", whole, class_="scroll", role="region", aria_label=f"Runs of {name_of(dataset)}", tabindex=0)
-    return details(f"{name_of(dataset)}: {count} runs", box)
+    box = element("div", whole, class_="scroll", role="region", aria_label=f"Runs of {name}", tabindex=0)
+    return details(f"{name}: {count} runs", box)
 
 
-def _row_name(row: Row, several: bool) -> str:
-    parts = [row.method, f"rank {row.rank}" if row.rank else "", f"LASSO {row.lasso}" if row.lasso != "0" else ""]
+def _row_name(row: RowKey, several: bool, description: Description) -> str:
+    parts = [description.title(row), f"rank {row.rank}" if row.rank else ""]
+    parts.append(f"LASSO {row.lasso:g}" if row.lasso else "")
     if several:
-        parts.append(row.variant or "default network")
+        parts.append(row.ablation or "default network")
     return ", ".join(filter(None, parts))
 
 
 def _run_line(run: RunRecord) -> Html:
-    axes = run.manifest.get("axes", {})
+    key = run.manifest.get("spec", {}).get("key", {})
     parent = (run.manifest.get("inputs") or {}).get("parent")
     device = f"{run.manifest.get('device', '-')}, {run.manifest.get('threads', '-')} thread(s)"
     job = "-" if run.job is None else f"{run.job[0]:,.0f} s, {run.job[1]:,.0f} MiB"
     cells: list[str] = [
         run.state if run.state == FINISHED else element("strong", run.state),
-        str(axes.get("seed", "-")),
-        str(axes.get("fold", "-")),
+        str(key.get("seed", "-")),
+        str(key.get("fold", "-")),
         _place(run.log),
         _mlflow(run),
         element("code", str(parent)) if parent else "-",

@@ -3,14 +3,16 @@
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from hocbench.errors import DamageError
-from hocbench.experiment.plan import smoothed_name
+from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
+from hocbench.experiment.methods import METHODS
+from hocbench.experiment.records import BUILT_IN
 from hocbench.files.checksums import read_sealed
 from hocbench.paths import RUN_FILES
 from hocbench.reporting.markdown import records
@@ -19,8 +21,9 @@ from hocbench.tracking.outbox import FOLDER as OUTBOX
 
 FINISHED, UNFINISHED, ABSENT, DAMAGED = "finished", "not finished", "absent", "damaged"
 LONGEST_LINE = 300
-# Page and heading of tables that are about another dataset than the page.
-CONTROLS = {("sewa", "Negative control"): "sewa_control"}
+CONTROL = "Negative control"  # heading of a table that is about another dataset than its page
+# What is known of an experiment without an evaluation.
+UNKNOWN = Description("", 0, "", "", (), {}, BUILT_IN, METHODS, ())
 FEWER_SEEDS = re.compile(r" \(\d+ of \d+ seeds\)$")
 
 
@@ -66,17 +69,6 @@ class RunRecord:
         return f"{self.dataset}/{self.id}"
 
 
-@dataclass(frozen=True, order=True)
-class Row:
-    """What tells one row of the tables from the others."""
-
-    dataset: str
-    method: str
-    rank: str
-    lasso: str
-    variant: str
-
-
 @dataclass(frozen=True)
 class Rows:
     """The rows of the tables with their runs.
@@ -89,11 +81,14 @@ class Rows:
         Row of smoothed outputs → row whose runs gave them.
     anchors : dict
         Row → id of the place that lists its runs.
+    description : Description
+        What rows are called.
     """
 
-    runs: dict[Row, list[str]] = field(default_factory=dict)
-    same: dict[Row, Row] = field(default_factory=dict)
-    anchors: dict[Row, str] = field(default_factory=dict)
+    runs: dict[RowKey, list[str]] = field(default_factory=dict)
+    same: dict[RowKey, RowKey] = field(default_factory=dict)
+    anchors: dict[RowKey, str] = field(default_factory=dict)
+    description: Description = UNKNOWN
 
     def resolver(self, page: str = "") -> Callable[[str, dict[str, str]], str | None]:
         """Return a function that finds the anchor of a table's row; see `markdown.Resolver`.
@@ -103,25 +98,27 @@ class Rows:
         page : str
             Dataset of a page whose tables have no such column.
         """
+        known = self.description
+        places = {
+            (name, known.title(row), row.rank, f"{row.lasso:g}", row.ablation): anchor
+            for row, anchor in self.anchors.items()
+            for name in (row.dataset, known.dataset_title(row.dataset))
+        }
+        controls = [each.name for each in known.datasets.values() if each.control_of == page]
 
         def resolve(heading: str, cells: dict[str, str]) -> str | None:
             method = cells.get("method", cells.get("our method"))
             if method is None or "rank" not in cells:
                 return None
             texts = {name: "" if text == "-" else text for name, text in cells.items()}
-            row = Row(
-                CONTROLS.get((page, heading), page) or texts.get("dataset", ""),
-                FEWER_SEEDS.sub("", method),
-                texts["rank"],
-                texts.get("LASSO") or "0",
-                texts.get("variant", ""),
-            )
-            return self.anchors.get(row)
+            dataset = controls[0] if controls and heading == CONTROL else page or texts.get("dataset", "")
+            title, lasso = FEWER_SEEDS.sub("", method), texts.get("LASSO") or "0"
+            return places.get((dataset, title, texts["rank"], lasso, texts.get("ablation", "")))
 
         return resolve
 
 
-def rows_of(costs: pd.DataFrame, intervals: pd.DataFrame) -> Rows:
+def rows_of(costs: pd.DataFrame, intervals: pd.DataFrame, description: Description) -> Rows:
     """Find the runs behind each row of the tables.
 
     Parameters
@@ -130,38 +127,27 @@ def rows_of(costs: pd.DataFrame, intervals: pd.DataFrame) -> Rows:
         ``costs.csv``: a row per run; may be empty.
     intervals : DataFrame
         ``intervals.csv``, which also has the rows of smoothed outputs; may be empty.
+    description : Description
+        Datasets and methods.
 
     Returns
     -------
     Rows
         In the order of the tables' files.
     """
-    found = Rows()
+    found = Rows(description=description)
     for record in records(costs):
-        found.runs.setdefault(_row(record), []).append(f"{record['dataset']}/{record['run']}")
-    by_smoothed = {
-        Row(row.dataset, smoothed_name(row.method), row.rank, row.lasso, row.variant): row for row in found.runs
-    }
-    keys = [column for column in ("dataset", "method", "rank", "lasso", "variant") if column in intervals]
-    for record in records(intervals[keys].drop_duplicates()):
-        row = _row(record)
-        if row not in found.runs and row in by_smoothed:
-            found.same[row] = by_smoothed[row]
+        found.runs.setdefault(RowKey.read(record), []).append(f"{record['dataset']}/{record['run']}")
+    for record in records(intervals[[*KEY_COLUMNS]].drop_duplicates()):
+        row = RowKey.read(record)
+        method = description.methods.get(row.method)
+        averaged = replace(row, method=method.averages if method else "")
+        if averaged in found.runs:
+            found.same[row] = averaged
     # Those of no table are never linked to; a number each keeps names from data out of the ids.
     for place, row in enumerate([*found.runs, *found.same], 1):
         found.anchors[row] = f"row-{place}"
     return found
-
-
-def _row(record: dict[str, Any]) -> Row:
-    variant = record.get("variant", "")
-    return Row(
-        str(record["dataset"]),
-        str(record["method"]),
-        str(record["rank"]),
-        f"{record['lasso']:g}",
-        "" if pd.isna(variant) else str(variant),
-    )
 
 
 def run_names(results: Path, logs: Path, planned: Sequence[str], evaluated: Sequence[str]) -> list[str]:
@@ -218,8 +204,8 @@ def _state(directory: Path, log: Path) -> tuple[str, str, dict[str, Any]]:
         manifest = read_sealed(path)
     except DamageError as error:
         return DAMAGED, str(error), {}
-    if not isinstance(manifest.get("spec"), dict) or not isinstance(manifest.get("axes"), dict):
-        return DAMAGED, f"{path} lacks spec or axes; delete the run and fit again", {}
+    if not isinstance(manifest.get("spec"), dict) or not isinstance(manifest["spec"].get("key"), dict):
+        return DAMAGED, f"{path} lacks spec.key; delete the run and fit again", {}
     return FINISHED, "", manifest
 
 

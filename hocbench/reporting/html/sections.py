@@ -6,10 +6,9 @@ from hocbench.reporting.facts import counted as facts_counted
 from hocbench.reporting.html.drawings import Drawing
 from hocbench.reporting.html.elements import Html, details, element, facts, picture, prose, scrolled, section
 from hocbench.reporting.html.markdown import render
-from hocbench.reporting.html.material import Material, in_order, name_of
+from hocbench.reporting.html.material import Material
 from hocbench.reporting.html.runs import FINISHED
 from hocbench.reporting.html.verdicts import counted
-from hocbench.reporting.names import DATASET_NAMES
 
 COST = "cost"
 # A part of the page: anchor, title, and the same of its parts.
@@ -19,8 +18,8 @@ Entry = tuple[str, str, Sequence[tuple[str, str]]]
 def banner(found: Material) -> Html:
     """Say what kind of data the results are from, before anything else."""
     labels = found.labels
-    synthetic = [name_of(name) for name in labels if "synthetic" in labels[name]]
-    real = [name_of(name) for name in labels if "real" in labels[name]]
+    synthetic = [found.name_of(name) for name in labels if "synthetic" in labels[name]]
+    real = [found.name_of(name) for name in labels if "real" in labels[name]]
     if synthetic:
         parts = [element("strong", "SYNTHETIC data"), f" ({', '.join(synthetic)}): drawn by a program. "]
         parts.append("Scores on them say nothing about real faces.")
@@ -38,21 +37,22 @@ def summary_section(found: Material) -> Html:
     runs = list(found.runs.values())
     finished = sum(run.state == FINISHED for run in runs)
     data_seeds: dict[str, set[str]] = {}
-    for manifest in found.manifests:
-        synthetic = (manifest["spec"].get("data") or {}).get("synthetic") or {}
+    specs = [manifest["spec"] for manifest in found.manifests]
+    for spec in specs:
+        synthetic = (spec.get("data") or {}).get("synthetic") or {}
         if "seed" in synthetic:
-            data_seeds.setdefault(str(manifest["axes"].get("dataset")), set()).add(str(synthetic["seed"]))
-    seeds = {str(manifest["axes"].get("seed")) for manifest in found.manifests}
-    folds = {str(manifest["axes"].get("fold")) for manifest in found.manifests}
+            data_seeds.setdefault(str(spec["key"].get("dataset")), set()).add(str(synthetic["seed"]))
+    seeds, folds = ({str(spec["key"].get(name)) for spec in specs} for name in ("seed", "fold"))
     costs = found.tables.get("costs.csv")
     if costs is not None and {"seed", "fold"} <= set(costs.columns):
         seeds |= set(map(str, costs["seed"]))
         folds |= set(map(str, costs["fold"]))
-    drawn = "; ".join(f"{name_of(name)} {_listed(data_seeds[name])}" for name in in_order(data_seeds))
+    drawn = "; ".join(f"{found.name_of(name)} {_listed(data_seeds[name])}" for name in found.in_order(data_seeds))
     pairs: list[tuple[str, str]] = [
         ("Profile", found.profile),
         ("Runs", f"{finished} finished of {len(runs)}"),
-        ("Datasets", ", ".join(map(name_of, found.labels)) or "none"),
+        ("Datasets", ", ".join(map(found.name_of, found.labels)) or "none"),
+        *_ranks(found),
         ("Data seeds", drawn or "not known"),
         ("Training seeds", _listed(seeds) or "not known"),
         ("Folds", _listed(folds) or "not known"),
@@ -63,6 +63,15 @@ def summary_section(found: Material) -> Html:
         ),
     ]
     return section("summary", "Summary", facts(pairs))
+
+
+def _ranks(found: Material) -> list[tuple[str, str]]:
+    """Say which rank scores are of where nothing else is said, if the sweep has several."""
+    known = found.description
+    if len(known.ranks) < 2:
+        return []
+    said = f"{', '.join(known.ranks)}; verdicts, and scores without a rank of their own, are of rank {known.rank}"
+    return [("Ranks", said)]
 
 
 def _listed(values: Iterable[str]) -> str:
@@ -76,7 +85,9 @@ def tables_section(found: Material) -> tuple[Html, Entry]:
     for name, page in found.pages.items():
         if name == COST:
             continue
-        title, body = render(page, name, resolve=found.rows.resolver(name if name in DATASET_NAMES else ""))
+        title, body = render(
+            page, name, resolve=found.rows.resolver(name if name in found.description.datasets else "")
+        )
         parts.append(section(anchor := f"table-{len(parts) + 1}", title, body, level=3))
         entries.append((anchor, title))
     if not parts:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from hocbench.reporting.html.elements import Html, bullets, details, element, facts, html, number, prose, section, table
-from hocbench.reporting.html.material import Material, name_of
+from hocbench.reporting.html.material import Material
 from hocbench.reporting.margins import MARGIN_HEADER, MARGIN_NOTE, SINCE_NOTE, margin_cells, of_what_was_run
 from hocbench.reporting.markdown import STATUS_NOTE, records
 
@@ -33,7 +33,6 @@ EVIDENCE = {
     "p_holm": "p (Holm)",
     "rank": "rank",
     "lasso": "LASSO",
-    "variant": "variant",
     "n_seeds": "seeds",
     "n_clusters": "clusters",
     "dataset": "data",
@@ -52,7 +51,7 @@ def verdicts_section(found: Material) -> Html:
             element("p", "No claim has been judged yet; ", _to_missing("see what is missing"), "."),
         )
     places = {id(claim): f"verdict-{place}" for place, claim in enumerate(claims, 1)}
-    rows = [_row(claim, places[id(claim)]) for claim in claims]
+    rows = [_row(claim, places[id(claim)], found) for claim in claims]
     head = ("Claim", "What the authors say", "Data", "Verdict", "Why")
     header = element("tr", *(element("th", name, scope="col") for name in head))
     whole = element("table", element("thead", header), element("tbody", *rows), class_="verdicts")
@@ -62,7 +61,7 @@ def verdicts_section(found: Material) -> Html:
         f"ones, and against published numbers of status P or S; on synthetic data it can at most hold. {SINCE_NOTE}"
     )
     hang = _margins_section(found) if len(found.margins) else html()
-    behind = [_behind(claim, places[id(claim)], evidence) for claim in claims]
+    behind = [_behind(claim, places[id(claim)], evidence, found) for claim in claims]
     return section(
         "verdicts",
         "Verdicts on the paper's claims",
@@ -89,12 +88,12 @@ def counted(claims: pd.DataFrame) -> Html:
     return html(*(part for one in told for part in (one, " ")))
 
 
-def _row(claim: dict[str, str], anchor: str) -> Html:
+def _row(claim: dict[str, str], anchor: str, found: Material) -> Html:
     title = claim.get("title", "")
     name = html(element("a", claim["claim"], href=f"#{anchor}"), f" {title}")
     cells = (
         ("What the authors say", claim.get("statement", "")),
-        ("Data", name_of(claim.get("dataset", "")) or "-"),
+        ("Data", found.name_of(claim.get("dataset", "")) or "-"),
         ("Verdict", verdict(claim["verdict"])),
         ("Why", claim.get("reason", "")),
     )
@@ -105,8 +104,10 @@ def _row(claim: dict[str, str], anchor: str) -> Html:
 
 def _margins_section(found: Material) -> Html:
     """Write at which bounds of their ranges the verdicts would flip."""
+    known = found.description
+    titles = {method.id: method.named(known.factorization) for method in known.methods.values()}
     rows = [
-        [row["claim"], name_of(row["dataset"]) or "-", verdict(row["verdict"]), *margin_cells(row)]
+        [row["claim"], found.name_of(row["dataset"]) or "-", verdict(row["verdict"]), *margin_cells(row, titles)]
         for row in of_what_was_run(found.margins)
     ]
     title = "What the verdicts hang on"
@@ -114,12 +115,12 @@ def _margins_section(found: Material) -> Html:
     return section("margins", title, element("p", MARGIN_NOTE), whole, level=3)
 
 
-def _behind(claim: dict[str, str], anchor: str, evidence: Sequence[dict[str, str]]) -> Html:
+def _behind(claim: dict[str, str], anchor: str, evidence: Sequence[dict[str, str]], found: Material) -> Html:
     """Write what is behind one verdict: all evidence about the claim where none is about the verdict's data."""
     about = [row for row in evidence if row["claim"] == claim["claim"]]
     own = [row for row in about if row.get("dataset", "") == claim.get("dataset", "")] or about
     name = " ".join(filter(None, [claim["claim"], claim.get("title", "")]))
-    data = f", {name_of(claim['dataset'])}" if claim.get("dataset") else ""
+    data = f", {found.name_of(claim['dataset'])}" if claim.get("dataset") else ""
     source = " ".join(filter(None, [claim.get("source"), f"(status {claim['status']})" if claim.get("status") else ""]))
     told = facts(
         [
@@ -130,26 +131,27 @@ def _behind(claim: dict[str, str], anchor: str, evidence: Sequence[dict[str, str
             ("Ranges since", claim.get("since") or "not recorded"),
         ]
     )
-    rows = _evidence(name, own) if own else element("p", "No row of evidence is recorded.")
+    rows = _evidence(name, own, found) if own else element("p", "No row of evidence is recorded.")
     return details(html(f"{name}{data}: ", verdict(claim["verdict"])), told, rows, anchor=anchor)
 
 
-def _evidence(name: str, rows: Sequence[dict[str, str]]) -> Html:
-    lines = [_line(row) for row in rows]
+def _evidence(name: str, rows: Sequence[dict[str, str]], found: Material) -> Html:
+    lines = [_line(row, found) for row in rows]
     shown = [column for column in EVIDENCE if any(line[column] for line in lines)]
     cells = [[line[column] or "-" for column in shown] for line in lines]
     return table(f"Evidence for {name}", [EVIDENCE[column] for column in shown], cells, kind="evidence")
 
 
-def _line(row: dict[str, str]) -> dict[str, str]:
+def _line(row: dict[str, str], found: Material) -> dict[str, str]:
     line = {column: number(row.get(column, "")) for column in EVIDENCE}
     line["value"] = number(row.get("value", "")) + _limits(row.get("low", ""), row.get("high", ""))
     line["tolerance"] = _limits(row.get("tolerance_low", ""), row.get("tolerance_high", "")).strip()
     # What others wrote down stays as they wrote it.
-    line |= {column: row.get(column, "") for column in ("rank", "variant", "published")}
+    line |= {column: row.get(column, "") for column in ("rank", "published")}
+    line |= {"method": row.get("title", ""), "reference": row.get("reference_title", "")}
     line["metric"] = row.get("metric", "").upper()
     line["lasso"] = _weight(row.get("lasso", ""))
-    line["dataset"] = name_of(row.get("dataset", ""))
+    line["dataset"] = found.name_of(row.get("dataset", ""))
     if line["published"] and row.get("status"):
         line["published"] += f" {row['status']}"
     return line

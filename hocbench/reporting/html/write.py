@@ -66,12 +66,11 @@ def page(found: Material) -> str:
     tables, table_entries = tables_section(found)
     figures, figure_entries = figures_section(found)
     intervals = found.tables.get("intervals.csv", pd.DataFrame())
-    ranks = list(dict.fromkeys(rank for each in found.manifests if (rank := each["axes"].get("rank"))))
     main = element(
         "main",
         summary_section(found),
         verdicts_section(found),
-        laboratories_section(found.recorded, found.claims, intervals, ranks),
+        laboratories_section(found.recorded, found.claims, intervals),
         tables,
         figures,
         cost_section(found),
