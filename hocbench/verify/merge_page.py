@@ -121,10 +121,8 @@ def verdicts(tables: Tables, here: Mapping[tuple[str, str], str] | None = None) 
     lines = []
     for row in records(table):
         own = [] if here is None else [_verdict(here.get((row["claim"], row["dataset"]), NOT_JUDGED))]
-        title = f"{row['claim']} {escape(row['title'])}"
-        lines.append(
-            [title, escape(known.dataset_title(row["dataset"])) or NONE, *own, _verdicts(row, laboratory_names(table))]
-        )
+        names = f"{row['claim']} {escape(row['title'])}", escape(known.dataset_title(row["dataset"])) or NONE
+        lines.append([*names, *own, _verdicts(row, laboratory_names(table))])
     return "\n\n".join([agreement(tables, here), markdown_table(header, lines)])
 
 
@@ -202,12 +200,13 @@ def _differences(tables: Tables) -> str:
     chosen = [row for row in in_order(tables.differences, known) if tables.is_judged(row)]
     if not chosen:
         return "No claim was judged by a difference in CCC; `differences.csv` has all."
-    header = ["data", "method", "against", *_varying(chosen), "target", *SPREAD, "above / below / undecided"]
+    further = _varying(chosen, known)
+    header = ["data", "method", "against", *further, "target", *SPREAD, "above / below / undecided"]
     lines = [
         [
             *(escape(known.dataset_title(row["dataset"])), escape(known.title(RowKey.read(row)))),
             escape(known.title(_reference(row, known))),
-            *(escape(row[name]) or NONE for name in _varying(chosen)),
+            *(escape(row[name]) or NONE for name in further),
             *(row["target"], *spread_cells(row).values()),
             f"{row['above']} / {row['below']} / {row['undecided']}",
         ]
@@ -258,7 +257,7 @@ def score_lines(rows: Sequence[Mapping[str, Any]], description: Description) -> 
     description : Description
         Names their methods.
     """
-    further = _varying(rows)
+    further = _varying(rows, description)
     lines = []
     for row in rows:
         title = escape(description.title(RowKey.read(row)))
@@ -267,13 +266,10 @@ def score_lines(rows: Sequence[Mapping[str, Any]], description: Description) -> 
     return markdown_table(["method", *further, "target", *SPREAD], lines)
 
 
-def _varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name the columns that are needed to tell rows apart; a network without a rank is told by its method."""
-    return [
-        name
-        for name, neutral in (("rank", {""}), ("lasso", set()), ("ablation", set()))
-        if len({row[name] for row in rows} - neutral) > 1
-    ]
+def _varying(rows: Sequence[Mapping[str, Any]], description: Description) -> list[str]:
+    """Name the columns that are needed to tell rows apart; ranks are shown wherever the sweep has several."""
+    several = [name for name in ("lasso", "ablation") if len({row[name] for row in rows}) > 1]
+    return ["rank", *several] if len(description.ranks) > 1 else several
 
 
 def spread_cells(row: Mapping[str, Any]) -> dict[str, str]:

@@ -85,9 +85,8 @@ def tables_section(found: Material) -> tuple[Html, Entry]:
     for name, page in found.pages.items():
         if name == COST:
             continue
-        title, body = render(
-            page, name, resolve=found.rows.resolver(name if name in found.description.datasets else "")
-        )
+        dataset = name if name in found.description.datasets else ""
+        title, body = render(page, name, resolve=found.rows.resolver(dataset))
         parts.append(section(anchor := f"table-{len(parts) + 1}", title, body, level=3))
         entries.append((anchor, title))
     if not parts:
