@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from hocbench.experiment.methods import Method
 from hocbench.files.write import replaced
 
 # Okabe and Ito's colours, told apart by most colour-blind readers; markers and dashes tell them apart in grey.
@@ -17,25 +18,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
 TARGET_NAMES = {"valence": "Valence", "arousal": "Arousal"}
-
-
-# A method looks the same in all panels and figures: number of its colour, marker, dash. No two methods of one panel
-# share a colour, no two methods a marker. The order is that of legends.
-LOOKS = {
-    "CP 2-D, static": (0, "o", "-"),
-    "dense 2-D, static": (6, "s", "--"),
-    "CP 2-D, static + moving average": (1, "v", "--"),
-    "CP 2-D, LASSO": (4, "X", "--"),
-    "CP 2-D, fine-tuned on frames (reference)": (5, "D", "-"),
-    "CP 2-D, fine-tuned on frames + moving average": (3, "p", "--"),
-    "CP 3-D, transducted, untrained": (0, ">", ":"),
-    "CP 3-D, temporal factors trained": (4, "^", "-."),
-    "CP 3-D, temporal then joint": (2, "P", "-"),
-    "CP 3-D from scratch": (1, "<", ":"),
-    "dense 2-D inflated to 3-D": (3, "h", "--"),
-    "dense 3-D from scratch": (6, "d", ":"),
-    "dense (2+1)-D from scratch": (0, "*", "-."),
-}
 
 
 @contextmanager
@@ -71,14 +53,9 @@ def subplots(
     return figure, figure.subplots(rows, columns, **options)
 
 
-def place(method: str) -> tuple[int, str]:
-    """Sort methods as `LOOKS` does, unknown ones last."""
-    return (list(LOOKS).index(method) if method in LOOKS else len(LOOKS), method)
-
-
-def look(method: str) -> dict[str, Any]:
-    """Colour, marker and dash of a method, as arguments of a drawing call; a look of its own for unknown ones."""
-    colour, marker, dash = LOOKS.get(method, (6, "*", "-"))
+def look(method: Method) -> dict[str, Any]:
+    """Colour, marker and dash of a method, the same in all panels and figures, as arguments of a drawing call."""
+    colour, marker, dash = method.look
     return {"color": COLOURS[colour], "marker": marker, "linestyle": dash}
 
 

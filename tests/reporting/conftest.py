@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.evaluation.scores import evaluate
-from hocbench.reporting.figures import FIGURES
+from hocbench.reporting.figures import FIGURES, Tables
 from hocbench.reporting.style import style
-from tests.evaluation.conftest import Writer, write_plan
+from tests.evaluation.conftest import Writer, evaluate_written, write_plan
 
 SIZES = {("cp", 2): 165_000, ("cp", 3): 168_300, ("dense", 2): 701_000, ("dense", 3): 2_080_000}
 STARTS = {"static": 0.1, "lasso": 0.5, "frames": 0.55, "temporal": 0.6, "joint": 0.65, "scratch": 0.0}
@@ -31,20 +30,18 @@ SCRATCH = "dense 3-D from scratch"
 class ReportWriter(Writer):
     """Writes run directories as `Writer` does, with all columns of a history and the costs of the method."""
 
-    label = "synthetic"
-
-    def seal(self, path, axes, name):
-        start = STARTS[axes["stage"]] * (1 if axes["kind"] == "cp" else 0.8)
-        levels = 0.7 - (0.7 - start) / np.arange(1, axes["epochs"] + 2) + 0.02 * axes["seed"]
+    def seal(self, path, spec):
+        kind = "cp" if spec.key.factorization else "dense"
+        start = STARTS[spec.stage] * (1 if kind == "cp" else 0.8)
+        levels = 0.7 - (0.7 - start) / np.arange(1, spec.training.epochs + 2) + 0.02 * spec.key.seed
         columns = {f"validation_ccc_{target}": levels + shift for target, shift in (("valence", 0.1), ("arousal", 0))}
         history = pd.DataFrame({"epoch": range(len(levels)), "train_loss": 1.0} | columns)
         history["kept"] = (history["epoch"] == history["epoch"].max()).astype(int)
-        history["static_level"] = 0.72 if axes["stage"] in ("temporal", "joint") else np.nan
+        history["static_level"] = 0.72 if spec.stage in ("temporal", "joint") else np.nan
         history.to_csv(path / "history.csv", index=False)
         cost = json.loads((path / "cost.json").read_text())
-        kind = "cp" if axes["kind"] == "cp" else "dense"
-        (path / "cost.json").write_text(json.dumps(cost | {"parameters": SIZES[kind, axes["order"]]}))
-        super().seal(path, axes, name, self.label)
+        (path / "cost.json").write_text(json.dumps(cost | {"parameters": SIZES[kind, spec.order]}))
+        super().seal(path, spec)
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,7 @@ class Written:
         writer = ReportWriter(self.root / name / "runs")
         writer.label = label
         plan(writer, **options)
-        evaluate(writer.paths, self.root / name / "evaluation", replicates=replicates, seed=7, windows=[1, 5])
-        return self.root / name / "evaluation"
+        return evaluate_written(writer.paths, self.root / name / "evaluation", replicates=replicates)
 
 
 def row(dataset, method, rank="same", lasso=0.0):
@@ -71,7 +67,7 @@ def draw():
 
     def drawn(name, evaluation):
         with style():
-            figure = FIGURES[name](evaluation).figure
+            figure = FIGURES[name](Tables(evaluation)).figure
             figure.canvas.draw()
         return figure
 

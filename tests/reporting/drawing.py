@@ -4,8 +4,8 @@ import shutil
 
 from matplotlib.transforms import Bbox
 
-from hocbench.evaluation.files import read_table
-from hocbench.evaluation.files import write_csv
+from hocbench.evaluation.files import read_table, write_csv
+from hocbench.experiment.methods import METHODS
 
 
 def title_of(figure):
@@ -55,6 +55,11 @@ def assert_legible(figure):
             assert not overlap(legend.get_window_extent(), axes.get_window_extent())
     assert figure.get_size_inches()[0] == 7
     assert figure.get_tightbbox().width < 7.05
+
+
+def titled(table, column="method"):
+    """Call the methods of a table what people read."""
+    return table.assign(**{column: [METHODS[name].named("cp") for name in table[column]]})
 
 
 def labelled_lines(axes):

@@ -2,11 +2,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.runs.finished import TARGETS
 from hocbench.evaluation.files import read_table
-from hocbench.reporting.style import place
+from hocbench.experiment.methods import METHODS
+from hocbench.runs.finished import TARGETS
 from tests.reporting.conftest import CP, DENSE, FRAMES, JOINT, SIZES, SMOOTHED, TEMPORAL
-from tests.reporting.drawing import assert_legible, copy_with, labelled_lines, legend_texts, tick_labels, title_of
+from tests.reporting.drawing import (
+    assert_legible,
+    copy_with,
+    labelled_lines,
+    legend_texts,
+    tick_labels,
+    title_of,
+    titled,
+)
 
 LEVEL = "level of the transducted 2-D network"
 
@@ -49,7 +57,7 @@ def test_weights_that_removed_nothing_still_have_an_axis(draw, evaluation, tmp_p
 
 def test_learning_curves_are_the_means_over_seeds_of_what_was_trained(draw, evaluation):
     figure = draw("learning_curves", evaluation)
-    table = read_table(evaluation / "history.csv").query("lasso == 0")
+    table = titled(read_table(evaluation / "history.csv").query("lasso == 0"))
     assert [axes.get_title().split(",")[0] for axes in figure.axes] == ["AffectNet", "SEWA", "AFEW-VA"]
     for axes, dataset in zip(figure.axes, ("affectnet", "sewa", "afew_va"), strict=True):
         lines = labelled_lines(axes)
@@ -69,7 +77,8 @@ def test_learning_curves_share_one_legend_in_which_each_method_has_one_look(draw
     assert [axes.get_legend() for axes in figure.axes] == [None] * 3
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     everywhere = [labelled_lines(axes) for axes in figure.axes]
-    assert labels == sorted({label for lines in everywhere for label in lines}, key=place)
+    order = [*(method.named("cp") for method in METHODS.values()), LEVEL]
+    assert labels == sorted({label for lines in everywhere for label in lines}, key=order.index)
     looks = {}
     for lines in everywhere:
         for label, line in lines.items():
@@ -83,7 +92,7 @@ def test_scores_stand_beside_the_parameters_of_their_network(draw, evaluation):
     figure = draw("score_parameters", evaluation)
     sizes, *scores = figure.axes
     names = [label.get_text() for label in sizes.get_yticklabels()]
-    table = read_table(evaluation / "intervals.csv").query("dataset == 'sewa' and metric == 'ccc'")
+    table = titled(read_table(evaluation / "intervals.csv").query("dataset == 'sewa' and metric == 'ccc'"))
     table = table[table["pooling"] == "pooled"]
     table["name"] = table["method"] + [f", LASSO {v:g}" if v else "" for v in table["lasso"]]
     assert sorted(names) == sorted(table["name"].unique())
@@ -114,7 +123,7 @@ def test_parameters_of_any_size_have_at_least_two_ticks(draw, evaluation, tmp_pa
 
 def test_timelines_draw_truth_and_each_method_once_per_clip_and_target(draw, evaluation):
     figure = draw("timelines", evaluation)
-    table = pd.read_parquet(evaluation / "timelines.parquet")
+    table = titled(pd.read_parquet(evaluation / "timelines.parquet"))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["truth", CP, SMOOTHED, JOINT]
     clips = list(dict.fromkeys(table["clip"]))
@@ -143,8 +152,8 @@ def test_synthetic_stills_do_not_make_real_video_synthetic(draw, evaluation, tmp
 
 def test_a_single_dataset_and_seed_is_enough(draw, write_evaluation):
     def plan(runs):
-        runs("affectnet", "static", "dense")
-        runs("sewa", "static", epochs=0)
+        runs("affectnet", "static_dense")
+        runs("sewa", "static")
         runs("sewa", "temporal")
 
     folder = write_evaluation("single", plan=plan)

@@ -3,11 +3,11 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from hocbench.runs.finished import TARGETS
 from hocbench.evaluation.files import read_table
-from hocbench.reporting.figures import FIGURES
-from tests.reporting.conftest import FRAMES, JOINT, SMOOTHED, TEMPORAL
-from tests.reporting.drawing import assert_legible, copy_with, labelled_lines, legend_texts
+from hocbench.reporting.figures import FIGURES, Tables
+from hocbench.runs.finished import TARGETS
+from tests.reporting.conftest import FRAMES, JOINT, SMOOTHED
+from tests.reporting.drawing import assert_legible, copy_with, labelled_lines, legend_texts, titled
 
 HEADINGS = ("AffectNet, SYNTHETIC data", "SEWA, SYNTHETIC data", "AFEW-VA, SYNTHETIC data")
 
@@ -48,6 +48,7 @@ def test_rows_of_a_forest_stand_below_their_reference(draw, evaluation):
     labels = row_labels(axes)
     starts = {round(text.get_position()[1]): text.get_text() for text in axes.texts}
     table = read_table(evaluation / "differences.csv").query("metric == 'ccc' and target == 'valence'")
+    table = titled(titled(table), "reference")
     for y, label in labels.items():
         heading = starts[max(start for start in starts if start < y)]
         dataset = {"AffectNet": "affectnet", "SEWA": "sewa", "AFEW-VA": "afew_va"}[heading.split(",")[0]]
@@ -59,13 +60,13 @@ def test_rows_of_a_forest_stand_below_their_reference(draw, evaluation):
     assert any(FRAMES in heading for heading in starts.values())
 
 
-def test_variants_have_rows_and_headings_of_their_own(draw, evaluation, tmp_path):
+def test_ablations_have_rows_and_headings_of_their_own(draw, evaluation, tmp_path):
     def add(table):
-        rows = table[(table["method"] == JOINT) & (table["lasso"] == 0)].assign(variant="kernel-5")
-        return pd.concat([table, rows.assign(reference=JOINT, reference_variant="init-centre")], ignore_index=True)
+        rows = table[(table["method"] == "joint") & (table["lasso"] == 0)].assign(ablation="kernel_size-5")
+        return pd.concat([table, rows.assign(reference="joint", reference_ablation="init-centre")], ignore_index=True)
 
     figure = draw("forest", copy_with(evaluation, tmp_path / "e", differences=add))
-    assert f"{JOINT}, kernel-5" in row_labels(figure.axes[0]).values()
+    assert f"{JOINT}, kernel_size-5" in row_labels(figure.axes[0]).values()
     assert any(text.get_text().endswith(f"{JOINT}, init-centre") for text in figure.axes[0].texts)
     assert_legible(figure)
 
@@ -80,9 +81,9 @@ def test_a_forest_longer_than_a_page_shows_the_default_networks_and_says_so(eval
     folder = copy_with(evaluation, tmp_path / "e", differences=add)
     pairs = read_table(folder / "differences.csv").query("metric == 'ccc' and target == 'valence'")
     left_out = int(pairs["rank"].isin(ranks).sum())
-    picture, usual = FIGURES["forest"](folder), FIGURES["forest"](evaluation)
+    picture, usual = FIGURES["forest"](Tables(folder)), FIGURES["forest"](Tables(evaluation))
     assert (
-        f"{left_out} of {len(pairs)} pairs, of other ranks and variants, are in differences.csv only."
+        f"{left_out} of {len(pairs)} pairs, of other ranks and ablations, are in differences.csv only."
         in picture.caption
     )
     assert row_labels(picture.figure.axes[0]) == row_labels(usual.figure.axes[0])
@@ -97,7 +98,7 @@ def test_quadrants_show_the_mean_over_seeds_in_each(draw, evaluation):
     starts = {round(text.get_position()[1]): text.get_text() for text in axes.texts}
     sewa = next(y for y, text in starts.items() if text.startswith("SEWA"))
     y = next(y for y, label in labels.items() if label == SMOOTHED and y > sewa)
-    mine = table.query("dataset == 'sewa' and method == @SMOOTHED")
+    mine = table.query("dataset == 'sewa' and method == 'static_smoothed'")
     for panel, target in zip(figure.axes, TARGETS, strict=True):
         means = mine.groupby("quadrant")[f"rmse_{target}"].mean()
         assert sorted(x for x, _ in dots(panel, y)) == pytest.approx(sorted(means))
@@ -127,7 +128,10 @@ def test_the_plane_shows_ways_with_their_start_and_means_of_all_clips(draw, eval
             np.testing.assert_allclose(np.hypot(*circle.T), 1)
             assert axes.get_aspect() == 1
     distance = np.hypot(mine["valence"] - mine["truth_valence"], mine["arousal"] - mine["truth_arousal"]).mean()
-    assert f"AFEW-VA, 24 clips: predictions lie {distance:.2f} from the labels" in FIGURES["circumplex"](evaluation).alt
+    assert (
+        f"AFEW-VA, 24 clips: predictions lie {distance:.2f} from the labels"
+        in FIGURES["circumplex"](Tables(evaluation)).alt
+    )
 
 
 def test_the_plane_grows_with_outputs_that_leave_it(draw, evaluation, tmp_path):
@@ -145,17 +149,17 @@ def test_the_plane_grows_with_outputs_that_leave_it(draw, evaluation, tmp_path):
 
 def test_temporal_factors_stand_beside_their_start(draw, evaluation, tmp_path):
     def add(table):
-        longer = table[table["dataset"] == "sewa"].assign(variant="kernel-5", kernel_size=5)
+        longer = table[table["dataset"] == "sewa"].assign(ablation="kernel_size-5", kernel_size=5)
         outer = longer[longer["tap"] != 0].assign(tap=lambda rows: 2 * rows["tap"])
-        clips = table.assign(variant="clips-80")
+        clips = table.assign(ablation="clips-80")
         return pd.concat([table, longer, outer, clips], ignore_index=True)
 
     figure = draw("temporal_factors", copy_with(evaluation, tmp_path / "e", factors=add))
-    assert len(figure.axes) == 6  # SEWA, its variant, AFEW-VA; two stages
+    assert len(figure.axes) == 6  # SEWA, its ablation, AFEW-VA; two stages
     names = [text.get_text() for text in legend_texts(figure)]
     assert names == ["tap −2", "tap −1", "tap 0 (present frame)", "tap +1", "tap +2", "start"]
     table = read_table(evaluation / "factors.csv").query("dataset == 'sewa' and lasso == 0")
-    for axes, method in zip(figure.axes[:2], (TEMPORAL, JOINT), strict=True):
+    for axes, method in zip(figure.axes[:2], ("temporal", "joint"), strict=True):
         for tap, name in ((-1, "tap −1"), (0, "tap 0 (present frame)"), (1, "tap +1")):
             means = table[(table["method"] == method) & (table["tap"] == tap)].groupby("layer")["mean"].mean()
             np.testing.assert_allclose(labelled_lines(axes)[name].get_ydata(), means)
@@ -175,7 +179,7 @@ def test_the_stem_is_the_first_layer(draw, evaluation, tmp_path):
 
 def test_a_stage_that_was_not_trained_is_said_to_be_absent(draw, evaluation, tmp_path):
     def drop(table):
-        return table[(table["dataset"] != "afew_va") | (table["method"] == TEMPORAL)]
+        return table[(table["dataset"] != "afew_va") | (table["method"] == "temporal")]
 
     figure = draw("temporal_factors", copy_with(evaluation, tmp_path / "e", factors=drop))
     assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [[], [], [], ["not trained"]]

@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.runs.finished import TARGETS
 from hocbench.evaluation.files import read_table
-from hocbench.reporting.figures import FIGURES
-from hocbench.reporting.figures.parts import default_rank, sample, t_interval
-from hocbench.reporting.figures.scores import pareto_front
-from tests.reporting.conftest import CP, JOINT, SIZES, TEMPORAL
+from hocbench.reporting.figures import FIGURES, Tables
+from hocbench.reporting.figures.pareto import pareto_front
+from hocbench.reporting.figures.parts import t_interval
+from hocbench.runs.finished import TARGETS
+from tests.reporting.conftest import JOINT, SIZES
 from tests.reporting.drawing import assert_legible, copy_with, labelled_lines, legend_texts, title_of
 
 LEVEL = "level of the transducted 2-D network"
@@ -20,16 +20,16 @@ def pooled(evaluation, **wanted):
     return table
 
 
-def more(*, variant="", rank="same", only=JOINT, shift=0.0, **changes):
+def more(*, ablation="", rank="same", only="joint", shift=0.0, **changes):
     """Add rows of one more network, copied from the plain one and moved."""
 
     def change(table):
-        added = table[(table["method"] == only) & (table["lasso"] == 0) & (table["variant"] == "")]
-        added = added[added["rank"] == "same"].assign(variant=variant, rank=rank, **changes)
+        added = table[(table["method"] == only) & (table["lasso"] == 0) & (table["ablation"] == "")]
+        added = added[added["rank"] == "same"].assign(ablation=ablation, rank=rank, **changes)
         for column in {"mean", "low", "high"} & set(table.columns):
             added[column] += shift
         if "run" in table:
-            added["run"] += variant + rank
+            added["run"] += ablation + rank
         return pd.concat([table, added], ignore_index=True)
 
     return change
@@ -71,7 +71,7 @@ def test_the_lasso_path_shows_scores_with_intervals_and_what_is_left(draw, evalu
     for k, dataset in enumerate(("affectnet", "sewa", "afew_va")):
         upper, lower = figure.axes[k], figure.axes[columns + k]
         table = pooled(evaluation, dataset=dataset)
-        table = table[table["method"].isin([CP, "CP 2-D, LASSO"] if k == 0 else [JOINT])].sort_values("lasso")
+        table = table[table["method"].isin(["static", "lasso"] if k == 0 else ["joint"])].sort_values("lasso")
         for target, name in (("valence", "Valence"), ("arousal", "Arousal")):
             mine = table[table["target"] == target]
             np.testing.assert_allclose(labelled_lines(upper)[name].get_ydata(), mine["mean"])
@@ -85,7 +85,7 @@ def test_the_lasso_path_shows_scores_with_intervals_and_what_is_left(draw, evalu
         assert [tick.get_text() for tick in lower.get_xticklabels()] == ["0", "0.01", "0.05"]
 
 
-def test_ranks_stand_in_the_order_of_their_size_at_the_rank_that_most_networks_have(draw, evaluation, tmp_path):
+def test_ranks_stand_in_the_order_of_their_size(draw, evaluation, tmp_path):
     ranks = chain(more(rank="0.5", shift=-0.1), more(rank="2.0", shift=0.05))
     sizes = chain(more(rank="0.5", parameters=90_000), more(rank="2.0", parameters=330_000))
     folder = copy_with(evaluation, tmp_path / "e", intervals=ranks, costs=sizes)
@@ -96,16 +96,15 @@ def test_ranks_stand_in_the_order_of_their_size_at_the_rank_that_most_networks_h
     np.testing.assert_allclose(lower.get_lines()[0].get_ydata(), [90_000, SIZES["cp", 3], 330_000])
     means = labelled_lines(figure.axes[0])["Valence"].get_ydata()
     assert means - means[1] == pytest.approx([-0.1, 0, 0.05])
-    assert default_rank(folder) == "same"
     assert_legible(figure)
     assert len(draw("lasso_path", folder).axes) == 6
 
 
 def test_recovery_goes_from_the_untrained_network_and_has_the_level(draw, evaluation, tmp_path):
-    variants = chain(more(variant="init-centre", only=TEMPORAL), more(variant="clips-80", only=TEMPORAL))
-    figure = draw("recovery", copy_with(evaluation, tmp_path / "e", history=variants))
+    ablations = chain(more(ablation="init-centre", only="temporal"), more(ablation="clips-80", only="temporal"))
+    figure = draw("recovery", copy_with(evaluation, tmp_path / "e", history=ablations))
     assert [text.get_text() for text in legend_texts(figure)] == ["temporal factors trained", "init-centre", LEVEL]
-    table = read_table(evaluation / "history.csv").query("method == @TEMPORAL and lasso == 0")
+    table = read_table(evaluation / "history.csv").query("method == 'temporal' and lasso == 0")
     for axes, dataset in zip(figure.axes, ("sewa", "afew_va"), strict=True):
         rows = table[table["dataset"] == dataset]
         curve = rows.groupby("epoch")[[f"validation_ccc_{target}" for target in TARGETS]].mean().mean(axis=1)
@@ -118,27 +117,27 @@ def test_recovery_goes_from_the_untrained_network_and_has_the_level(draw, evalua
 
 
 def test_scores_by_clips_end_with_all_and_keep_longer_trainings_apart(draw, evaluation, tmp_path):
-    variants = chain(
-        more(variant="clips-80", shift=-0.2),
-        more(variant="clips-160", shift=-0.1),
-        more(variant="clips-80+epochs-x4", shift=-0.15),
+    ablations = chain(
+        more(ablation="clips-80", shift=-0.2),
+        more(ablation="clips-160", shift=-0.1),
+        more(ablation="clips-80+epochs-x4", shift=-0.15),
     )
 
     def sewa(table):
-        return table[(table["variant"] == "") | (table["dataset"] == "sewa")]
+        return table[(table["ablation"] == "") | (table["dataset"] == "sewa")]
 
-    folder = copy_with(evaluation, tmp_path / "e", intervals=chain(variants, sewa))
+    folder = copy_with(evaluation, tmp_path / "e", intervals=chain(ablations, sewa))
     figure = draw("clips", folder)
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["80", "160", "all"]
     for axes, target in zip(figure.axes, TARGETS, strict=True):
-        whole = pooled(evaluation, dataset="sewa", method=JOINT, lasso=0, target=target)["mean"].iloc[0]
+        whole = pooled(evaluation, dataset="sewa", method="joint", lasso=0, target=target)["mean"].iloc[0]
         lines = labelled_lines(axes)
         assert list(lines) == [JOINT, f"{JOINT}, more epochs"]
         np.testing.assert_allclose(lines[JOINT].get_ydata(), [whole - 0.2, whole - 0.1, whole])
         np.testing.assert_allclose(lines[f"{JOINT}, more epochs"].get_ydata(), [whole - 0.15, whole])
         assert [line.get_fillstyle() for line in lines.values()] == ["full", "none"]
     assert title_of(figure).startswith("SEWA, SYNTHETIC data")
-    assert "SEWA, SYNTHETIC data: 480 test frames of 6 subjects, 2 seeds" in FIGURES["clips"](folder).caption
+    assert "SEWA, SYNTHETIC data: 480 test frames of 6 subjects, 2 seeds" in FIGURES["clips"](Tables(folder)).caption
     assert_legible(figure)
 
 
@@ -158,8 +157,8 @@ def test_the_front_is_what_none_other_is_cheaper_and_better_than():
 
 def test_training_time_includes_what_a_network_was_started_from(draw, evaluation, tmp_path):
     def chained(table):
-        static = table.loc[(table["dataset"] == "sewa") & (table["method"] == CP), "run"].iloc[0]
-        joint = (table["method"] == JOINT) & (table["dataset"] == "sewa")
+        static = table.loc[(table["dataset"] == "sewa") & (table["method"] == "static"), "run"].iloc[0]
+        joint = (table["method"] == "joint") & (table["dataset"] == "sewa")
         return table.assign(training_cpu_s=10.0, parent=np.where(joint, static, ""))
 
     figure = draw("pareto", copy_with(evaluation, tmp_path / "e", costs=chained))
@@ -167,8 +166,8 @@ def test_training_time_includes_what_a_network_was_started_from(draw, evaluation
     points = {
         (line.get_xdata()[0], line.get_ydata()[0]) for line in figure.axes[2].get_lines() if line.get_xdata().size
     }
-    assert (20.0, drawn[JOINT, 0.0]) in points
-    assert (10.0, drawn[TEMPORAL, 0.0]) in points
+    assert (20.0, drawn["joint", 0.0]) in points
+    assert (10.0, drawn["temporal", 0.0]) in points
     assert figure.axes[5].get_xlabel() == "Training, CPU s"
     assert_legible(figure)
 
@@ -180,8 +179,8 @@ def test_a_card_is_timed_by_its_seconds(draw, evaluation, tmp_path):
 
 def test_a_sample_names_frames_subjects_seeds_and_folds(evaluation):
     rows = read_table(evaluation / "intervals.csv")
-    assert sample(evaluation, rows[rows["dataset"] == "afew_va"]) == (
+    assert Tables(evaluation).sample(rows[rows["dataset"] == "afew_va"]) == (
         "AFEW-VA, SYNTHETIC data: 960 test frames of 12 subjects, 2 seeds, 2 folds."
     )
     seeds = read_table(evaluation / "scores.csv").query("dataset == 'affectnet' and seed == 0")
-    assert sample(evaluation, seeds) == "AffectNet, SYNTHETIC data: 30 test images, 1 seed."
+    assert Tables(evaluation).sample(seeds) == "AffectNet, SYNTHETIC data: 30 test images, 1 seed."

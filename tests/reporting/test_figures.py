@@ -11,7 +11,7 @@ from hocbench.errors import EvaluationError
 from hocbench.files.checksums import read_sealed
 from hocbench.paths import FIGURE_FILES
 from hocbench.paths import FIGURES as NAMES
-from hocbench.reporting.figures import FIGURES, draw_figure, draw_figures
+from hocbench.reporting.figures import FIGURES, Tables, draw_figure, draw_figures
 from hocbench.reporting.style import style
 from tests.reporting.drawing import assert_legible, copy_with, title_of
 
@@ -20,12 +20,12 @@ NOTHING = {
     "lasso_path": "No sweep of LASSO weights, real data",
     "rank_sweep": "No sweep of ranks: same only, real data",
     "circumplex": "No fine-tuned video network to draw, real data",
-    "timelines": "No test clip of SEWA to draw, real data",
+    "timelines": "No test clip to draw, real data",
     "temporal_factors": "No temporal factors were trained, real data",
     "learning_curves": "AffectNet, real data",
     "recovery": "No temporal factors were trained, real data",
-    "score_parameters": "No score on SEWA, real data",
-    "pareto": "No score on SEWA, real data",
+    "score_parameters": "No score on clips, real data",
+    "pareto": "No score on clips, real data",
     "clips": "No network was trained on fewer clips, real data",
     "quadrants": "AffectNet, real data; images: ",
     "forest": "No pair of methods to compare, real data",
@@ -40,7 +40,7 @@ def seen(evaluation, real, scanty):
     def look(name, kind):
         if (name, kind) not in drawn:
             with style():
-                drawn[name, kind] = FIGURES[name](folders[kind])
+                drawn[name, kind] = FIGURES[name](Tables(folders[kind]))
         return drawn[name, kind]
 
     return look
@@ -60,7 +60,9 @@ def test_a_figure_is_written_as_png_pdf_and_words_with_the_same_bytes_each_time(
     assert b"CreationDate" not in pdf
     assert plt.get_fignums() == before
     words = read_sealed(first / f"{name}.json")
-    assert words == {key: getattr(FIGURES[name](evaluation), key) for key in ("title", "caption", "alt", "label")}
+    assert words == {
+        key: getattr(FIGURES[name](Tables(evaluation)), key) for key in ("title", "caption", "alt", "label")
+    }
     width = plt.imread(first / f"{name}.png").shape[1]
     assert width < 1450
     assert width > 1350 or name == "rank_sweep"
@@ -103,9 +105,17 @@ def test_several_figures_are_drawn_under_their_names(evaluation, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_missing_evaluation_is_an_error_that_says_what_to_run(tmp_path, name):
-    with pytest.raises(EvaluationError, match=rf"No result table at {tmp_path}/.* Run `hocbench evaluate` first"):
+    with pytest.raises(EvaluationError, match=rf"No meta\.json in {tmp_path}\. Run `hocbench evaluate` first"):
         draw_figure(name, tmp_path, tmp_path / "figure")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_table_is_an_error_that_says_what_to_run(evaluation, tmp_path):
+    folder = copy_with(evaluation, tmp_path / "e")
+    (folder / "sparsity.csv").unlink()
+    with pytest.raises(EvaluationError, match=rf"No result table at {folder}/sparsity\.csv\. Run `hocbench evaluate`"):
+        draw_figures(folder, tmp_path / "figures")
+    assert not (tmp_path / "figures").exists()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -158,7 +168,7 @@ def test_a_figure_of_synthetic_and_real_data_is_labelled_as_both(evaluation, tmp
         return table.assign(label=["real" if name == "sewa" else "synthetic" for name in table["dataset"]])
 
     folder = copy_with(evaluation, tmp_path / "e", costs=relabel, history=relabel, counts=relabel)
-    picture = FIGURES["learning_curves"](folder)
+    picture = FIGURES["learning_curves"](Tables(folder))
     assert picture.label == "synthetic and real"
     assert "AffectNet, SYNTHETIC data: 30 validation images" in picture.caption
     assert "SEWA, real data: 480 validation frames" in picture.caption

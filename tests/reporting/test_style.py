@@ -1,41 +1,21 @@
 import matplotlib
 import pytest
 
-from hocbench.experiment.plan import method_name
-from hocbench.reporting.figures import FIGURES, draw_figure
-from hocbench.reporting.style import COLOURS, LOOKS, data_label, look, place, style
-
-STAGES = {"static": ("cp", "dense"), "frames": ("cp",), "lasso": ("cp",), "temporal": ("cp",)}
-STAGES |= {"joint": ("cp", "inflated"), "scratch": ("cp", "dense", "2plus1d")}
+from hocbench.experiment.methods import METHODS, with_networks
+from hocbench.reporting.figures import FIGURES, Tables, draw_figure
+from hocbench.reporting.style import COLOURS, data_label, look, style
 
 
-def test_each_method_of_the_plan_has_a_look():
-    names = [
-        method_name(stage, kind, epochs, "sewa")
-        for stage, kinds in STAGES.items()
-        for kind in kinds
-        for epochs in (0, 3)
-    ]
-    smoothed = ["CP 2-D, static + moving average", "CP 2-D, fine-tuned on frames + moving average"]
-    assert set(LOOKS) == {*names, *smoothed}
-
-
-def test_no_two_methods_look_the_same_and_an_unknown_one_has_a_look_of_its_own():
-    looks = {tuple(look(method).values()) for method in [*LOOKS, "unheard of"]}
-    assert len(looks) == len(LOOKS) + 1
-    assert {look(method)["color"] for method in LOOKS} == set(COLOURS)
+def test_no_two_methods_look_the_same_and_one_of_the_user_has_a_look_of_its_own():
+    methods = with_networks({"own": "my network"})
+    looks = {tuple(look(method).values()) for method in methods.values()}
+    assert len(looks) == len(methods) == len(METHODS) + 1
+    assert {look(method)["color"] for method in METHODS.values()} == set(COLOURS)
 
 
 def test_methods_of_one_colour_differ_in_their_marker():
-    for method in LOOKS:
-        for other in set(LOOKS) - {method}:
-            if look(method)["color"] == look(other)["color"]:
-                assert look(method)["marker"] != look(other)["marker"]
-
-
-def test_unknown_methods_come_last_in_the_order_of_their_names():
-    known = list(LOOKS)
-    assert sorted(["b", *known[::-1], "a"], key=place) == [*known, "a", "b"]
+    looks = [look(method) for method in METHODS.values()]
+    assert len({(each["color"], each["marker"]) for each in looks}) == len(looks)
 
 
 def test_settings_of_the_user_change_no_figure_and_are_kept(evaluation, tmp_path):
@@ -57,10 +37,10 @@ def test_ranks_of_one_method_are_told_apart_by_the_filling_of_their_markers(writ
     def plan(runs):
         for rank in ("same", 0.5):
             runs("affectnet", "static", rank=rank)
-        runs("affectnet", "static", "dense")
+        runs("affectnet", "static_dense")
 
     with style():
-        (axes,) = FIGURES["learning_curves"](write_evaluation("ranks", plan=plan)).figure.axes
+        (axes,) = FIGURES["learning_curves"](Tables(write_evaluation("ranks", plan=plan))).figure.axes
     fills = {line.get_label(): line.get_fillstyle() for line in axes.get_lines()}
     assert fills == {
         "CP 2-D, static, rank 0.5": "full",

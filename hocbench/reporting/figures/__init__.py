@@ -7,30 +7,38 @@ from hocbench.errors import EvaluationError
 from hocbench.files.checksums import sealed
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
-from hocbench.reporting.figures.blocks import sparsity
-from hocbench.reporting.figures.curves import learning_curves, recovery
+from hocbench.reporting.figures import (
+    circumplex,
+    clips,
+    forest,
+    learning_curves,
+    pareto,
+    quadrants,
+    recovery,
+    score_parameters,
+    sparsity,
+    sweeps,
+    temporal_factors,
+    timelines,
+)
 from hocbench.reporting.figures.parts import Picture
-from hocbench.reporting.figures.plane import circumplex, timelines
-from hocbench.reporting.figures.rows import forest, quadrants
-from hocbench.reporting.figures.scores import pareto, score_parameters
-from hocbench.reporting.figures.sweeps import clips, lasso_path, rank_sweep
-from hocbench.reporting.figures.taps import temporal_factors
+from hocbench.reporting.figures.tables import Tables
 from hocbench.reporting.style import save, style
 
-FIGURES: dict[str, Callable[[Path], Picture]] = {
-    "sparsity": sparsity,
-    "lasso_path": lasso_path,
-    "rank_sweep": rank_sweep,
-    "circumplex": circumplex,
-    "timelines": timelines,
-    "temporal_factors": temporal_factors,
-    "learning_curves": learning_curves,
-    "recovery": recovery,
-    "score_parameters": score_parameters,
-    "pareto": pareto,
-    "clips": clips,
-    "quadrants": quadrants,
-    "forest": forest,
+FIGURES: dict[str, Callable[[Tables], Picture]] = {
+    "sparsity": sparsity.draw,
+    "lasso_path": sweeps.lasso_path,
+    "rank_sweep": sweeps.rank_sweep,
+    "circumplex": circumplex.draw,
+    "timelines": timelines.draw,
+    "temporal_factors": temporal_factors.draw,
+    "learning_curves": learning_curves.draw,
+    "recovery": recovery.draw,
+    "score_parameters": score_parameters.draw,
+    "pareto": pareto.draw,
+    "clips": clips.draw,
+    "quadrants": quadrants.draw,
+    "forest": forest.draw,
 }
 
 
@@ -49,17 +57,17 @@ def draw_figure(name: str, evaluation: Path, stem: Path) -> None:
     Raises
     ------
     EvaluationError
-        If there is no such figure or one of its tables is missing.
+        If there is no such figure, no evaluation, or one of the tables is missing.
     DamageError
         If a table is not as it was written.
     """
     check_names([name])
     with staged(stem.parent, stem.name) as folder, style():
-        _draw(name, evaluation, folder / stem.name)
+        _draw(name, Tables(evaluation), folder / stem.name)
 
 
-def _draw(name: str, evaluation: Path, stem: Path) -> None:
-    picture = FIGURES[name](evaluation)
+def _draw(name: str, tables: Tables, stem: Path) -> None:
+    picture = FIGURES[name](tables)
     save(picture.figure, stem)
     words = {"title": picture.title, "caption": picture.caption, "alt": picture.alt, "label": picture.label}
     write_text(sealed(words), stem.with_suffix(".json"))
@@ -78,15 +86,16 @@ def draw_figures(evaluation: Path, out: Path, names: Sequence[str] | None = None
     Raises
     ------
     EvaluationError
-        If there is no such figure, before any is drawn, or one of the tables is missing.
+        If there is no such figure, before any is drawn, no evaluation, or one of the tables is missing.
     DamageError
         If a table is not as it was written.
     """
     check_names(names or ())
     # The workflow draws each figure by a command of its own.
+    tables = Tables(evaluation)
     with staged(out, "-".join(names or ["figures"])) as folder, style():
         for name in names or FIGURES:
-            _draw(name, evaluation, folder / name)
+            _draw(name, tables, folder / name)
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -96,4 +105,4 @@ def check_names(names: Iterable[str]) -> None:
             raise EvaluationError(f"no figure {name!r}; choose from {', '.join(FIGURES)}")
 
 
-__all__ = ["FIGURES", "Picture", "draw_figure", "draw_figures"]
+__all__ = ["FIGURES", "Picture", "Tables", "draw_figure", "draw_figures"]

@@ -1,28 +1,28 @@
 """Components removed by LASSO, per residual block."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hocbench.reporting.figures.parts import HATCHES, WIDTH, Picture, legend, load, nothing, sample, t_interval
+from hocbench.reporting.figures.parts import HATCHES, WIDTH, Picture, legend, nothing, t_interval
+from hocbench.reporting.figures.tables import Tables, several_ranks
 from hocbench.reporting.style import COLOURS, data_label, subplots
 
 TITLE = "Components removed by LASSO per residual block"
 
 
-def sparsity(evaluation: Path) -> Picture:
+def draw(tables: Tables) -> Picture:
     """Draw the share of zero λ per residual block and LASSO weight, with t intervals over seeds; dots are seeds."""
-    table = load(evaluation, "sparsity")
-    table = table[(table["lasso"] > 0) & (table["variant"] == "")]
+    table = tables.load("sparsity")
+    table = table[table["lasso"] > 0]
     if table.empty:
-        return nothing("No run with LASSO", evaluation, TITLE)
+        return nothing("No run with LASSO", tables, TITLE)
     figure, axes = subplots(figsize=(WIDTH, 2.9), layout="constrained")
     blocks = sorted(table["block"].unique(), key=lambda block: (block != "stem", block))
     series = list(table.sort_values(["rank", "lasso"]).groupby(["rank", "lasso"]))
-    several = table["rank"].nunique() > 1
+    several = several_ranks(table)
     width, top = 0.8 / len(series), 100 * table["zero_share"].max()
     for k, ((rank, lasso), rows) in enumerate(series):
         places = [i + (k - (len(series) - 1) / 2) * width for i in range(len(blocks))]
@@ -61,7 +61,7 @@ def sparsity(evaluation: Path) -> Picture:
     legend(figure, [axes])
     caption = (
         "Share of CP components whose weight λ is exactly zero after LASSO on the network for images, by residual "
-        f"block. Bars are means over seeds, dots are seeds; {_interval(seeds)}. {sample(evaluation, table)}"
+        f"block. Bars are means over seeds, dots are seeds; {_interval(seeds)}. {tables.sample(table)}"
     )
     alt = f"Bars for {len(blocks)} blocks from {blocks[0]} to {blocks[-1]}. " + _words(series, several)
     return Picture(figure, TITLE, caption, alt, label)

@@ -1,43 +1,28 @@
 """What the temporal factors have become, layer by layer."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from hocbench.reporting.figures.parts import (
-    CLIPS,
-    WIDTH,
-    Picture,
-    datasets_of,
-    default_rank,
-    label_of,
-    legend,
-    load,
-    nothing,
-    sample,
-    spread,
-)
-from hocbench.reporting.names import DATASET_NAMES
-from hocbench.reporting.style import COLOURS, MARKERS, data_label, place, subplots
+from hocbench.reporting.figures.parts import FEWER, WIDTH, Picture, legend, nothing, spread
+from hocbench.reporting.figures.tables import Tables
+from hocbench.reporting.style import COLOURS, MARKERS, data_label, subplots
 
 TITLE = "Learned temporal factors against their start"
 PRESENT, START = "tap 0 (present frame)", "start"
 
 
-def temporal_factors(evaluation: Path) -> Picture:
+def draw(tables: Tables) -> Picture:
     """Draw the mean temporal factor by layer and tap with its start, a row per network, a column per stage."""
-    table = load(evaluation, "factors")
-    own = (table["lasso"] == 0) & (table["rank"] == default_rank(evaluation))
-    table = table[own & ~table["variant"].str.startswith(CLIPS)]
-    names = datasets_of(table)
+    table = tables.main(tables.load("factors"), ablated=True)
+    table = table[(table["lasso"] == 0) & ~table["ablation"].str.startswith(FEWER)]
+    names = tables.datasets_of(table)
     if not names:
-        return nothing("No temporal factors were trained", evaluation, TITLE)
+        return nothing("No temporal factors were trained", tables, TITLE)
     networks = [
-        (name, variant) for name in names for variant in sorted(set(table.loc[table["dataset"] == name, "variant"]))
+        (name, ablation) for name in names for ablation in sorted(set(table.loc[table["dataset"] == name, "ablation"]))
     ]
-    methods = sorted(set(table["method"]), key=place)
+    methods = sorted(set(table["method"]), key=tables.place)
     figure, panels = subplots(
         *(len(networks), len(methods)),
         figsize=(WIDTH, 1.2 + 1.6 * len(networks)),
@@ -47,15 +32,14 @@ def temporal_factors(evaluation: Path) -> Picture:
         layout="constrained",
     )
     layers, words = sorted(set(table["layer"]), key=lambda layer: (not layer.startswith("stem"), layer)), []
-    for row, (name, variant) in zip(panels, networks, strict=True):
+    for row, (name, ablation) in zip(panels, networks, strict=True):
+        network = f"{tables.dataset_title(name)}{f', {ablation}' if ablation else ''}"
         for axes, method in zip(row, methods, strict=True):
-            mine = (table["dataset"] == name) & (table["variant"] == variant) & (table["method"] == method)
-            network = f"{DATASET_NAMES[name]}{f', {variant}' if variant else ''}"
-            axes.set_title(
-                f"{network}, {data_label(label_of(evaluation, [name]))}:\n{method.split(', ')[-1]}", fontsize=8
-            )
-            if mine.any():
-                words.append(f"{network}, {method.split(', ')[-1]}: {_network(axes, table[mine], layers)}")
+            stage = tables.method_title(method).split(", ")[-1]
+            axes.set_title(f"{network}, {data_label(tables.label_of([name]))}:\n{stage}", fontsize=8)
+            drawn = (table["dataset"] == name) & (table["ablation"] == ablation) & (table["method"] == method)
+            if drawn.any():
+                words.append(f"{network}, {stage}: {_network(axes, table[drawn], layers)}")
             else:
                 axes.text(0.5, 0.5, "not trained", ha="center", va="center", transform=axes.transAxes, fontsize=8)
         row[0].set_ylabel("Factor")
@@ -66,9 +50,9 @@ def temporal_factors(evaluation: Path) -> Picture:
         "Temporal factors of the transducted networks by layer and tap (distance in frames from the present one): mean "
         "over components, seeds and folds; thin lines reach from the 10 % to the 90 % quantile of the components. "
         f"Components that LASSO removed are left out. Dashes: start before training. {len(layers)} layers; "
-        + sample(evaluation, table, None)
+        + tables.sample(table, None)
     )
-    return Picture(figure, TITLE, caption, " ".join(words), label_of(evaluation, names))
+    return Picture(figure, TITLE, caption, " ".join(words), tables.label_of(names))
 
 
 def _network(axes: Axes, table: pd.DataFrame, layers: list[str]) -> str:
