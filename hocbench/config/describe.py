@@ -18,6 +18,8 @@ def describe_params() -> list[tuple[str, str, str, str]]:
 
     def walk(model: type[BaseModel], prefix: str) -> None:
         for name, field in model.model_fields.items():
+            if field.annotation is NoneType:
+                continue  # of another member of a union, and here never given
             nested = nested_models(field.annotation)
             if nested:
                 # A union has the keys of all its members, and an item of a list those of its model.

@@ -240,8 +240,8 @@ class _Planner:
         start = self.start_of(self.catalog[key.dataset])
         if start is None:
             raise ParameterError(
-                f"datasets.{key.dataset}: {method} starts from a network of images, and there is no dataset of images; "
-                "add one, or name methods from scratch only"
+                f"datasets.{key.dataset}: {key.method} starts from a network of images, and there is no dataset of "
+                "images; add one, or name methods from scratch only"
             )
         return self._on_images(key.model_copy(update={"dataset": start.name, "method": method, "fold": 0}))
 

@@ -55,7 +55,25 @@ def test_the_published_penalty_takes_weights_above_the_limit_of_the_other_one():
         ({"datasets": {"sewa": {"synthetic": {"fpss": 3}}}}, "did you mean datasets.sewa.synthetic.fps?"),
         ({"training": {"stages": {"static": {"epoch": 3}}}}, "did you mean training.stages.static.epochs?"),
         ({"evaluation": {"smoothing_windows": [2]}}, "give an odd number"),
-        ({"datasets": {"sewa": {"seeds": [7]}}}, "datasets.sewa.seeds: [7] are not among datasets.affectnet.seeds"),
+        (
+            {"datasets": {"sewa": {"rivals": ["frames"]}}},
+            "datasets.sewa.rivals: unknown key (value ['frames']); it is called baselines now",
+        ),
+        (
+            {"experiments": []},
+            "experiments: unknown key (value []); it is called ablations now, with a change by dotted keys",
+        ),
+        ({"datasets": {"Faces": {"root": "x"}}}, "datasets.Faces"),
+        ({"datasets": {"faces": {"root": "x", "seeds": [0]}}}, "datasets.faces.crop: missing; add it"),
+        ({"datasets": dict.fromkeys(BASE["datasets"])}, "is not valid; value should have at least 1 item"),
+        (
+            {"ablations": [{"methods": ["joint"]}]},
+            "changes nothing; give change, such as {temporal.kernel_size: 5}, or",
+        ),
+        (
+            {"sweep": {"factorization": ["svd"]}},
+            "sweep.factorization.0: 'svd' is not valid; input should be 'cp', 'tucker'",
+        ),
         ({"datasets": {"afew_va": {"folds": [2]}}}, "datasets.afew_va.folds: 2 is too high, folds are 0 to 1"),
         ({"datasets": {"sewa": {"synthetic": None}}}, "datasets.sewa.synthetic must give its size"),
         ({"datasets": {"sewa": {"split": {"ratoi": [1]}}}}, "did you mean datasets.sewa.split.ratio?"),
@@ -87,12 +105,24 @@ def test_mistakes_are_named(change, text):
 def test_an_overlay_can_put_a_list_in_the_place_of_any_protocol(name):
     split = {"kind": "file", "path": "mine.csv"}
     params = parse_params(changed({"datasets": {name: {"split": split}}}))
-    assert getattr(params.datasets, name).split.model_dump() == split
+    assert params.datasets[name].split.model_dump() == split
+
+
+def test_datasets_have_any_names_and_are_read_by_the_adapter_of_theirs_or_by_a_named_one():
+    entries = {"faces": BASE["datasets"]["affectnet"] | {"adapter": "affectnet"}, "afew_va": None}
+    params = parse_params(changed({"datasets": entries}))
+    assert {name: entry.adapter for name, entry in params.datasets.items()} == {
+        "affectnet": "affectnet",
+        "sewa": "sewa",
+        "sewa_control": "sewa",
+        "faces": "affectnet",
+    }
+    assert params.datasets["faces"].synthetic.images == BASE["datasets"]["affectnet"]["synthetic"]["images"]
 
 
 def test_folds_of_a_list_are_not_known_before_it_is_read():
     change = {"split": {"kind": "file", "path": "mine.csv"}, "folds": [0, 9]}
-    assert parse_params(changed({"datasets": {"afew_va": change}})).datasets.afew_va.folds == [0, 9]
+    assert parse_params(changed({"datasets": {"afew_va": change}})).datasets["afew_va"].folds == [0, 9]
 
 
 def test_missing_key_is_named():
@@ -107,22 +137,27 @@ def test_every_key_of_the_shipped_file_is_described():
 
     def leaves(values, prefix=""):
         for key, value in values.items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and key != "change":
                 yield from leaves(value, f"{prefix}{key}.")
             elif isinstance(value, list) and isinstance(value[0], dict):
                 yield from (leaf for item in value for leaf in leaves(item, f"{prefix}{key}[]."))
             else:
                 yield prefix + key
 
-    assert set(leaves(BASE)) <= described
+    def spelled(key):
+        section, _, rest = key.partition(".")
+        return f"datasets.NAME.{rest.partition('.')[2]}" if section == "datasets" else key
+
+    assert {spelled(key) for key in leaves(BASE)} <= described
 
 
 def test_every_key_has_a_readable_type_and_a_description():
     rows = {key: (kind, description) for key, kind, _, description in describe_params()}
     assert rows["sweep.lasso"][0] == "list of float ≥ 0"
     assert rows["sweep.rank"][0] == "list of same | int ≥ 1 | float > 0"
-    assert rows["datasets.sewa.split.ratio"][0] == "3 × float > 0"
-    assert rows["datasets.sewa.synthetic.subjects"][0] == "int ≥ 4 a multiple of 2"
+    assert rows["datasets.NAME.split.ratio"][0] == "3 × float > 0"
+    assert rows["datasets.NAME.synthetic.subjects"][0] == "int ≥ 4 a multiple of 2"
     for key, (kind, description) in rows.items():
         assert description, key
         assert "<" not in kind.replace("< 1", ""), key
+        assert "None" not in kind, key

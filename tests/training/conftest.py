@@ -26,14 +26,14 @@ OVERLAY = {
         "affectnet": {"split": {"kind": "official", "validation_share": 0.25}},
         "sewa": {
             "split": {"kind": "sessions", "ratio": [3, 1, 2]},
-            "rivals": [
+            "baselines": [
                 "static_dense",
                 "frames",
                 "untrained",
                 "inflated",
                 "scratch_dense",
                 "scratch_2plus1d",
-                "scratch_cp",
+                "scratch",
             ],
         },
     },
@@ -128,24 +128,23 @@ class Laboratory:
         write_store(self.crops["sewa"], [10] * 12, unusable=UNUSABLE)
         self.runs = make_runs(folder)
 
-    def plan(self, stage, dataset="sewa", **axes):
-        wanted = {"stage": stage, "dataset": dataset, "kind": "cp", "lasso": 0.0} | axes
-        chosen = [run for run in self.runs if all(getattr(run.axes, key) == value for key, value in wanted.items())]
-        return max(chosen, key=lambda run: run.axes.epochs)
+    def plan(self, method, dataset="sewa", **key):
+        wanted = {"method": method, "dataset": dataset, "lasso": 0.0, "ablation": ""} | key
+        return next(run for run in self.runs if all(getattr(run.key, name) == value for name, value in wanted.items()))
 
     def path(self, run):
-        return self.folder / "runs" / run.axes.dataset / run.id
+        return self.folder / "runs" / run.key.dataset / run.id
 
     def fit(self, run, out=None):
         """Train a run, after the ones that it starts from, into its own or another directory."""
         out = out or self.path(run)
         if not (out / "manifest.json").is_file():
             parent = self.fit(run.parent) if run.parent else None
-            fit(run.spec, self.crops[run.axes.dataset], parent, out)
+            fit(run.spec, self.crops[run.key.dataset], parent, out)
         return out
 
-    def __call__(self, stage, dataset="sewa", **axes):
-        return self.fit(self.plan(stage, dataset, **axes))
+    def __call__(self, method, dataset="sewa", **key):
+        return self.fit(self.plan(method, dataset, **key))
 
 
 @pytest.fixture(scope="session")

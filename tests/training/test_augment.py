@@ -2,14 +2,16 @@ import cv2
 import numpy as np
 import pytest
 
+from hocbench.config.training import Augmentation
 from hocbench.training.augment import draw
+from tests.training.specs import STEPS
 
-NONE = dict.fromkeys(("rotation_degrees", "scale", "shift", "brightness", "contrast", "saturation"), 0.0)
 PICTURE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8), (9, 9), 3)
 
 
 def changes(count=64, mirror=False, seed=0, **wanted):
-    return draw(count, {"mirror": mirror, "augmentation": NONE | wanted}, np.random.default_rng(seed))
+    steps = STEPS.model_copy(update={"mirror": mirror, "augmentation": Augmentation(**wanted)})
+    return draw(count, steps, np.random.default_rng(seed))
 
 
 def apply(augmentation, place=0, frames=3):

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from hocbench.config.training import Augmentation
 from hocbench.errors import RunError
 from hocbench.nn import resnet18
-from hocbench.seeds import batch_axes
 from hocbench.training import data
 from hocbench.training.data import (
     Samples,
@@ -23,11 +23,11 @@ from hocbench.training.data import (
 )
 from hocbench.training.predict import mean_label, predict, prediction_table
 from tests.training.conftest import UNUSABLE, make_runs, whole, write_store
-from tests.training.test_augment import NONE
+from tests.training.specs import KEY, make_spec
 
 CPU = torch.device("cpu")
-AXES = {"stage": "joint", "dataset": "sewa", "fold": 0, "seed": 0}
-OTHER = {"stage": "temporal", "dataset": "afew_va", "fold": 1, "seed": 1}
+OTHERS = [{"root_seed": 8}, {"stage": "temporal"}]
+OTHERS += [{"key": KEY.model_copy(update=change)} for change in ({"dataset": "afew_va"}, {"fold": 1}, {"seed": 1})]
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 
 
@@ -58,10 +58,9 @@ def read(batches):
     return [(x.numpy(), y.numpy()) for x, y in batches]
 
 
-def batches(store, order=3, batch_size=4, mirror=True, root_seed=7, axes=AXES, epoch=1, **changes):
-    options = {"batch_size": batch_size, "clip_length": 4, "frame_step": 1, "mirror": mirror, "augmentation": NONE}
-    options |= {"accumulation": 1}
-    return read(training_batches(whole(store), order, options | changes, root_seed, axes, epoch))
+def batches(store, order=3, batch_size=4, epoch=1, other=None, **changes):
+    spec = make_spec(order, batch_size=batch_size, **changes).model_copy(update=other or {})
+    return read(training_batches(whole(store), spec, epoch))
 
 
 def pixels(store, rows):
@@ -164,8 +163,7 @@ def test_batches_depend_on_the_seeds_and_the_epoch_only(store, order):
     np.random.seed(5)
     again = batches(store, order)
     assert all((a == b).all() and (p == q).all() for (a, p), (b, q) in zip(first, again, strict=True))
-    others = [{"axes": AXES | {name: value}} for name, value in OTHER.items()]
-    for change in ({"epoch": 2}, {"root_seed": 8}, *others):
+    for change in ({"epoch": 2}, *({"other": other} for other in OTHERS)):
         other = batches(store, order, **change)
         assert any((p != q).any() for (_, p), (_, q) in zip(first, other, strict=True)), change
 
@@ -178,7 +176,7 @@ def test_no_run_sees_the_batches_of_one_that_it_starts_from(tmp_path, warm_start
     for run in make_runs(tmp_path, changes):
         seen, link = [], run
         while link is not None:
-            seen += [batch_axes(link.axes.spelled())] if link.axes.epochs else []
+            seen += [link.spec.batch_axes] if link.spec.training.epochs else []
             link = link.parent
         chains += len(seen) > 2
         assert all(a != b for a, b in combinations(seen, 2)), run.id
@@ -186,14 +184,15 @@ def test_no_run_sees_the_batches_of_one_that_it_starts_from(tmp_path, warm_start
 
 
 def test_networks_that_are_compared_see_the_same_batches_and_folds_others(tmp_path):
-    runs = make_runs(tmp_path, {"datasets": {"afew_va": {"folds": [0, 1], "rivals": ["inflated"]}}})
-    joint = [run.axes for run in runs if run.axes.stage == "joint" and run.axes.epochs]
+    runs = make_runs(tmp_path, {"datasets": {"afew_va": {"folds": [0, 1], "baselines": ["inflated"]}}})
+    joint = [run.spec for run in runs if run.spec.stage == "joint" and run.spec.training.epochs]
     drawn = {}
-    for axes in joint:
-        drawn.setdefault(json.dumps(batch_axes(axes.spelled())), []).append((axes.dataset, axes.fold))
+    for spec in joint:
+        drawn.setdefault(json.dumps(spec.batch_axes), []).append((spec.key.dataset, spec.key.fold))
     assert all(len(set(places)) == 1 for places in drawn.values())
     assert {places[0] for places in drawn.values()} == {("sewa", 0), ("afew_va", 0), ("afew_va", 1)}
-    assert {(axes.kind, axes.lasso) for axes in joint if axes.dataset == "sewa"} >= {("cp", 1), ("inflated", 0)}
+    methods = {(spec.key.method, spec.key.lasso) for spec in joint if spec.key.dataset == "sewa"}
+    assert methods >= {("joint", 1), ("inflated", 0)}
 
 
 @pytest.mark.parametrize("order", [2, 3])
@@ -300,15 +299,14 @@ def test_windows_at_a_step_still_cover_every_frame(lengths, length, step):
 
 @pytest.mark.parametrize("order", [2, 3])
 def test_batches_do_not_depend_on_the_number_of_workers(store, order):
-    options = {"batch_size": 8, "clip_length": 4, "frame_step": 1, "mirror": True, "accumulation": 1}
-    options["augmentation"] = NONE | {"rotation_degrees": 10.0, "contrast": 0.2}
-    alone, others = (read(training_batches(whole(store), order, options, 7, {}, 1, workers=n)) for n in (0, 2))
+    spec = make_spec(order, batch_size=8, augmentation=Augmentation(rotation_degrees=10.0, contrast=0.2))
+    alone, others = (read(training_batches(whole(store), spec, 1, workers=n)) for n in (0, 2))
     assert len(alone) > 1
     assert all((a == b).all() and (p == q).all() for (a, p), (b, q) in zip(alone, others, strict=True))
 
 
 def test_augmented_batches_keep_their_labels_and_do_not_depend_on_the_batch_size(store):
-    changes = {"augmentation": NONE | {"rotation_degrees": 10.0, "brightness": 0.2}}
+    changes = {"augmentation": Augmentation(rotation_degrees=10.0, brightness=0.2)}
     plain = batches(store, 2, batch_size=37, mirror=False)
     small, large = (batches(store, 2, batch_size=size, mirror=False, **changes) for size in (1, 37))
     pixels, labels = (np.concatenate(parts) for parts in zip(*large, strict=True))

@@ -1,6 +1,5 @@
 """Deterministic mode: what it switches, what it collects, and that it leaves no trace."""
 
-import copy
 import os
 import warnings
 
@@ -10,6 +9,7 @@ import torch
 from hocbench.runs.diff import compare
 from hocbench.training import fit
 from hocbench.training.determinism import WORKSPACE, deterministic_mode
+from tests.training.specs import told
 
 TEXT = (
     "{} does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms(True, "
@@ -191,8 +191,7 @@ def test_manifests_of_real_runs_explain_themselves(laboratory, tmp_path):
     assert set(repeated.outputs.values()) == {True}
     assert repeated.reasons == ()
     assert repeated.a.values["nondeterministic"] == []
-    spec = copy.deepcopy(run.spec)
-    spec["training"]["learning_rate"] /= 2
+    spec = told(run.spec, learning_rate=run.spec.training.steps.learning_rate / 2)
     fit(spec, laboratory.crops["affectnet"], None, tmp_path / "slower")
     slower = compare(first, tmp_path / "slower")
     assert slower.differ

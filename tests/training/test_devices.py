@@ -17,13 +17,13 @@ from safetensors.torch import load_file
 
 from hocbench.config.load import load_params
 from hocbench.errors import ParameterError, RunError
-from hocbench.experiment.plan import canonical_json
 from hocbench.nn import resnet18, transduct
 from hocbench.training import fit
 from hocbench.training.data import training_batches
 from hocbench.training.loop import Training
 from tests.training.conftest import ROOT, make_runs
-from tests.training.test_loop import make_setting, network, options, parts  # noqa: F401
+from tests.training.specs import make_spec, penalty, told
+from tests.training.test_loop import make_setting, network, parts  # noqa: F401
 from tests.training.test_stages import SAME_BYTES, fitted, planned
 
 PROGRAM = [sys.executable, "-m", "tests.training.shared_step"]
@@ -33,13 +33,13 @@ def start(arguments, **environment):
     return subprocess.Popen([*PROGRAM, *map(str, arguments)], cwd=ROOT, env=os.environ | environment)
 
 
-def trained(folder, name, order, wanted, processes):
+def trained(folder, name, spec, processes):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     shared = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes), "OMP_NUM_THREADS": "1"}
     shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    arguments = (folder / name, folder / name, order, json.dumps(wanted))
+    arguments = (folder / name, folder / name, spec.text())
     if processes == 1:
         jobs = [start(arguments)]
     else:
@@ -53,13 +53,13 @@ def trained(folder, name, order, wanted, processes):
     [
         (3, {"batch_size": 4, "accumulation": 2}),
         pytest.param(2, {"batch_size": 24}, marks=pytest.mark.system),
-        pytest.param(2, {"batch_size": 24, "lasso": 0.1}, marks=pytest.mark.system),
+        pytest.param(2, {"batch_size": 24, "lasso": penalty(0.1)}, marks=pytest.mark.system),
     ],
 )
-def test_two_processes_are_one_in_float64_with_frozen_batchnorm(options, tmp_path, order, changes):  # noqa: F811
-    wanted = options | {"epochs": 1, "lasso": 0.0, "learning_rate": 0.003} | changes
-    one, alone = trained(tmp_path, "one", order, wanted, 1)
-    two, shared = trained(tmp_path, "two", order, wanted, 2)
+def test_two_processes_are_one_in_float64_with_frozen_batchnorm(tmp_path, order, changes):
+    spec = make_spec(order, epochs=1, learning_rate=0.003, **changes)
+    one, alone = trained(tmp_path, "one", spec, 1)
+    two, shared = trained(tmp_path, "two", spec, 2)
     assert one.keys() == two.keys()
     worst = max(float((one[name] - two[name]).abs().max()) for name in one)
     assert worst < 1e-12
@@ -73,16 +73,10 @@ def test_two_processes_are_one_in_float64_with_frozen_batchnorm(options, tmp_pat
 
 
 @pytest.mark.parametrize("order", [2, 3])
-def test_shares_of_all_processes_are_the_batch(options, parts, order):  # noqa: F811
-    wanted = options | {"batch_size": 8 if order == 2 else 4}
-
+def test_shares_of_all_processes_are_the_batch(parts, order):  # noqa: F811
     def read(accumulation, share):
-        return [
-            x
-            for x, _ in training_batches(
-                parts[0], order, wanted | {"accumulation": accumulation}, 7, {}, 1, share=share
-            )
-        ]
+        spec = make_spec(order, batch_size=8 if order == 2 else 4, accumulation=accumulation)
+        return [x for x, _ in training_batches(parts[0], spec, 1, share=share)]
 
     whole_batches = read(1, (0, 1))
     shares = [read(2, (rank, 2)) for rank in range(2)]
@@ -92,9 +86,9 @@ def test_shares_of_all_processes_are_the_batch(options, parts, order):  # noqa: 
         assert torch.equal(torch.cat(quarters), batch)
 
 
-def test_too_few_samples_for_all_shares_are_refused(options, parts):  # noqa: F811
+def test_too_few_samples_for_all_shares_are_refused(parts):  # noqa: F811
     with pytest.raises(RunError, match=r"80 training samples are too few for 100 processes and 1 parts of a batch"):
-        training_batches(parts[0], 2, options | {"batch_size": 100}, 7, {}, 1, share=(0, 100))
+        training_batches(parts[0], make_spec(batch_size=100), 1, share=(0, 100))
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_by_the_parameters(tmp_path):
@@ -108,12 +102,12 @@ def test_a_batch_that_cannot_be_shared_is_refused_by_the_parameters(tmp_path):
     )
 
 
-def test_a_batch_in_parts_has_a_loss_and_a_batchnorm_per_part_and_is_one_step(parts, make_setting, monkeypatch):  # noqa: F811
+def test_a_batch_in_parts_has_a_loss_and_a_batchnorm_per_part_and_is_one_step(parts, monkeypatch):  # noqa: F811
     losses = []
     backward = Training._backward
 
-    def noted(self, images, labels):
-        losses.append((len(images), backward(self, images, labels)))
+    def noted(self, steps, images, labels):
+        losses.append((len(images), backward(self, steps, images, labels)))
         return losses[-1][1]
 
     monkeypatch.setattr(Training, "_backward", noted)
@@ -146,14 +140,10 @@ def test_recomputation_changes_nothing_and_updates_batchnorm_once(order, kind):
     assert int(other.stem_norm.num_batches_tracked) == int(other.layer1[0].norm1.num_batches_tracked) == 1
 
 
-def changed(run, **training):
-    return run.spec | {"training": run.spec["training"] | training}
-
-
 def test_bfloat16_learns_what_float32_learns_and_keeps_float32_weights(laboratory, tmp_path):
     run, whole = planned(laboratory, "static"), fitted(laboratory, "static")
     out = tmp_path / "out"
-    fit(changed(run, precision="bfloat16", recompute=True), laboratory.crops["affectnet"], None, out)
+    fit(told(run.spec, precision="bfloat16", recompute=True), laboratory.crops["affectnet"], None, out)
     weights = load_file(out / "weights.safetensors")
     assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
     reference = load_file(whole / "weights.safetensors")
@@ -164,7 +154,7 @@ def test_bfloat16_learns_what_float32_learns_and_keeps_float32_weights(laborator
     ]
     assert scores[0] == pytest.approx(scores[1], abs=0.2)
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["spec"]["training"]["precision"] == "bfloat16"
+    assert manifest["spec"]["training"]["steps"]["precision"] == "bfloat16"
     assert manifest["batch"] == {
         "size": 16,
         "part": 16,
@@ -176,18 +166,18 @@ def test_bfloat16_learns_what_float32_learns_and_keeps_float32_weights(laborator
 def test_a_lone_process_is_told_that_others_are_missing(laboratory, tmp_path):
     run = planned(laboratory, "static")
     with pytest.raises(RunError, match=r"ask for 2 processes and 1 were started; start `hocbench fit` by itself"):
-        fit(run.spec | {"processes": 2}, laboratory.crops["affectnet"], None, tmp_path / "out")
+        fit(run.spec.model_copy(update={"processes": 2}), laboratory.crops["affectnet"], None, tmp_path / "out")
 
 
 def command(laboratory, run, out):
-    words = [sys.executable, "-m", "hocbench", "fit", out, "--spec", canonical_json(run.spec)]
+    words = [sys.executable, "-m", "hocbench", "fit", out, "--spec", run.spec.text()]
     return [*map(str, words), "--crops", str(laboratory.crops["affectnet"])]
 
 
 @pytest.mark.system
 def test_two_processes_that_are_stopped_go_on_and_end_as_two_that_were_not(laboratory, tmp_path):
     runs = make_runs(tmp_path, {"processes": 2, "training": {"stages": {"static": {"epochs": 12}}}})
-    (run,) = [run for run in runs if (run.axes.dataset, run.axes.stage, run.axes.kind) == ("affectnet", "static", "cp")]
+    (run,) = [run for run in runs if (run.key.dataset, run.key.method) == ("affectnet", "static")]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     places = {name: tmp_path / name for name in ("whole", "stopped")}
     for place in places.values():
@@ -214,7 +204,7 @@ def test_two_processes_that_are_stopped_go_on_and_end_as_two_that_were_not(labor
 @pytest.mark.system
 def test_if_one_of_two_processes_dies_the_run_ends(laboratory, tmp_path):
     runs = make_runs(tmp_path, {"processes": 2, "training": {"stages": {"static": {"epochs": 400}}}})
-    (run,) = [run for run in runs if (run.axes.dataset, run.axes.stage, run.axes.kind) == ("affectnet", "static", "cp")]
+    (run,) = [run for run in runs if (run.key.dataset, run.key.method) == ("affectnet", "static")]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     job = subprocess.Popen(
         command(laboratory, run, "out"), cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True

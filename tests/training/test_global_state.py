@@ -20,15 +20,16 @@ from hocbench.training import Saving, fit
 from studies.coverage.report import coverage_figure
 from tests.conftest import ROOT
 from tests.global_state import changes, snapshot
+from tests.training.specs import told
 
 
 def short(run):
-    return run.spec | {"training": run.spec["training"] | {"epochs": 1}}
+    return told(run.spec, epochs=1)
 
 
 def train(laboratory, folder, saving=None):
     run = laboratory.plan("lasso", "affectnet", lasso=1.0)
-    spec = short(run) | {"threads": 2}
+    spec = short(run).model_copy(update={"threads": 2})
     fit(spec, laboratory.crops["affectnet"], laboratory.fit(run.parent), folder / "run", 0, saving)
 
 

@@ -9,7 +9,8 @@ from hocbench.training.data import Samples
 from hocbench.training.loop import Setting, Training
 from hocbench.training.optimizers import make_optimizers
 from hocbench.training.predict import mean_ccc, predict, score
-from tests.training.conftest import make_runs, whole, write_store
+from tests.training.conftest import whole, write_store
+from tests.training.specs import make_spec, penalty
 
 CPU = torch.device("cpu")
 
@@ -21,19 +22,8 @@ def parts(tmp_path_factory):
     return [Samples(samples.store, np.concatenate(clips), clips) for clips in (samples.clips[:8], samples.clips[8:])]
 
 
-@pytest.fixture(scope="module")
-def options(tmp_path_factory):
-    runs = make_runs(tmp_path_factory.mktemp("plan"))
-    assert (runs[1].axes.stage, runs[2].axes.stage) == ("static", "lasso")
-    return {"clip_length": 4, "frame_step": 1} | runs[2].spec["training"] | runs[1].spec["training"]
-
-
-@pytest.fixture
-def make_setting(options):
-    def make(order=2, lasso=0.0, static_level=None, log=lambda row: None, **changes):
-        return Setting("static-1234", options | changes, order, 7, {}, lasso, static_level, log)
-
-    return make
+def make_setting(order=2, static_level=None, **changes):
+    return Setting(make_spec(order, **changes), static_level)
 
 
 def network(order=2):
@@ -54,11 +44,10 @@ def state_of(module):
 
 
 @pytest.fixture(scope="module")
-def learned(parts, options):
+def learned(parts):
     """One longer run on a task that can be learned: the colour of a crop."""
     trained, rows = network(), []
-    changes = {"epochs": 8, "learning_rate": 0.01, "batch_size": 16}
-    setting = Setting("static-1234", options | changes, 2, 7, {}, log=rows.append)
+    setting = Setting(make_spec(epochs=8, learning_rate=0.01, batch_size=16), log=rows.append)
     return trained, train(trained, *parts, setting, Accelerator()), rows
 
 
@@ -94,7 +83,7 @@ def test_the_state_of_the_best_epoch_is_kept(learned, parts):
     assert scores == {name: outcome.history[kept.index(1)][name] for name in scores}
 
 
-def test_training_that_only_does_harm_leaves_the_network_as_it_was(learned, parts, make_setting):
+def test_training_that_only_does_harm_leaves_the_network_as_it_was(learned, parts):
     trained = network()
     trained.load_state_dict(learned[0].state_dict())
     before = state_of(trained)
@@ -103,16 +92,16 @@ def test_training_that_only_does_harm_leaves_the_network_as_it_was(learned, part
     assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
 
 
-def test_no_epochs_leave_the_network_as_it_was(parts, make_setting):
+def test_no_epochs_leave_the_network_as_it_was(parts):
     untrained = network()
     before = state_of(untrained)
-    outcome = train(untrained, *parts, make_setting(epochs=0), Accelerator())
+    outcome = train(untrained, *parts, make_setting(epochs=0, steps=None), Accelerator())
     assert [(row["epoch"], row["kept"]) for row in outcome.history] == [(0, 1)]
     assert outcome.samples == 0
     assert all(torch.equal(value, before[name]) for name, value in untrained.state_dict().items())
 
 
-def test_frozen_parameters_do_not_move(parts, make_setting):
+def test_frozen_parameters_do_not_move(parts):
     frozen = network(order=3)
     for name, parameter in frozen.named_parameters():
         parameter.requires_grad = name.endswith("factors.time")
@@ -124,9 +113,10 @@ def test_frozen_parameters_do_not_move(parts, make_setting):
     assert moved == {name for name, _ in frozen.named_parameters() if name.endswith("factors.time")}
 
 
-def test_lasso_keeps_the_last_epoch_and_moves_weights_by_proximal_steps_only(parts, make_setting):
+def test_lasso_keeps_the_last_epoch_and_moves_weights_by_proximal_steps_only(parts):
     sparse = network()
-    setting = make_setting(lasso=1e-12, epochs=3, batch_size=16, gradient_limit=1e-12, learning_rate=0.001)
+    lasso = penalty(1e-12, gradient_limit=1e-12)
+    setting = make_setting(lasso=lasso, epochs=3, batch_size=16, learning_rate=0.001)
     outcome = train(sparse, *parts, setting, Accelerator())
     assert [row["kept"] for row in outcome.history] == [0, 0, 0, 1]
     scores = score(predict(sparse, parts[1], 2, 4, CPU), parts[1])
@@ -137,7 +127,7 @@ def test_lasso_keeps_the_last_epoch_and_moves_weights_by_proximal_steps_only(par
 
 
 @pytest.mark.parametrize(("level", "rows", "recovered"), [(-1.0, 1, 0), (2.0, 4, None)])
-def test_training_stops_at_the_static_level(parts, make_setting, level, rows, recovered):
+def test_training_stops_at_the_static_level(parts, level, rows, recovered):
     setting = make_setting(epochs=3, batch_size=16, stop_at_static=True, static_level=level)
     outcome = train(network(), *parts, setting, Accelerator())
     assert len(outcome.history) == rows
@@ -146,7 +136,7 @@ def test_training_stops_at_the_static_level(parts, make_setting, level, rows, re
 
 
 @pytest.mark.parametrize("stop", [True, False])
-def test_the_first_epoch_that_reaches_the_static_level_is_recorded(learned, parts, make_setting, stop):
+def test_the_first_epoch_that_reaches_the_static_level_is_recorded(learned, parts, stop):
     reached = levels(learned[1].history)
     level = max(reached[:4])
     epoch = reached.index(level)
@@ -157,36 +147,37 @@ def test_the_first_epoch_that_reaches_the_static_level_is_recorded(learned, part
     assert levels(outcome.history) == reached[: epoch + 1 if stop else None]
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_advice(tmp_path, parts, make_setting):
+def test_a_loss_that_is_not_finite_ends_the_run_with_advice(tmp_path, parts):
     samples = whole(write_store(tmp_path / "sewa", [10] * 12))
     samples.store.frames["valence"] = np.nan
     with pytest.raises(RunError, match=r"run static-1234: the loss is nan in epoch 1; lower learning_rate"):
         train(network(), samples, parts[1], make_setting(epochs=1), Accelerator())
 
 
-def test_a_network_that_breaks_in_its_last_step_ends_the_run_with_advice(parts, make_setting):
+def test_a_network_that_breaks_in_its_last_step_ends_the_run_with_advice(parts):
     setting = make_setting(epochs=1, batch_size=80, learning_rate=1e38)
     with pytest.raises(RunError, match=r"run static-1234: predictions are not finite after epoch 1; lower learning"):
         train(network(), *parts, setting, Accelerator())
 
 
-@pytest.mark.parametrize(("lasso", "method"), [(0.0, "proximal"), (0.1, "proximal"), (0.1, "subgradient")])
-def test_vectors_get_no_weight_decay_and_weights_moved_by_proximal_steps_no_adamw(parts, make_setting, lasso, method):
+@pytest.mark.parametrize("lasso", [None, penalty(0.1), penalty(0.1, "subgradient")])
+def test_vectors_get_no_weight_decay_and_weights_moved_by_proximal_steps_no_adamw(lasso):
     trained = network()
     trained.head.bias.requires_grad = False
-    optimizer, _, penalty = make_optimizers(trained, make_setting(method=method).options, lasso, 3)
+    training = make_spec(lasso=lasso).training
+    optimizer, _, moving = make_optimizers(trained, training, training.steps, 3)
     decay = {id(value): group["weight_decay"] for group in optimizer.param_groups for value in group["params"]}
     for name, value in trained.named_parameters():
-        if name == "head.bias" or (lasso and method == "proximal" and name.endswith(".weights")):
+        if name == "head.bias" or (lasso and lasso.method == "proximal" and name.endswith(".weights")):
             assert id(value) not in decay, name
         else:
             assert decay[id(value)] == (0.01 if value.ndim > 1 else 0.0), name
-    assert (penalty is not None) == bool(lasso)
+    assert (moving is not None) == bool(lasso)
 
 
-def test_the_published_penalty_trains_the_weights_and_empties_the_small_ones_after_the_last_step(parts, make_setting):
+def test_the_published_penalty_trains_the_weights_and_empties_the_small_ones_after_the_last_step(parts):
     sparse, threshold = network(), 0.99
-    setting = make_setting(lasso=0.1, method="subgradient", threshold=threshold, epochs=2, batch_size=16)
+    setting = make_setting(lasso=penalty(0.1, "subgradient", threshold=threshold), epochs=2, batch_size=16)
     outcome = train(sparse, *parts, setting, Accelerator())
     assert [row["kept"] for row in outcome.history] == [0, 0, 1]
     scores = score(predict(sparse, parts[1], 2, 4, CPU), parts[1])
@@ -196,12 +187,8 @@ def test_the_published_penalty_trains_the_weights_and_empties_the_small_ones_aft
     assert 0 < len(left) < sum(map(len, weights))
     assert len(left.unique()) > 1
     untouched = network()
-    train(
-        untouched,
-        *parts,
-        make_setting(lasso=0.1, method="subgradient", threshold=1e-9, epochs=2, batch_size=16),
-        Accelerator(),
-    )
+    setting = make_setting(lasso=penalty(0.1, "subgradient", threshold=1e-9), epochs=2, batch_size=16)
+    train(untouched, *parts, setting, Accelerator())
     whole_weights = [value.detach() for name, value in untouched.named_parameters() if name.endswith(".weights")]
     for emptied, before in zip(weights, whole_weights, strict=True):
         small = before.abs() <= threshold * before.square().mean().sqrt()

@@ -4,10 +4,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hocbench.config.training import LossWeights
 from hocbench.metrics import ccc, pcc, rmse
 from hocbench.training.losses import affect_loss
 
-EQUAL = {"rmse": 1.0, "pcc": 1.0, "ccc": 1.0}
+EQUAL = LossWeights()
 
 
 def draw(seed, shape=(50, 2)):
@@ -19,8 +20,7 @@ def draw(seed, shape=(50, 2)):
 def by_metrics(prediction, truth, weights):
     columns = [(truth[:, k].numpy(), prediction[:, k].numpy()) for k in range(2)]
     terms = [
-        weights["rmse"] * rmse(*pair) + weights["pcc"] * (1 - pcc(*pair)) + weights["ccc"] * (1 - ccc(*pair))
-        for pair in columns
+        weights.rmse * rmse(*pair) + weights.pcc * (1 - pcc(*pair)) + weights.ccc * (1 - ccc(*pair)) for pair in columns
     ]
     return sum(terms) / 2
 
@@ -28,7 +28,7 @@ def by_metrics(prediction, truth, weights):
 @given(st.integers(0, 10**6), *[st.floats(0, 3) for _ in range(3)])
 @settings(max_examples=30, deadline=None)
 def test_the_loss_is_the_weighted_sum_of_the_metrics_averaged_over_targets(seed, a, b, c):
-    weights = {"rmse": a, "pcc": b, "ccc": c}
+    weights = LossWeights(rmse=a, pcc=b, ccc=c)
     pair = draw(seed)
     # The metrics have no guard against constant batches, hence the tolerance.
     assert affect_loss(*pair, weights).item() == pytest.approx(by_metrics(*pair, weights), abs=1e-5)
@@ -36,7 +36,7 @@ def test_the_loss_is_the_weighted_sum_of_the_metrics_averaged_over_targets(seed,
 
 @pytest.mark.parametrize("term", ["rmse", "pcc", "ccc"])
 def test_each_term_stands_alone_when_the_others_weigh_nothing(term):
-    weights = dict.fromkeys(EQUAL, 0.0) | {term: 1.0}
+    weights = LossWeights(**(dict.fromkeys(LossWeights.model_fields, 0.0) | {term: 1.0}))
     pair = draw(1)
     whole = affect_loss(*pair, EQUAL).item()
     alone = affect_loss(*pair, weights).item()

@@ -27,7 +27,7 @@ BYTES = ("weights.safetensors", "history.csv", "predictions.parquet", "network.j
 
 
 def approximated(operation, arguments):
-    """Whether an operation of ATen is one of those, whatever variant."""
+    """Whether an operation of ATen is one of those, whatever its form."""
     name = operation.overloadpacket.__name__.removeprefix("_foreach_").removesuffix("_")
     if name == "pow":
         return not (isinstance(arguments[1], int | float) and float(arguments[1]).is_integer())
@@ -92,10 +92,10 @@ def test_no_step_and_no_prediction_takes_an_approximated_function(laboratory, tm
 def fit(laboratory, out, determinism, **variables):
     """Call the command as the workflow does, with these variables alone; return its manifest and its files."""
     run = planned(laboratory, "static dense")
-    spec = run.spec | {"determinism": determinism}
+    spec = run.spec.model_copy(update={"determinism": determinism})
     environment = {name: value for name, value in os.environ.items() if name not in PORTABLE}
     environment |= {"HOCBENCH_TRACKING": "off"} | variables
-    command = [sys.executable, "-m", "hocbench", "fit", str(out), "--spec", json.dumps(spec)]
+    command = [sys.executable, "-m", "hocbench", "fit", str(out), "--spec", spec.text()]
     command += ["--crops", str(laboratory.crops["affectnet"])]
     done = subprocess.run(command, cwd=out.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ from hocbench.runs.attempts import forget, not_repeated
 from hocbench.training import Saving, fit
 from hocbench.training.saving import Saver
 from hocbench.training.stopping import StopRequest
+from tests.training.specs import told
 from tests.training.test_stages import RUNS, SAME_BYTES, fitted, planned
 
 STAGES = ("static", "lasso", "temporal", "joint", "inflated", "scratch (2+1)-D", "untrained")
@@ -47,7 +48,7 @@ def restart_until_done(laboratory, run, out, folder, killer, every):
     for start in range(1, 100):
         killer |= {"count": 0, "at": every}
         try:
-            fit(run.spec, laboratory.crops[run.axes.dataset], parent, out, saving=Saving(folder, 1e9))
+            fit(run.spec, laboratory.crops[run.key.dataset], parent, out, saving=Saving(folder, 1e9))
             return start
         except StoppedEarly:
             assert not (out / "manifest.json").exists()
@@ -93,10 +94,10 @@ def test_a_kept_checkpoint_finishes_a_run_whose_job_was_lost_and_goes_when_the_r
     for file in SAME_BYTES:
         assert (tmp_path / "out" / file).read_bytes() == (whole / file).read_bytes(), file
     # Something has changed since: what is complete is no reason to refuse.
-    other = run.spec | {"training": run.spec["training"] | {"learning_rate": 0.5, "epochs": 1}}
+    other = told(run.spec, learning_rate=0.5, epochs=1)
     fit(other, laboratory.crops["affectnet"], None, tmp_path / "other", saving=saving)
     manifest = json.loads((tmp_path / "other" / "manifest.json").read_text())
-    assert (manifest["attempts"], manifest["spec"]["training"]["learning_rate"]) == (1, 0.5)
+    assert (manifest["attempts"], manifest["spec"]["training"]["steps"]["learning_rate"]) == (1, 0.5)
     forget(saving.folder, ["another", run.id])
     assert not folder.exists()
 
@@ -148,8 +149,8 @@ def test_a_checkpoint_of_other_parameters_is_refused_and_kept(laboratory, tmp_pa
     killer |= {"at": 3}
     with pytest.raises(StoppedEarly):
         fit(run.spec, laboratory.crops["affectnet"], None, tmp_path / "out", saving=saving)
-    other = run.spec | {"training": run.spec["training"] | {"learning_rate": 0.5}}
-    with pytest.raises(RunError, match=r"parameters\.training\.learning_rate: 0\.015 -> 0\.5"):
+    other = told(run.spec, learning_rate=0.5)
+    with pytest.raises(RunError, match=r"parameters\.training\.steps\.learning_rate: 0\.015 -> 0\.5"):
         fit(other, laboratory.crops["affectnet"], None, tmp_path / "out", saving=saving)
     assert (saving.folder / run.id / "000001.json").is_file()
 

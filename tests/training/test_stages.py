@@ -17,35 +17,34 @@ from hocbench.files.code import code_hash
 from hocbench.nn import FactorizedConv, compact, transduct
 from hocbench.runs.directory import load_network
 from hocbench.runs.environment import file_hash
-from hocbench.seeds import batch_axes
 from hocbench.training import fit, stages
 from hocbench.training.data import select, training_batches
 from hocbench.training.predict import mean_ccc, mean_label, predict, score
 from hocbench.training.starting_network import begin
 from tests.training.conftest import LASSO, UNUSABLE, make_runs
+from tests.training.specs import told
 
 SAME_BYTES = ("weights.safetensors", "history.csv", "predictions.parquet", "network.json")
 RUNS = {
-    "static": ("static", {"dataset": "affectnet"}),
-    "static dense": ("static", {"dataset": "affectnet", "kind": "dense"}),
-    "lasso": ("lasso", {"dataset": "affectnet", "lasso": LASSO}),
-    "static on video": ("static", {}),
-    "frames": ("frames", {}),
-    "untrained": ("temporal", {"epochs": 0}),
-    "temporal": ("temporal", {}),
-    "temporal lasso": ("temporal", {"lasso": LASSO}),
-    "joint": ("joint", {}),
-    "joint lasso": ("joint", {"lasso": LASSO}),
-    "inflated": ("joint", {"kind": "inflated"}),
-    "scratch": ("scratch", {}),
-    "scratch dense": ("scratch", {"kind": "dense"}),
-    "scratch (2+1)-D": ("scratch", {"kind": "2plus1d"}),
+    "static": {"method": "static", "dataset": "affectnet"},
+    "static dense": {"method": "static_dense", "dataset": "affectnet"},
+    "lasso": {"method": "lasso", "dataset": "affectnet", "lasso": LASSO},
+    "static on clips": {"method": "static"},
+    "frames": {"method": "frames"},
+    "untrained": {"method": "untrained"},
+    "temporal": {"method": "temporal"},
+    "temporal lasso": {"method": "temporal", "lasso": LASSO},
+    "joint": {"method": "joint"},
+    "joint lasso": {"method": "joint", "lasso": LASSO},
+    "inflated": {"method": "inflated"},
+    "scratch": {"method": "scratch"},
+    "scratch dense": {"method": "scratch_dense"},
+    "scratch (2+1)-D": {"method": "scratch_2plus1d"},
 }
 
 
 def planned(laboratory, name):
-    stage, axes = RUNS[name]
-    return laboratory.plan(stage, **axes)
+    return laboratory.plan(**RUNS[name])
 
 
 def fitted(laboratory, name):
@@ -57,9 +56,9 @@ def read(path, name):
 
 
 def parts_of(laboratory, run):
-    store = CropStore(laboratory.crops[run.axes.dataset])
-    splits = make_splits(store.frames, run.spec["split"], run.spec["root_seed"])
-    return {part: select(store, splits, run.axes.fold, part) for part in ("train", "validation", "test")}
+    store = CropStore(laboratory.crops[run.key.dataset])
+    splits = make_splits(store.frames, run.spec.split.model_dump(mode="json"), run.spec.root_seed)
+    return {part: select(store, splits, run.key.fold, part) for part in ("train", "validation", "test")}
 
 
 def sparsity(path):
@@ -72,26 +71,26 @@ def test_every_stage_leaves_a_whole_run_directory(laboratory, name):
     assert sorted(file.name for file in path.iterdir()) == sorted(paths.RUN_FILES)
     manifest = read(path, "manifest.json")
     assert manifest["files"] == {file: file_hash(path / file) for file in paths.RUN_FILES if file != "manifest.json"}
-    crops = laboratory.crops[run.axes.dataset]
+    crops = laboratory.crops[run.key.dataset]
     assert manifest["inputs"] == {
         **{name: file_hash(crops / name) for name in ("crops.json", "frames.parquet")},
         "parent_weights": file_hash(laboratory.path(run.parent) / "weights.safetensors") if run.parent else None,
         "parent": run.parent.id if run.parent else None,
     }
-    assert (manifest["run"], manifest["spec"], manifest["axes"]) == (run.id, run.spec, run.axes.spelled())
+    assert (manifest["run"], manifest["spec"]) == (run.id, run.spec.model_dump(mode="json"))
     assert (manifest["label"], manifest["device"], manifest["threads"]) == ("synthetic", "cpu", 1)
     assert manifest["deterministic"] is True
-    assert manifest["code"] == code_hash("hocbench.training")
+    assert manifest["code"] == code_hash("hocbench.training.stages")
     lost = {part: len(samples.lost) for part, samples in parts_of(laboratory, run).items()}
     assert manifest["frames_without_crop"] == lost
     assert manifest["frames"] == {part: len(samples.rows) for part, samples in parts_of(laboratory, run).items()}
     assert str(path) not in json.dumps(manifest)
     network = load_network(path)[0]
     for parameter, value in network.named_parameters():
-        value.requires_grad = run.axes.stage != "temporal" or parameter.endswith("factors.time")
-    clip = (4,) if run.axes.order == 3 else ()
-    x = torch.rand(run.spec["training"]["batch_size"], 3, *clip, 16, 16)
-    assert manifest["paths"] == (taken_paths(network, x) if run.axes.epochs else {})
+        value.requires_grad = run.spec.stage != "temporal" or parameter.endswith("factors.time")
+    clip = (4,) if run.spec.order == 3 else ()
+    x = torch.rand(run.spec.training.batch_size or 1, 3, *clip, 16, 16)
+    assert manifest["paths"] == (taken_paths(network, x) if run.spec.training.epochs else {})
 
 
 def taken_paths(network, x):
@@ -132,8 +131,8 @@ def test_the_manifest_records_the_steps_that_were_taken(laboratory, tmp_path, mo
     if name == "temporal":
         # Reached at once, so that the training ends before its time.
         monkeypatch.setattr("hocbench.training.loop.mean_ccc", lambda scores: 1.0)
-    spec = run.spec | {"training": run.spec["training"] | {"epochs": 1} | changes}
-    fit(spec, laboratory.crops[run.axes.dataset], parent, tmp_path / "out")
+    spec = told(run.spec, **({"epochs": 1} | changes))
+    fit(spec, laboratory.crops[run.key.dataset], parent, tmp_path / "out")
     manifest, cost = read(tmp_path / "out", "manifest.json"), read(tmp_path / "out", "cost.json")
     names = {layer: name for name, layer in networks[0].named_modules()}
     taken = {names[layer]: {path for path, _ in ways} for layer, ways in seen.items()}
@@ -151,7 +150,7 @@ def test_the_manifest_records_the_steps_that_were_taken(laboratory, tmp_path, mo
 def test_every_stage_predicts_each_frame_to_choose_and_test_on_once(laboratory, name):
     run, path = planned(laboratory, name), fitted(laboratory, name)
     table = pd.read_parquet(path / "predictions.parquet")
-    frames = pd.read_parquet(laboratory.crops[run.axes.dataset] / "frames.parquet").set_index(["clip", "frame"])
+    frames = pd.read_parquet(laboratory.crops[run.key.dataset] / "frames.parquet").set_index(["clip", "frame"])
     parts = parts_of(laboratory, run)
     expected = [
         (part, *parts[part].store.frames.loc[row, ["clip", "frame"]])
@@ -166,7 +165,7 @@ def test_every_stage_predicts_each_frame_to_choose_and_test_on_once(laboratory, 
     assert table["subject"].tolist() == truth["subject"].tolist()
     # The stored network is the one that predicted.
     network = load_network(path)[0]
-    again = predict(network, parts["test"], run.axes.order, 4, torch.device("cpu"))
+    again = predict(network, parts["test"], run.spec.order, 4, torch.device("cpu"))
     seen = table.query("part == 'test' and status != 'no_crop'")
     np.testing.assert_allclose(seen[["valence", "arousal"]], again, atol=1e-5)
     lost = table[table["status"] == "no_crop"]
@@ -185,22 +184,24 @@ def test_unusable_frames_are_left_out_of_a_part_but_not_their_clip(laboratory):
 def test_history_and_cost_tell_what_was_trained(laboratory, name):
     run, path = planned(laboratory, name), fitted(laboratory, name)
     history, cost = pd.read_csv(path / "history.csv"), read(path, "cost.json")
-    assert history["epoch"].tolist() == list(range(run.axes.epochs + 1))
+    assert history["epoch"].tolist() == list(range(run.spec.training.epochs + 1))
     level = (history["validation_ccc_valence"] + history["validation_ccc_arousal"]) / 2
-    best = run.axes.epochs if run.axes.stage == "lasso" else int(level.argmax())
+    best = run.spec.training.epochs if run.spec.stage == "lasso" else int(level.argmax())
     assert history["kept"].tolist() == [int(epoch == best) for epoch in history["epoch"]]
     network = load_network(path)[0]
     assert cost["parameters"] == sum(value.numel() for value in network.parameters())
-    assert network.config.order == run.axes.order
-    assert cost["epochs"] == run.axes.epochs
-    assert (cost["samples_per_s"] > 0) == (run.axes.epochs > 0)
+    assert network.config.order == run.spec.order
+    assert cost["epochs"] == run.spec.training.epochs
+    assert (cost["samples_per_s"] > 0) == (run.spec.training.epochs > 0)
     assert cost["multiply_adds"] > cost["parameters"]
 
 
 @pytest.mark.parametrize("name", ["temporal", "temporal lasso", "untrained"])
 def test_a_temporal_stage_changes_only_temporal_factors_and_running_statistics(laboratory, name):
     run, path = planned(laboratory, name), fitted(laboratory, name)
-    start = transduct(compact(load_network(laboratory.path(run.parent))[0]), **run.spec["temporal"]).state_dict()
+    start = transduct(
+        compact(load_network(laboratory.path(run.parent))[0]), **run.spec.temporal.model_dump()
+    ).state_dict()
     end = load_file(path / "weights.safetensors")
     assert end.keys() == start.keys()
     changed = {key for key, value in end.items() if not torch.equal(value, start[key])}
@@ -251,7 +252,7 @@ def test_zeros_of_the_lasso_stage_stay_removed(laboratory):
 @pytest.mark.parametrize("method", ["proximal", "subgradient"])
 def test_batchnorm_knows_the_network_that_a_threshold_left(laboratory, tmp_path, method):
     changes = {"training": {"stages": {"lasso": {"method": method, "threshold": 0.99, "learning_rate": 0.004}}}}
-    (run,) = [run for run in make_runs(tmp_path, changes) if run.axes.stage == "lasso"]
+    (run,) = [run for run in make_runs(tmp_path, changes) if run.spec.stage == "lasso"]
     path = tmp_path / "run"
     fit(run.spec, laboratory.crops["affectnet"], laboratory("static", "affectnet"), path)
     assert sum(zeros for _, zeros in sparsity(path).values()) > 0
@@ -262,15 +263,14 @@ def test_batchnorm_knows_the_network_that_a_threshold_left(laboratory, tmp_path,
             module.register_forward_pre_hook(
                 lambda _, x, name=name: inputs.setdefault(name, []).append(x[0].detach().double())
             )
-    options = run.spec["training"]
-    where = (2, options, run.spec["root_seed"], batch_axes(run.spec["axes"]), -1)
     stored = {name: value.clone() for name, value in network.state_dict().items()}
     network.train()
-    for images, _ in islice(training_batches(parts["train"], *where, augment=False), options["reestimation_batches"]):
+    batches = training_batches(parts["train"], run.spec, -1, learn=False)
+    for images, _ in islice(batches, run.spec.training.reestimation_batches):
         network(images)
-    for name, batches in inputs.items():
-        mean = torch.stack([x.mean((0, 2, 3)) for x in batches]).mean(0)
-        variance = torch.stack([x.var((0, 2, 3)) for x in batches]).mean(0)
+    for name, seen in inputs.items():
+        mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
+        variance = torch.stack([x.var((0, 2, 3)) for x in seen]).mean(0)
         torch.testing.assert_close(stored[f"{name}.running_mean"].double(), mean, rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(stored[f"{name}.running_var"].double(), variance, rtol=1e-3, atol=1e-6)
     last = pd.read_csv(path / "history.csv").iloc[-1]
@@ -281,7 +281,7 @@ def test_batchnorm_knows_the_network_that_a_threshold_left(laboratory, tmp_path,
 
 def test_a_layer_without_any_component_left_is_named(laboratory, tmp_path, caplog):
     stages = {"lasso": {"epochs": 1, "learning_rate": 0.05, "rate_factor": 1e4}}
-    (run,) = [run for run in make_runs(tmp_path, {"training": {"stages": stages}}) if run.axes.stage == "lasso"]
+    (run,) = [run for run in make_runs(tmp_path, {"training": {"stages": stages}}) if run.spec.stage == "lasso"]
     fit(run.spec, laboratory.crops["affectnet"], laboratory("static", "affectnet"), tmp_path / "run")
     empty = [name for name, (rank, zeros) in sparsity(tmp_path / "run").items() if zeros == rank]
     assert empty
@@ -291,7 +291,7 @@ def test_a_layer_without_any_component_left_is_named(laboratory, tmp_path, caplo
 
 def test_an_inflated_network_starts_from_the_dense_one_averaged_over_time(laboratory, tmp_path):
     plan = make_runs(tmp_path, {"training": {"stages": {"inflated": {"epochs": 0}}}})
-    (run,) = [run for run in plan if run.axes.kind == "inflated" and run.axes.dataset == "sewa"]
+    (run,) = [run for run in plan if run.key.method == "inflated" and run.key.dataset == "sewa"]
     parent = fitted(laboratory, "static dense")
     assert run.parent.id == parent.name
     fit(run.spec, laboratory.crops["sewa"], parent, tmp_path / "inflated")
@@ -313,20 +313,21 @@ def test_first_weights_differ_by_dataset_fold_and_seed_and_are_shared_by_methods
     spec = planned(laboratory, "scratch").spec
 
     def first(**changes):
-        return begin(spec | {"axes": spec["axes"] | changes}, None, None, None)[0].head.weight
+        key = spec.key.model_copy(update=changes)
+        return begin(spec.model_copy(update={"key": key}), None, None, None)[0].head.weight
 
     reference = first()
     assert torch.equal(first(), reference)
-    assert torch.equal(first(variant="epochs-x4", kind="dense", rank=2.0, lasso=0.5), reference)
+    assert torch.equal(first(ablation="epochs-x4", method="scratch_dense", rank=2.0, lasso=0.5), reference)
     for change in ({"dataset": "afew_va"}, {"fold": 1}, {"seed": 1}):
         assert not torch.equal(first(**change), reference), change
 
 
-@pytest.mark.parametrize("name", ["lasso", "frames", "temporal", "untrained", "joint", "inflated", "static on video"])
+@pytest.mark.parametrize("name", ["lasso", "frames", "temporal", "untrained", "joint", "inflated", "static on clips"])
 def test_a_stage_that_starts_from_another_run_is_refused_without_it(laboratory, name, tmp_path):
     run = planned(laboratory, name)
-    with pytest.raises(RunError, match=rf"run {run.id}: the {run.axes.stage} stage needs a network to start from"):
-        fit(run.spec, laboratory.crops[run.axes.dataset], None, tmp_path / "out")
+    with pytest.raises(RunError, match=rf"run {run.id}: the {run.spec.stage} stage needs a network to start from"):
+        fit(run.spec, laboratory.crops[run.key.dataset], None, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -365,7 +366,7 @@ def test_an_absent_parent_is_refused(laboratory, tmp_path):
 
 def test_a_failing_rerun_leaves_the_finished_run_alone(laboratory, copied_run, tmp_path):
     run = planned(laboratory, "static")
-    spec = run.spec | {"training": run.spec["training"] | {"learning_rate": 1e38}}
+    spec = told(run.spec, learning_rate=1e38)
     before = shutil.copytree(copied_run, tmp_path / "before")
     with pytest.raises(RunError, match="lower learning_rate"):
         fit(spec, laboratory.crops["affectnet"], None, copied_run)
@@ -382,11 +383,11 @@ def test_networks_with_inner_activations_go_along_a_warm_path_of_either_penalty_
         "training": {"stages": short},
     }
     plan = make_runs(tmp_path, changes)
-    (run,) = [run for run in plan if (run.axes.stage, run.axes.lasso) == ("temporal", 1)]
+    (run,) = [run for run in plan if (run.spec.stage, run.key.lasso) == ("temporal", 1)]
     line = [run]
     while line[0].parent:
         line.insert(0, line[0].parent)
-    assert [(run.axes.stage, run.axes.lasso) for run in line] == [
+    assert [(run.spec.stage, run.key.lasso) for run in line] == [
         ("static", 0),
         ("lasso", 0.5),
         ("lasso", 1),
@@ -394,7 +395,7 @@ def test_networks_with_inner_activations_go_along_a_warm_path_of_either_penalty_
     ]
     parent = None
     for run in line:
-        fit(run.spec, laboratory.crops[run.axes.dataset], parent, tmp_path / run.id)
+        fit(run.spec, laboratory.crops[run.key.dataset], parent, tmp_path / run.id)
         parent = tmp_path / run.id
     first, second = (tmp_path / run.id for run in line[1:3])
     zeros = [sum(zeros for _, zeros in sparsity(path).values()) for path in (first, second)]

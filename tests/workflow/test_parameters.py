@@ -13,7 +13,7 @@ from hocbench.config.load import merge_files, parse_params
 from hocbench.errors import ParameterError
 from hocbench.experiment.plan import make_plan
 from tests.conftest import ROOT, run_snakemake
-from tests.workflow.leaves import BASE, WITHOUT_EFFECT, asked_for, merged, overlays
+from tests.workflow.leaves import BASE, NOT_READ, WITHOUT_EFFECT, asked_for, merged, overlays
 
 OVERLAYS = overlays()
 FILES = [ROOT / "params.yaml"]
@@ -36,15 +36,16 @@ def test_dvc_and_snakemake_see_every_key(parameters_of_the_stage, tmp_path):
     assert not tracked.workspace_status()
     for key, overlay in OVERLAYS.items():
         values = merged(overlay)
-        assert (asked_for(values) == before) == key.startswith(WITHOUT_EFFECT), key
+        without_effect = key.startswith(WITHOUT_EFFECT) or key.endswith(NOT_READ)
+        assert (asked_for(values) == before) == without_effect, key
         # One section alone: DVC's YAML is slow. It compares section by section.
         (section,) = overlay
         (tmp_path / "params.yaml").write_text(json.dumps({section: values[section]}), encoding="utf-8")
         assert tracked.workspace_status()["params.yaml"][section] in ("modified", "new"), key
 
 
-def test_dvc_sees_an_experiment_more_and_a_section_less(parameters_of_the_stage, tmp_path):
-    longer = merged({"experiments": [*BASE["experiments"], {"runs": ["joint"], "epochs_factor": 2}]})
+def test_dvc_sees_an_ablation_more_and_a_section_less(parameters_of_the_stage, tmp_path):
+    longer = merged({"ablations": [*BASE["ablations"], {"methods": ["joint"], "epochs_factor": 2}]})
     shorter = {key: value for key, value in BASE.items() if key != "speed"}
     for values in (longer, shorter):
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
@@ -92,7 +93,7 @@ def test_a_rank_is_a_count_or_a_multiple_by_its_spelling(tmp_path, text, rank, s
         params = parse_params(values)
         (found,) = params.sweep.rank
         assert (found, type(found)) == (rank, type(rank))
-        slugs = {run.id.split("-")[1] for run in make_plan(params) if run.axes.stage == "static"}
+        slugs = {run.id.split("-")[1] for run in make_plan(params) if run.key.method == "static"}
         assert {each for each in slugs if each.startswith("rank")} == ({slug} if slug else set())
 
 
