@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hocbench.errors import ParameterError
-from hocbench.experiment.methods import METHODS, Method, with_networks
+from hocbench.experiment.methods import FACTORIZATION_TITLES, METHODS, Method, with_networks
 from hocbench.files.code import syntax_hash
+
+# A network called "dense" would be that of our own dense methods too.
+RESERVED = {*METHODS, *FACTORIZATION_TITLES, *(method.network for method in METHODS.values())}
 
 
 @dataclass(frozen=True)
@@ -33,19 +36,26 @@ def own_networks(places: Mapping[str, str]) -> OwnNetworks:
     Raises
     ------
     ParameterError
-        If a file or module does not exist, has no such class, or the name is that of a method of ours.
+        If a file or module does not exist, has no such class, or the name is one of ours, or the file is no Python.
     """
     titles, sources = {}, {}
     for name, place in places.items():
         key = f"networks.{name}"
-        if name in METHODS:
-            raise ParameterError(f"{key}: {name} is a method of hocbench; give your network another name")
+        if name in RESERVED:
+            raise ParameterError(f"{key}: hocbench has a {name} of its own; give your network another name")
         content = _source_of(place, key).read_bytes()
         wanted = place.rpartition(":")[2]
-        if wanted not in {node.name for node in ast.parse(content).body if isinstance(node, ast.ClassDef)}:
+        if wanted not in _classes_of(content, key, place):
             raise ParameterError(f"{key}: {place.rpartition(':')[0]} has no class {wanted}")
         titles[name], sources[name] = f"{wanted} from scratch", syntax_hash(content)
     return OwnNetworks(with_networks(titles), sources)
+
+
+def _classes_of(content: bytes, key: str, place: str) -> set[str]:
+    try:
+        return {node.name for node in ast.parse(content).body if isinstance(node, ast.ClassDef)}
+    except (SyntaxError, ValueError) as error:
+        raise ParameterError(f"{key}: {place} cannot be read as Python ({error}); correct the file") from None
 
 
 def _source_of(place: str, key: str) -> Path:

@@ -1,3 +1,3 @@
 """Small run directories, as the tests of the evaluation have them."""
 
-from tests.evaluation.conftest import experiment, write_run  # noqa: F401 - fixtures
+from tests.evaluation.conftest import experiment, ranked, write_run  # noqa: F401 - fixtures

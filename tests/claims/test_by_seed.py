@@ -11,11 +11,11 @@ from hocbench.claims.evidence import evidence_table
 from hocbench.claims.results import read_results
 from hocbench.claims.schema import load_claims
 from hocbench.claims.verdicts import verdict_table
-from hocbench.evaluation.scores import evaluate
 from hocbench.evaluation.files import read_table
-from tests.evaluation.conftest import Writer
+from hocbench.runs.finished import read_runs
+from tests.evaluation.conftest import Writer, evaluate_written
 
-OPTIONS = {"replicates": 60, "seed": 7, "windows": [1, 5]}
+OPTIONS = {"replicates": 60}
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,8 @@ def evaluated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("seeds")
     write = Writer(folder / "runs")
     for seed in (0, 1):
-        write("affectnet", "static", "dense", noise=0.3, seed=seed)
-        write("affectnet", "static", "cp", noise=0.3 + 0.3 * seed, seed=seed)
+        write("affectnet", "static_dense", noise=0.3, seed=seed)
+        write("affectnet", "static", noise=0.3 + 0.3 * seed, seed=seed)
         write("sewa", "frames", noise=0.4, seed=seed)
         # The second seed spoils what the first achieves.
         write("sewa", "joint", noise=0.1 + 0.9 * seed, seed=seed)
@@ -33,10 +33,10 @@ def evaluated(tmp_path_factory):
     write("afew_va", "joint", noise=0.1)
     for path in write.paths:
         write.relabel(path, label="real")
-    second = [path for path in write.paths if "-1-" in path.name]
+    second = [run.path for run in read_runs(write.paths) if run.key.seed == 1]
     assert len(second) == 4
-    evaluate(write.paths, folder / "all", **OPTIONS)
-    evaluate(second, folder / "second", **OPTIONS)
+    evaluate_written(write.paths, folder / "all", **OPTIONS)
+    evaluate_written(second, folder / "second", **OPTIONS)
     return folder
 
 
@@ -79,7 +79,7 @@ def test_synthetic_scores_are_not_made_by_seed_since_none_is_judged(experiment):
 def test_ratios_of_costs_are_those_of_the_seed(experiment, tmp_path):
     results = read_results(experiment[1], tmp_path)
     seeds = pd.Series(results.costs["seed"] + 1.0, index=results.costs.index)
-    scratch = results.costs["method"] == "CP 3-D from scratch"
+    scratch = results.costs["method"] == "scratch"
     costs = results.costs.assign(training_cpu_s=seeds.where(scratch, 1.0))
     claims = load_claims()
     results = replace(results, costs=costs)

@@ -19,6 +19,7 @@ def results(experiment, tmp_path):
 
 
 def evidence(*outcomes, **columns):
+    columns |= {"title": columns.get("method", ""), "reference_title": columns.get("reference", "")}
     rows = [EMPTY | {"judged": 1, "outcome": outcome, "statistic": "difference"} | columns for outcome in outcomes]
     table = pd.DataFrame(rows, columns=EVIDENCE_COLUMNS)
     return table.astype({"n_seeds": int}) if "n_seeds" in columns else table
@@ -128,7 +129,7 @@ def test_every_claim_is_judged_on_planted_runs(results):
     # No (2+1)-D network was trained: what is there is judged, what is not is named.
     assert verdicts["C4", "sewa"] == "inconclusive"
     missing = rows[(rows["claim"] == "C4") & (rows["dataset"] == "sewa") & (rows["outcome"] == "missing")]
-    assert set(missing["reference"]) == {"dense (2+1)-D from scratch"}
+    assert set(missing["reference"]) == {"scratch_2plus1d"}
 
 
 def test_published_scores_are_not_compared_with_synthetic_ones(results):

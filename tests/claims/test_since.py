@@ -10,12 +10,27 @@ import pytest
 from hocbench.claims.schema import load_claims
 
 LOG = Path(__file__).with_name("ranges.csv")
+# What methods were called when their ranges were first recorded: another name of the same method is no other range.
+RECORDED = {
+    "static": "CP 2-D, static",
+    "static_dense": "dense 2-D, static",
+    "static_smoothed": "CP 2-D, static + moving average",
+    "lasso": "CP 2-D, LASSO",
+    "frames": "CP 2-D, fine-tuned on frames (reference)",
+    "temporal": "CP 3-D, temporal factors trained",
+    "joint": "CP 3-D, temporal then joint",
+    "scratch": "CP 3-D from scratch",
+    "scratch_dense": "dense 3-D from scratch",
+    "scratch_2plus1d": "dense (2+1)-D from scratch",
+}
 
 
 def ranges_hash(claim, seeds_needed):
     """Hash what decides about a claim: what is judged, by which range, and how tests are combined."""
     # Without defaults, so that a key that no claim uses yet changes nothing.
     judged = [test.model_dump(mode="json", exclude_defaults=True) for test in claim.tests if not test.shown]
+    for test in judged:
+        test |= {name: RECORDED.get(test[name], test[name]) for name in ("method", "reference") if name in test}
     decisive = {"tests": judged, "combine": claim.combine, "seeds_needed": seeds_needed}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -48,7 +63,7 @@ def test_one_day_has_one_set_of_ranges_and_days_go_forward(log):
     assert all(days.is_monotonic_increasing for _, days in log.groupby("claim")["since"])
 
 
-@pytest.mark.parametrize("change", [{"at_least": -0.03}, {"targets": ("valence",)}, {"method": "dense 2-D, static"}])
+@pytest.mark.parametrize("change", [{"at_least": -0.03}, {"targets": ("valence",)}, {"method": "static_dense"}])
 def test_a_changed_range_is_found_out(log, change):
     claims = load_claims()
     first = claims.claims[0]

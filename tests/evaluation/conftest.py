@@ -19,6 +19,7 @@ from hocbench.experiment.methods import CLIPS, IMAGES, METHODS
 from hocbench.experiment.plan import main_rank
 from hocbench.experiment.records import BUILT_IN
 from hocbench.experiment.spec import DataSpec, RunKey, RunSpec, TemporalSpec, TrainingSpec
+from hocbench.runs.finished import read_runs
 
 LENGTH = 40
 DATASETS = BUILT_IN | {
@@ -199,6 +200,28 @@ def experiment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("experiment")
     paths = write_plan(Writer(folder / "runs"))
     return paths, evaluate_written(paths, folder / "tables", replicates=200, windows=(1, 5, 9))
+
+
+@pytest.fixture(scope="session")
+def ranked(tmp_path_factory):
+    """By main rank, two tables of one experiment: with another rank in it, and of the main rank and none alone."""
+    folder = tmp_path_factory.mktemp("ranked")
+    write = Writer(folder / "runs")
+    for rank in (0.22, 0.1):
+        more = {"rank": rank, "noise": 0.25 + rank}
+        for dataset, method in (("affectnet", "static"), ("sewa", "static"), ("sewa", "frames"), ("sewa", "untrained")):
+            write(dataset, method, **more)
+        write("affectnet", "lasso", lasso=0.05, **more)
+        for method in ("temporal", "joint", "scratch"):
+            write("sewa", method, rank=rank, noise=rank)
+    for dataset, method in (("affectnet", "static_dense"), ("sewa", "scratch_dense"), ("sewa", "inflated")):
+        write(dataset, method, noise=0.5)
+    tables = {}
+    for main in ("0.22", "0.1"):
+        alone = [run.path for run in read_runs(write.paths) if run.row.rank in ("", main)]
+        both = evaluate_written(write.paths, folder / main / "both", 60, rank=main)
+        tables[main] = both, evaluate_written(alone, folder / main / "alone", 60)
+    return tables
 
 
 def write_plan(write_run, seeds=(0, 1), afew=True, lassos=(0.0, 0.05)):

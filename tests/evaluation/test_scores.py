@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,24 +7,22 @@ import pytest
 
 from hocbench import metrics
 from hocbench.errors import EvaluationError
-from hocbench.evaluation.statistics import METRICS
-from hocbench.runs.finished import TARGETS, read_runs
-from hocbench.evaluation.scores import evaluate
 from hocbench.evaluation.files import read_table
-from tests.evaluation.conftest import write_plan
+from hocbench.evaluation.scores import evaluate
+from hocbench.evaluation.statistics import METRICS
+from hocbench.experiment.methods import METHODS
+from hocbench.runs.finished import TARGETS, read_runs
+from tests.evaluation.conftest import description_of, evaluate_written, write_plan
 
 FILES = (
     *("scores.csv", "intervals.csv", "differences.csv", "trends.csv", "sparsity.csv", "history.csv", "costs.csv"),
     *("counts.csv", "windows.csv", "factors.csv", "quadrants.csv", "timelines.parquet", "circumplex.parquet"),
-    *("seed_intervals.csv", "seed_differences.csv", "metrics.json", "files.json"),
+    *("seed_intervals.csv", "seed_differences.csv", "metrics.json", "meta.json", "files.json"),
 )
-JOINT = "CP 3-D, temporal then joint"
-SMOOTHED = "CP 2-D, static + moving average"
 
 
 def run(paths, out, windows=(1, 5, 9), replicates=200):
-    evaluate(paths, out, replicates=replicates, seed=7, windows=list(windows))
-    return out
+    return evaluate_written(paths, out, replicates, windows=windows)
 
 
 def table(out, name, **wanted):
@@ -35,7 +34,8 @@ def table(out, name, **wanted):
 
 def test_all_tables_are_written_and_are_the_same_bytes_for_any_order_of_runs(experiment, tmp_path):
     paths, first = experiment
-    second = run(paths[::-1], tmp_path / "out")
+    second = tmp_path / "out"
+    evaluate(paths[::-1], second, description_of(paths), replicates=200, seed=7, windows=[1, 5, 9])
     assert sorted(path.name for path in first.iterdir()) == sorted(FILES)
     for name in FILES:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
@@ -46,7 +46,7 @@ def test_scores_are_those_of_the_metric_functions(write_run, tmp_path):
     out = run([path], tmp_path / "out")
     frames = read_runs([path])[0].predictions()
     frames = frames[frames["part"] == "test"].astype({name: float for name in (*TARGETS, "truth_valence")})
-    scores = table(out, "scores", method="CP 2-D, static").set_index(["target", "metric", "pooling"])["value"]
+    scores = table(out, "scores", method="static").set_index(["target", "metric", "pooling"])["value"]
     for target in TARGETS:
         for metric in METRICS:
             function = getattr(metrics, metric)
@@ -58,7 +58,7 @@ def test_scores_are_those_of_the_metric_functions(write_run, tmp_path):
 
 def test_intervals_pool_folds_and_average_seeds(experiment):
     _, out = experiment
-    wanted = {"dataset": "afew_va", "method": JOINT, "target": "valence", "metric": "rmse", "pooling": "pooled"}
+    wanted = {"dataset": "afew_va", "method": "joint", "target": "valence", "metric": "rmse", "pooling": "pooled"}
     row = table(out, "intervals", lasso=0, **wanted).iloc[0]
     assert (row["n_seeds"], row["n_folds"], row["n_clusters"]) == (2, 2, 12)
     by_run = table(out, "scores", lasso=0, **wanted)
@@ -87,14 +87,14 @@ def test_the_smoothed_method_uses_the_window_chosen_on_validation(write_run, tmp
         return predictions
 
     out = run([write_run(noise=0.8, edit=spoil_test)], tmp_path / "out")
-    windows = table(out, "windows", method=SMOOTHED)
+    windows = table(out, "windows", method="static_smoothed")
     assert windows["window"].tolist() == [1, 5, 9]
     chosen = windows[windows["chosen"] == 1].iloc[0]
     assert chosen["window"] > 1
     assert chosen["mean_ccc"] == windows["mean_ccc"].max()
     scores = table(out, "scores", metric="ccc", target="valence", pooling="pooled").set_index("method")["value"]
-    assert scores["CP 2-D, static"] == pytest.approx(1)
-    assert scores[SMOOTHED] < 1
+    assert scores["static"] == pytest.approx(1)
+    assert scores["static_smoothed"] < 1
 
 
 def test_sparsity_is_by_block_and_counts_factorized_layers_only(experiment):
@@ -116,9 +116,7 @@ def test_components_count_time_and_two_parameters_of_an_inner_batchnorm(write_ru
     network["config"]["inner_activation"] = True
     network["layers"][0]["kernel_size"] = [5, 3, 3]
     (path / "network.json").write_text(json.dumps(network))
-    manifest = json.loads((path / "manifest.json").read_text())
-    (path / "manifest.json").unlink()
-    write_run.seal(path, manifest["axes"], manifest["run"])
+    write_run.reseal(path)
     rows = table(run([path], tmp_path / "out"), "sparsity").set_index("block")
     assert rows.loc["stem", ["parameters", "removed"]].tolist() == [20 * (23 + 5 + 2), 5 * (23 + 5 + 2)]
     assert rows.loc["layer1.0", "parameters"] == 40 * (23 + 2)
@@ -139,7 +137,8 @@ def test_histories_costs_and_counts_carry_the_axes(experiment):
 
 def test_costs_name_the_run_that_a_run_started_from_and_how_often_it_was_started(write_run, tmp_path):
     first, second = write_run("affectnet"), write_run("sewa")
-    write_run.relabel(second, inputs={"parent": first.name}, attempts=3)
+    write_run.respecify(second, parent=first.name)
+    write_run.relabel(second, attempts=3)
     costs = table(run([first, second], tmp_path / "out"), "costs").set_index("dataset")
     assert costs["parent"].to_dict() == {"affectnet": "", "sewa": first.name}
     assert costs["attempts"].to_dict() == {"affectnet": 1, "sewa": 3}
@@ -168,9 +167,9 @@ def test_a_diverged_run_is_named(write_run, tmp_path):
 def test_timelines_hold_the_three_most_varied_clips_of_sewa(experiment):
     paths, out = experiment
     frames = pd.read_parquet(out / "timelines.parquet")
-    assert set(frames["method"]) == {"CP 2-D, static", SMOOTHED, JOINT}
+    assert set(frames["method"]) == {"static", "static_smoothed", "joint"}
     assert (set(frames["dataset"]), set(frames["seed"])) == ({"sewa"}, {0})
-    static = next(r for r in read_runs(paths) if r.axes.dataset == "sewa" and r.axes.stage == "static")
+    static = next(r for r in read_runs(paths) if r.key.dataset == "sewa" and r.key.method == "static")
     labels = static.predictions().query("part == 'test'")
     spread = labels.groupby("clip")[["truth_valence", "truth_arousal"]].var(ddof=0).sum(axis=1)
     assert set(frames["clip"]) == set(spread.nlargest(3).index)
@@ -180,11 +179,11 @@ def test_timelines_hold_the_three_most_varied_clips_of_sewa(experiment):
 def test_metrics_are_flat_and_equal_the_intervals(experiment):
     _, out = experiment
     numbers = json.loads((out / "metrics.json").read_text())
-    row = table(out, "intervals", dataset="sewa", method=JOINT, lasso=0.05, target="arousal", metric="ccc")
+    row = table(out, "intervals", dataset="sewa", method="joint", lasso=0.05, target="arousal", metric="ccc")
     row = row[row["pooling"] == "pooled"]
-    assert numbers["sewa.cp_joint_lasso0.05.arousal.ccc"] == pytest.approx(row["mean"].iloc[0])
+    assert numbers["sewa.joint_lasso0.05.arousal.ccc"] == pytest.approx(row["mean"].iloc[0])
     names = {name.split(".")[1] for name in numbers}
-    assert {"cp_static", "dense_static", "cp_untrained", "cp_static_smoothed", "inflated_joint"} <= names
+    assert {"static", "static_dense", "untrained", "static_smoothed", "inflated"} <= names
 
 
 def test_one_seed_no_lasso_and_no_afew_va_is_enough(write_run, tmp_path):
@@ -214,7 +213,7 @@ def test_seeds_that_lack_a_fold_enter_no_interval(write_run, tmp_path, caplog):
     paths = [write_run("afew_va", seed=seed, fold=fold) for seed, fold in ((0, 0), (0, 1), (1, 0))]
     out = run(paths, tmp_path / "out")
     assert set(table(out, "intervals")["n_seeds"]) == {1}
-    assert len(table(out, "scores", method="CP 2-D, static", metric="ccc", target="valence", pooling="pooled")) == 3
+    assert len(table(out, "scores", method="static", metric="ccc", target="valence", pooling="pooled")) == 3
     assert "seeds [1] lack folds" in caplog.text
 
 
@@ -234,10 +233,20 @@ def test_synthetic_and_real_runs_are_not_mixed(write_run, tmp_path):
 
 def test_runs_of_different_parameters_are_not_mixed(write_run, tmp_path):
     first, second = write_run("sewa", "frames"), write_run("sewa", "joint")
-    write_run.relabel(first, spec={"profile": "embedded"})
-    write_run.relabel(second, spec={"profile": "paper"})
+    write_run.respecify(first, profile="embedded")
+    write_run.respecify(second, profile="paper")
     with pytest.raises(EvaluationError, match=r"is of profile 'embedded' and .* of 'paper': .* Evaluate each profile"):
         run([first, second], tmp_path / "out")
+
+
+@pytest.mark.parametrize(("dataset", "method"), [("afew_va", "static"), ("sewa", "inflated")])
+def test_a_run_that_the_experiment_does_not_have_is_refused_by_name(write_run, tmp_path, dataset, method):
+    paths = [write_run("sewa"), write_run(dataset, method)]
+    methods = {name: known for name, known in METHODS.items() if name != "inflated"}
+    description = replace(description_of(paths[:1]), methods=methods)
+    with pytest.raises(EvaluationError, match=rf"{paths[1]} is of {method} on {dataset}, which is no part of this exp"):
+        evaluate(paths, tmp_path / "out", description, 20, 7, [1])
+    assert not (tmp_path / "out").exists()
 
 
 def test_methods_with_other_subjects_are_refused(write_run, tmp_path):

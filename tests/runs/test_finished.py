@@ -1,14 +1,17 @@
 import pytest
 
 from hocbench.errors import DamageError, RunError
+from hocbench.experiment.description import RowKey
+from hocbench.experiment.spec import RunKey
 from hocbench.runs.finished import read_runs
 
 
-def test_a_run_is_read_with_its_axes_and_files(write_run):
-    path = write_run("sewa", "joint", "cp", seed=4, lasso=0.05)
+def test_a_run_is_read_with_its_key_and_files(write_run):
+    path = write_run("sewa", "joint", seed=4, lasso=0.05)
     (run,) = read_runs([path])
-    assert (run.axes.dataset, run.axes.method, run.axes.rank) == ("sewa", "CP 3-D, temporal then joint", "same")
-    assert (run.axes.seed, run.axes.lasso, run.label) == (4, 0.05, "synthetic")
+    assert run.key == RunKey(dataset="sewa", method="joint", factorization="cp", rank="same", lasso=0.05, seed=4)
+    assert run.row == RowKey("sewa", "joint", "cp", "same", 0.05)
+    assert (run.spec.name, run.label, run.attempts) == (f"sewa/{path.name}", "synthetic", 1)
     assert run.parts == ("test", "validation")
     assert len(run.predictions()) == 2 * 12 * 40
     assert run.history["epoch"].tolist() == [0, 1, 2]
@@ -17,11 +20,11 @@ def test_a_run_is_read_with_its_axes_and_files(write_run):
 
 
 def test_runs_come_sorted_whatever_the_order_of_the_paths(write_run):
-    paths = [write_run(seed=seed, rank=rank) for seed in (1, 0) for rank in ("same", 8, None)]
+    paths = [write_run(seed=seed, rank=rank) for seed in (1, 0) for rank in ("same", 8, 0.5)]
     found = read_runs(paths)
     assert found == read_runs(paths[::-1])
-    assert [(run.axes.rank, run.axes.seed) for run in found] == [
-        *(("", 0), ("", 1), ("8", 0), ("8", 1), ("same", 0), ("same", 1))
+    assert [(run.row.rank, run.key.seed) for run in found] == [
+        *(("0.5", 0), ("0.5", 1), ("8", 0), ("8", 1), ("same", 0), ("same", 1))
     ]
 
 
@@ -54,10 +57,10 @@ def test_an_unlisted_file_is_refused(write_run):
         read_runs([path])
 
 
-def test_a_manifest_without_axes_is_refused_by_key(write_run):
+def test_a_manifest_without_what_the_run_was_told_is_refused_by_key(write_run):
     path = write_run()
-    write_run.relabel(path, axes={"dataset": "sewa"})
-    with pytest.raises(RunError, match=r"manifest.json lacks or garbles the key 'stage'"):
+    write_run.relabel(path, spec={"run": path.name, "profile": "written"})
+    with pytest.raises(RunError, match=r"manifest.json lacks or garbles what a run is told .*key Field required"):
         read_runs([path])
     (path / "manifest.json").write_text("{")
     with pytest.raises(DamageError, match=r"manifest\.json is damaged .*; delete it and start again"):
@@ -65,7 +68,8 @@ def test_a_manifest_without_axes_is_refused_by_key(write_run):
 
 
 def test_an_unknown_stage_is_refused(write_run):
-    path = write_run(stage="dreaming")
+    path = write_run()
+    write_run.respecify(path, stage="dreaming")
     with pytest.raises(RunError, match="'dreaming'"):
         read_runs([path])
 
