@@ -98,10 +98,6 @@ class Description:
         method = self.methods.get(key.method)
         return method.named(key.factorization) if method else key.method
 
-    def dataset_title(self, name: str) -> str:
-        """Return what people read for a dataset; one without an entry is called as it is."""
-        return self.datasets[name].title if name in self.datasets else name
-
     def averaged(self, key: RowKey) -> str:
         """Return the id of the method that averages a row's outputs over time, "" where there is none."""
         if self.datasets[key.dataset].role != CLIPS or key.lasso:

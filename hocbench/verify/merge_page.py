@@ -10,6 +10,7 @@ import pandas as pd
 from hocbench.experiment.description import Description, RowKey
 from hocbench.reporting.markdown import escape, markdown_table, records
 from hocbench.reporting.names import SYMBOLS, verdict_text
+from hocbench.reporting.text import dataset_title
 from hocbench.verify.heterogeneity import prediction_factor
 from hocbench.verify.merge import Merged
 from hocbench.verify.merge_tables import NOT_JUDGED, VALUE, VERDICT, Tables
@@ -121,7 +122,7 @@ def verdicts(tables: Tables, here: Mapping[tuple[str, str], str] | None = None) 
     lines = []
     for row in records(table):
         own = [] if here is None else [_verdict(here.get((row["claim"], row["dataset"]), NOT_JUDGED))]
-        names = f"{row['claim']} {escape(row['title'])}", escape(known.dataset_title(row["dataset"])) or NONE
+        names = f"{row['claim']} {escape(row['title'])}", escape(dataset_title(row["dataset"], known))
         lines.append([*names, *own, _verdicts(row, laboratory_names(table))])
     return "\n\n".join([agreement(tables, here), markdown_table(header, lines)])
 
@@ -147,7 +148,7 @@ def agreement(tables: Tables, here: Mapping[tuple[str, str], str] | None = None)
     first = f"{VERDICT}_{names[0]}"
     judged = [row for row in records(table) if not (row["agree"] and row[first] in (NOT_JUDGED, NOT_RUN))]
     agree = [row for row in judged if row["agree"]]
-    split = [f"{row['claim']} ({known.dataset_title(row['dataset']) or NONE})" for row in judged if not row["agree"]]
+    split = [f"{row['claim']} ({dataset_title(row['dataset'], known)})" for row in judged if not row["agree"]]
     text = f"{len(names)} laboratories reach the same verdict on {len(agree)} of {len(judged)} claims and data sets."
     if len(names) == 1:
         text = f"One laboratory, with verdicts on {len(judged)} claims and data sets."
@@ -204,7 +205,7 @@ def _differences(tables: Tables) -> str:
     header = ["data", "method", "against", *further, "target", *SPREAD, "above / below / undecided"]
     lines = [
         [
-            *(escape(known.dataset_title(row["dataset"])), escape(known.title(RowKey.read(row)))),
+            *(escape(dataset_title(row["dataset"], known)), escape(known.title(RowKey.read(row)))),
             escape(known.title(_reference(row, known))),
             *(escape(row[name]) or NONE for name in further),
             *(row["target"], *spread_cells(row).values()),
@@ -235,16 +236,18 @@ def _scores(tables: Tables) -> str:
     rows = in_order(tables.scores, known)
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         own = [row for row in rows if row["dataset"] == dataset]
-        texts += [f"### {escape(known.dataset_title(dataset))}", score_lines(own, known)]
+        texts += [f"### {escape(dataset_title(dataset, known))}", score_lines(own, known)]
     return "\n\n".join(texts)
 
 
 def in_order(table: pd.DataFrame, description: Description) -> list[dict[str, Any]]:
-    """Return rows with their data sets in the order of all tables."""
-    order = list(description.datasets)
-    return sorted(
-        records(table), key=lambda row: order.index(row["dataset"]) if row["dataset"] in order else len(order)
-    )
+    """Return rows with their data sets and methods in the order of all tables."""
+    orders = {"dataset": list(description.datasets), "method": list(description.methods)}
+
+    def place(row: Mapping[str, Any]) -> list[int]:
+        return [order.index(row[name]) if row[name] in order else len(order) for name, order in orders.items()]
+
+    return sorted(records(table), key=place)
 
 
 def score_lines(rows: Sequence[Mapping[str, Any]], description: Description) -> str:

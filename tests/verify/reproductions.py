@@ -9,13 +9,15 @@ import random
 from pathlib import Path
 
 from hocbench.evaluation.files import write_seal
+from hocbench.experiment import methods, records
+from hocbench.experiment.description import KEY_COLUMNS, META, Description, RowKey
 from hocbench.files.checksums import sealed
 
-METHODS = (("static", "cp", "CP 2-D, static"), ("joint", "cp", "CP 3-D, temporal then joint"))
-SMOOTHED = "CP 2-D, static + moving average"
+METHODS = STATIC, JOINT = ("static", "joint")
+SMOOTHED = "static_smoothed"
 TARGETS = ("valence", "arousal")
 # Spread over the two seeds of sewa; afew_va has one seed, and affectnet nothing but sparsity.
-SD = {"CP 2-D, static": 0.01, "CP 3-D, temporal then joint": 0.03}
+SD = {STATIC: 0.01, JOINT: 0.03}
 NOISE = 0.005  # between machines
 MOVING = {
     **{"scores": ["value"], "intervals": ["mean"], "differences": ["difference", "low", "high"]},
@@ -41,6 +43,26 @@ MANIFEST = {
 }
 
 
+NETWORK = {"factorization": "cp", "rank": "0.5", "lasso": "0", "ablation": ""}
+DESCRIPTION = Description(
+    profile="tiny",
+    width=8,
+    rank="0.5",
+    factorization="cp",
+    ranks=("0.5",),
+    crop_size={},
+    datasets=records.BUILT_IN,
+    methods=methods.METHODS,
+    rows=tuple(RowKey(dataset, method, "cp", "0.5") for dataset in ("sewa", "afew_va") for method in METHODS),
+)
+
+
+def row_of(dataset, method, **changes):
+    """Return the key of a row, in the order of the columns."""
+    row = {"dataset": dataset, "method": method} | NETWORK | changes
+    return {name: row[name] for name in KEY_COLUMNS}
+
+
 def text_of(rows):
     """Write rows as CSV."""
     file = io.StringIO()
@@ -57,7 +79,7 @@ class Reproduction:
     """
 
     def __init__(self, folder: Path, without=(), **parameters):
-        self.folder = folder
+        self.folder, self.description = folder, DESCRIPTION
         self.runs = {}  # (dataset, method, seed) -> directory
         spec = {"profile": "tiny", "root_seed": 7, "threads": 1, "processes": 1, "training": {"learning_rate": 0.1}}
         for key, value in parameters.items():
@@ -69,21 +91,19 @@ class Reproduction:
         for dataset, seeds in (("sewa", (0, 1)), ("afew_va", (0,))):
             for seed in seeds:
                 for method in METHODS:
-                    if (dataset, method[2], seed) not in without:
+                    if (dataset, method, seed) not in without:
                         self._run(dataset, method, seed, copy.deepcopy(spec))
         self.tables = self._tables()
         self.write()
 
     def _run(self, dataset, method, seed, spec):
-        stage, kind, name = method
-        axes = {"dataset": dataset, "stage": stage, "kind": kind, "order": 2, "rank": 0.5, "lasso": 0.0}
-        axes |= {"fold": 0, "seed": seed, "epochs": 3}
-        spec |= {"axes": axes, "parent": None}
-        run = f"{stage}-seed{seed}-{hashlib.sha256(json.dumps(spec).encode()).hexdigest()[:8]}"
+        key = {"dataset": dataset, "method": method, "factorization": "cp", "rank": 0.5, "lasso": 0.0, "ablation": ""}
+        spec |= {"key": key | {"fold": 0, "seed": seed}, "parent": None}
+        run = f"{method}-seed{seed}-{hashlib.sha256(json.dumps(spec).encode()).hexdigest()[:8]}"
         path = self.folder / "runs" / dataset / run
         path.mkdir(parents=True)
-        self.runs[dataset, name, seed] = path
-        manifest = copy.deepcopy(MANIFEST) | {"run": run, "spec": spec | {"run": run}, "axes": axes}
+        self.runs[dataset, method, seed] = path
+        manifest = copy.deepcopy(MANIFEST) | {"run": run, "spec": spec | {"run": run}}
         (path / "manifest.json").write_text(json.dumps(manifest))
         self.outputs(path)
 
@@ -109,15 +129,15 @@ class Reproduction:
     def _tables(self):
         tables = {name: [] for name in ("costs", "scores", "intervals", "differences", "history", "windows")}
         for (dataset, method, seed), path in self.runs.items():
-            row = {"dataset": dataset, "method": method, "rank": "0.5", "lasso": "0"}
+            row = row_of(dataset, method)
             run = row | {"seed": str(seed), "fold": "0"}
             tables["costs"].append(run | {"run": path.name, "training_cpu_s": "1.5"})
-            names = (method, SMOOTHED) if method == METHODS[0][2] else (method,)
+            names = (method, SMOOTHED) if method == STATIC else (method,)
             for name in names:
-                tables["scores"] += [run | {"method": name} | row | {"label": "synthetic"} for row in _scores(seed)]
+                tables["scores"] += [run | {"method": name} | cell | {"label": "synthetic"} for cell in _scores(seed)]
             tables["history"].append(run | {"epoch": "1", "validation_ccc_valence": f"{0.4 + 0.02 * seed:g}"})
             tables["history"][-1] |= {"train_loss": f"{0.7 - 0.01 * seed:g}", "learning_rate": "0.1"}
-            if method == METHODS[0][2]:
+            if method == STATIC:
                 run |= {"method": SMOOTHED}
                 for window in (1, 3):
                     score = f"{0.1 * window + 0.01 * seed:g}"
@@ -139,7 +159,8 @@ class Reproduction:
         for name, rows in self.tables.items():
             if rows:
                 (folder / f"{name}.csv").write_text(text_of(rows))
-        write_seal([f"{name}.csv" for name, rows in self.tables.items() if rows], folder)
+        (folder / META).write_text(self.description.text() + "\n")
+        write_seal([META, *(f"{name}.csv" for name, rows in self.tables.items() if rows)], folder)
         (self.folder / "tables").mkdir(exist_ok=True)
         for name in ("sewa", "cost"):
             (self.folder / "tables" / f"{name}.md").write_text(f"# {name}\n")
@@ -158,7 +179,7 @@ def _scores(seed):
 
 
 def _difference(dataset):
-    row = {"dataset": dataset, "method": METHODS[1][2], "rank": "0.5", "lasso": "0", "reference": METHODS[0][2]}
+    row = row_of(dataset, JOINT) | {"reference": STATIC, "reference_ablation": ""}
     row |= {"target": "valence", "metric": "ccc", "difference": "0.1", "low": "0.05", "high": "0.15"}
     return row | {"effect_size": "2", "p": "0.01", "p_holm": "0.02", "n_clusters": "9", "label": "synthetic"}
 

@@ -11,10 +11,10 @@ from hocbench.paths import EVALUATION_FILES
 from hocbench.verify.cells import by_key, read_rows
 from hocbench.verify.compare import Expected, check_choices, compare_rows, judge, rows_by_key, settle, unknown_spread
 from hocbench.verify.spread import Spreads
-from hocbench.verify.tables import CLAIMS, EXEMPT, OPTIONAL, SEALS, TABLES
+from hocbench.verify.tables import CLAIMS, EXEMPT, SEALS, TABLES
 
 BY_NAME = {table.name: table for table in (*TABLES, CLAIMS)}
-METHOD = {"dataset": "sewa", "method": "CP", "rank": "0.5", "lasso": "0"}
+METHOD = {"dataset": "sewa", "method": "static", "factorization": "cp", "rank": "0.5", "lasso": "0", "ablation": ""}
 CELL = {"target": "valence", "metric": "ccc", "pooling": "pooled"}
 KEYS = METHOD | {"seed": "0", "fold": "0"} | CELL
 
@@ -75,7 +75,7 @@ def test_a_score_may_be_where_one_more_laboratory_is_expected(value, outcome):
 
 def test_a_chosen_window_has_the_largest_score_of_its_own_table():
     def rows(chosen):
-        keys = METHOD | {"variant": "", "seed": "0", "fold": "0"}
+        keys = METHOD | {"seed": "0", "fold": "0"}
         scores = {"1": "0.5", "3": "0.6", "5": "0.6"}
         return [keys | {"window": w, "mean_ccc": s, "chosen": str(int(w == chosen))} for w, s in scores.items()]
 
@@ -153,7 +153,7 @@ def test_what_is_no_score_has_to_be_equal():
 
 
 def differing(**changes):
-    row = METHOD | {"reference": "R", "target": "valence", "metric": "ccc"}
+    row = METHOD | {"reference": "R", "reference_ablation": "", "target": "valence", "metric": "ccc"}
     row |= {"difference": "0.1", "effect_size": "2", "p": "0.01", "p_holm": "0.04"}
     laboratories = [[row], [row | {"difference": "0.12", "effect_size": "2.4", "p": "0.02"}]]
     return {cell.column: cell for cell in compared("differences", laboratories, [row | changes])}
@@ -187,12 +187,6 @@ def test_a_column_or_a_row_that_is_on_one_side_only():
     assert (cells[0].reference, cells[0].value) == ("0.5", None)
 
 
-def test_an_absent_column_of_variants_means_the_default_network():
-    cells = compared("scores", [[score("0.5")]], [score("0.5", variant=""), score("0.1", variant="kernel-5")])
-    assert [(cell.column, cell.outcome) for cell in cells[:2]] == [("value", "identical"), ("n_frames", "identical")]
-    assert {cell.outcome for cell in cells[2:]} == {"extra"}
-
-
 @pytest.mark.parametrize(
     ("name", "columns"),
     [
@@ -212,7 +206,7 @@ def test_an_absent_column_of_variants_means_the_default_network():
 )
 def test_what_is_said_of_a_table_fits_the_one_that_is_written(name, columns):
     table = BY_NAME[name]
-    assert {*table.keys, *table.scored, *table.follows} - {*columns} <= {*OPTIONAL}
+    assert {*table.keys, *table.scored, *table.follows} <= {*columns}
 
 
 def test_every_table_of_the_evaluation_is_compared_or_exempt():
@@ -242,14 +236,15 @@ def test_two_rows_of_the_same_keys_are_named():
     with pytest.raises(VerifyError) as error:
         rows_by_key(BY_NAME["scores"], rows, " of the reference")
     assert str(error.value) == (
-        "scores.csv of the reference has two rows (data rows 1 and 3) of dataset=sewa; method=CP; rank=0.5; lasso=0; "
+        "scores.csv of the reference has two rows (data rows 1 and 3) of dataset=sewa; method=static; "
+        "factorization=cp; rank=0.5; lasso=0; "
         "seed=0; fold=0; target=valence; metric=ccc; pooling=pooled; one of them is too many, so write the table again"
     )
 
 
 def test_a_table_without_its_keys_is_named():
     with pytest.raises(VerifyError, match=r"^scores\.csv has no column method, fold; write it again"):
-        by_key([{"dataset": "sewa", "rank": ""}], ("dataset", "method", "rank", "variant", "fold"), "scores.csv")
+        by_key([{"dataset": "sewa", "rank": ""}], ("dataset", "method", "rank", "fold"), "scores.csv")
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,7 @@ import pytest
 
 from hocbench.files.checksums import sealed
 from hocbench.verify import record
-from tests.verify.reproductions import METHODS, Reproduction, off
-
-STATIC, JOINT = METHODS[0][2], METHODS[1][2]
+from tests.verify.reproductions import JOINT, STATIC, Reproduction, off
 
 
 def test_a_run_whose_folder_was_deleted_is_named_and_the_rest_is_reported(pair, verify):
@@ -93,8 +91,8 @@ def test_duplicate_rows_are_named_and_the_other_tables_compared(pair, verify):
     assert "scores" not in set(cells["table"]) and set(cells["outcome"]) == {"identical"}
     assert (
         f"hocbench: error: scores.csv has two rows (data rows 1 and {len(here.tables['scores'])}) of dataset=sewa; "
-        f"method={STATIC}; rank=0.5; lasso=0; seed=0; fold=0; target=valence; metric=ccc; pooling=pooled; one of them"
-        in printed
+        f"method={STATIC}; factorization=cp; rank=0.5; lasso=0; seed=0; fold=0; target=valence; metric=ccc; "
+        "pooling=pooled; one of them" in printed
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -11,12 +12,11 @@ from hocbench.errors import VerifyError
 from hocbench.files.checksums import hashes_of, read_sealed, sealed
 from hocbench.verify import record
 from hocbench.verify.merge import merge
-from tests.verify.reproductions import METHODS, Reproduction, text_of
+from tests.verify.reproductions import JOINT, STATIC, Reproduction, text_of
 
-STATIC, JOINT = METHODS[0][2], METHODS[1][2]
 CLAIM = {"claim": "C2", "dataset": "sewa", "title": "time helps", "label": "synthetic"}
 EVIDENCE = {"claim": "C2", "statistic": "difference", "dataset": "sewa", "method": JOINT, "rank": "0.5", "lasso": "0"}
-EVIDENCE |= {"variant": "", "reference": STATIC, "target": "valence", "metric": "ccc", "judged": "1"}
+EVIDENCE |= {"reference": STATIC, "target": "valence", "metric": "ccc", "judged": "1"}
 VERDICT = "holds on synthetic data"
 
 
@@ -114,6 +114,37 @@ def test_differences_are_counted_by_the_interval_of_each_laboratory(laboratories
     assert (row["n_seeds"], float(row["seed_sd"])) == (2, 0)
     page = (laboratories.out / "merged.md").read_text()
     assert "| 1 / 1 / 2 |" in page and page.count("| AFEW-VA | CP 3-D") == 0  # no claim is judged by that
+
+
+def test_methods_and_data_are_shown_by_their_titles(laboratories, three):
+    assert laboratories.merge(*three)[0] == 0
+    page = (laboratories.out / "merged.md").read_text()
+    assert "| SEWA | CP 3-D, temporal then joint | CP 2-D, static | valence |" in page
+    assert page.index("### SEWA") < page.index("| CP 2-D, static | arousal |") < page.index("### AFEW-VA")
+    assert set(laboratories.table("scores")["method"]) == {STATIC, JOINT}
+
+
+def test_a_network_without_a_rank_is_compared_at_the_main_one_and_ranks_are_shown(laboratories):
+    def with_ranks(here):
+        here.description = replace(here.description, ranks=("0.25", "0.5"))
+        bare = {"method": "inflated", "factorization": "", "rank": ""}
+        for name, column in (("scores", "value"), ("intervals", "mean")):
+            rows = [row for row in here.tables[name] if row["method"] == STATIC]
+            here.tables[name] += [row | bare | {column: f"{float(row[column]) + 0.1:g}"} for row in rows]
+            here.tables[name] += [row | {"rank": "0.25", column: "0.2"} for row in rows]
+        here.tables["differences"].append(here.tables["differences"][0] | bare)
+        here.write()
+        return here
+
+    folders = [laboratories.record(with_ranks(laboratories.results(name, x)), name) for name, x in (("a", 0), ("b", 1))]
+    assert laboratories.merge(*folders)[0] == 0
+    found = laboratories.table("differences")
+    row = found[found["method"] == "inflated"].iloc[0]
+    # In every seed of both laboratories it is 0.1 above the network of the main rank.
+    assert row[["n_seeds", "seed_sd", "same_seed_sd"]].astype(float).tolist() == pytest.approx([2, 0, 0], abs=1e-9)
+    page = (laboratories.out / "merged.md").read_text()
+    assert "| data | method | against | rank | target |" in page
+    assert "| CP 2-D, static | 0.25 | valence |" in page and "| dense 2-D inflated to 3-D | - | valence |" in page
 
 
 def test_verdicts_that_differ_are_told_by_laboratory(laboratories, three):
@@ -288,7 +319,10 @@ def test_a_folder_without_manifests_is_refused(laboratories, three):
     )
 
 
-@pytest.mark.parametrize("name", ["evaluation/scores.csv", "evaluation/differences.csv", "claims/evidence.csv"])
+@pytest.mark.parametrize(
+    "name",
+    ["evaluation/scores.csv", "evaluation/differences.csv", "evaluation/meta.json", "claims/evidence.csv"],
+)
 def test_a_damaged_table_is_refused(laboratories, three, name):
     path = three[2] / name
     path.write_text(path.read_text().replace("sewa", "SEWA", 1))
@@ -336,8 +370,8 @@ def test_a_row_that_a_laboratory_lacks_is_named(laboratories, three):
     here.write()
     assert refused(laboratories, *three, laboratories.record(here, "d")) == (
         f"intervals.csv of laboratory d lacks 1 rows that another laboratory has, the first: dataset=sewa; "
-        f"method={STATIC}; rank=0.5; lasso=0; target=valence; evaluate and record it again with the same version of "
-        "hocbench"
+        f"method={STATIC}; factorization=cp; rank=0.5; lasso=0; target=valence; evaluate and record it again "
+        "with the same version of hocbench"
     )
 
 
@@ -346,8 +380,8 @@ def test_a_score_without_seeds_is_named(laboratories, three):
     here.tables["scores"] = [row for row in here.tables["scores"] if row["method"] != JOINT]
     here.write()
     assert refused(laboratories, *three, laboratories.record(here, "d")) == (
-        f"scores.csv of laboratory d has no seed of dataset=afew_va; method={JOINT}; rank=0.5; lasso=0; target=arousal "
-        "that the others have; evaluate and record it again with the same version of hocbench"
+        f"scores.csv of laboratory d has no seed of dataset=afew_va; method={JOINT}; factorization=cp; rank=0.5; "
+        "lasso=0; target=arousal that the others have; evaluate and record it again with the same version of hocbench"
     )
 
 

@@ -8,9 +8,7 @@ from hocbench.errors import DamageError, VerifyError
 from hocbench.files import staging
 from hocbench.files.checksums import read_sealed
 from hocbench.verify import record
-from tests.verify.reproductions import METHODS, Reproduction
-
-STATIC, JOINT = METHODS[0][2], METHODS[1][2]
+from tests.verify.reproductions import JOINT, STATIC, Reproduction
 
 
 def test_a_record_holds_each_run_in_small_form(pair):
@@ -20,11 +18,11 @@ def test_a_record_holds_each_run_in_small_form(pair):
     assert values["shared"]["spec.training.learning_rate"] == 0.1
     assert set(values["runs"]) == {f"{key[0]}/{path.name}" for key, path in here.runs.items()}
     one = values["runs"][f"sewa/{here.runs['sewa', JOINT, 1].name}"]
-    assert set(one["values"]) == {"spec.axes.dataset", "spec.axes.seed", "spec.axes.stage"}
+    assert set(one["values"]) == {"spec.key.dataset", "spec.key.method", "spec.key.seed"}
     assert set(one["outputs"]) == {"predictions.parquet", "weights.safetensors"}
     assert set(values["copies"]) == {
         *(f"evaluation/{name}.csv" for name in here.tables),
-        *("tables/sewa.md", "tables/cost.md"),
+        *("evaluation/meta.json", "tables/sewa.md", "tables/cost.md"),
     }
 
 
@@ -63,7 +61,7 @@ def test_a_new_record_takes_the_place_of_the_old_one(pair):
     (here.folder / "evaluation" / "windows.csv").unlink()
     here.write()
     record(here.folder, reference, "reference")
-    assert {path.stem for path in (reference / "evaluation").iterdir()} == set(here.tables)
+    assert {path.stem for path in (reference / "evaluation").iterdir()} == {*here.tables, "meta"}
     (here.folder / "evaluation" / "scores.csv").unlink()
     with pytest.raises(DamageError, match=r"scores\.csv is not there; start again what writes it"):
         record(here.folder, reference, "reference")

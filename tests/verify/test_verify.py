@@ -5,9 +5,7 @@ import pytest
 from hocbench.arithmetic import PORTABLE
 from hocbench.files.checksums import hashes_of, read_sealed, sealed
 from hocbench.verify import record
-from tests.verify.reproductions import METHODS, SMOOTHED, Reproduction, laboratory, off, text_of
-
-STATIC, JOINT = METHODS[0][2], METHODS[1][2]
+from tests.verify.reproductions import JOINT, SMOOTHED, STATIC, Reproduction, laboratory, off, row_of, text_of
 
 
 def test_the_same_reproduction_is_identical(pair, verify, tmp_path):
@@ -27,7 +25,7 @@ def test_the_same_reproduction_is_identical(pair, verify, tmp_path):
     assert " ".join(lines) in printed
     assert (
         "Bytes: have to be the same (CPU type AMD EPYC; CPU instructions AVX2; arithmetic native; device cpu; threads "
-        "1; processes 1; torch 2.13.0+cpu). 13 of 13 files and runs are." in printed
+        "1; processes 1; torch 2.13.0+cpu). 14 of 14 files and runs are." in printed
     )
     assert "SYNTHETIC data" in printed
     assert "Not compared: costs and times" in printed
@@ -55,7 +53,8 @@ def test_a_score_of_the_same_predictions_has_to_be_equal(laboratories, pair, ver
     assert (found, off(cells)) == (code, [("scores", "value", outcome)])
     row = cells[cells["outcome"] == outcome].iloc[0]
     assert row["keys"] == (
-        f"dataset=sewa; method={STATIC}; rank=0.5; lasso=0; seed=0; fold=0; target=valence; metric=ccc; pooling=pooled"
+        f"dataset=sewa; method={STATIC}; factorization=cp; rank=0.5; lasso=0; seed=0; fold=0; target=valence; "
+        "metric=ccc; pooling=pooled"
     )
     assert row["basis"] == "the same predictions as in reference, so equal but for rounding"
     # The predictions behind it are the same, so no run is to blame.
@@ -160,7 +159,7 @@ def test_portable_arithmetic_should_give_the_same_bytes_on_another_processor(tmp
     assert code == 0
     assert (
         "Bytes: should be the same, since the arithmetic is portable (CPU type AMD EPYC and Intel Xeon; CPU "
-        "instructions AVX2; arithmetic portable; device cpu; threads 1; processes 1; torch 2.13.0+cpu). 13 of 13 files "
+        "instructions AVX2; arithmetic portable; device cpu; threads 1; processes 1; torch 2.13.0+cpu). 14 of 14 files "
         "and runs are." in printed
     )
     path = here.runs["sewa", JOINT, 1]
@@ -284,8 +283,8 @@ def test_a_table_that_only_one_of_them_has(pair, verify):
     here = pair[1]
     del here.tables["windows"]
     (here.folder / "evaluation" / "windows.csv").unlink()
-    here.tables["trends"] = [{"dataset": "sewa", "method": STATIC, "variant": "", "axis": "lasso", "target": "valence"}]
-    here.tables["trends"][0] |= {"rank": "0.5", "lasso": "", "metric": "ccc", "slope": "0.1", "p": "0.5"}
+    here.tables["trends"] = [row_of("sewa", STATIC, lasso="") | {"axis": "lasso", "target": "valence"}]
+    here.tables["trends"][0] |= {"metric": "ccc", "slope": "0.1", "p": "0.5"}
     here.write()
     code, printed, cells = verify(here.folder)
     assert code == 3
@@ -313,7 +312,7 @@ def test_a_smoothed_method_is_explained_by_the_run_that_it_smooths(pair, verify)
 
 def test_a_trend_is_explained_by_the_runs_along_its_axis(pair, verify):
     reference, here = pair
-    row = {"dataset": "sewa", "method": STATIC, "rank": "0.5", "lasso": "", "variant": "", "axis": "lasso"}
+    row = row_of("sewa", STATIC, lasso="") | {"axis": "lasso"}
     here.tables["trends"] = [row | {"target": "valence", "metric": "ccc", "slope": "0.1"}]
     here.write()
     record(here.folder, reference, "reference")

@@ -13,6 +13,7 @@ from hocbench.experiment.description import RowKey
 from hocbench.reporting.html.elements import Html, element, prose, section
 from hocbench.reporting.html.markdown import render
 from hocbench.reporting.markdown import escape, markdown_table, records
+from hocbench.reporting.text import dataset_title
 from hocbench.runs.environment import flat
 from hocbench.runs.record import Record
 from hocbench.verify.laboratory import MANIFESTS, MORE, Laboratory, Runs, read_laboratory
@@ -145,7 +146,7 @@ def _score_lines(tables: Tables, intervals: pd.DataFrame) -> str:
         if main.lasso or not known.is_main(main):
             continue
         here = own.get(tuple(row[name] for name in SCORE), math.nan)
-        names = escape(known.dataset_title(main.dataset)), escape(known.title(main)), row["target"]
+        names = escape(dataset_title(main.dataset, known)), escape(known.title(main)), row["target"]
         cells = spread_cells(row)
         lines.append([*names, number(here, ".3f"), *(cells[column] for column in COLUMNS)])
     rank = f" at rank {known.rank}" if len(known.ranks) > 1 else ""

@@ -17,6 +17,7 @@ from hocbench.reporting.html.laboratories import Recorded, read_recorded
 from hocbench.reporting.html.ledger import Ledger, read_ledger
 from hocbench.reporting.html.runs import FINISHED, UNKNOWN, Rows, RunRecord, read_run_record, rows_of, run_names
 from hocbench.reporting.margins import MARGINS_NEED
+from hocbench.reporting.text import dataset_title
 
 # Tables of the claims: what is to say if one is absent, and the columns that it has to have.
 CLAIM_TABLES = {
@@ -127,8 +128,8 @@ class Material:
         return {name: found[name] for name in self.in_order(found)}
 
     def name_of(self, dataset: str) -> str:
-        """Return the name of a dataset as one reads it."""
-        return self.description.dataset_title(dataset)
+        """Return the name of a dataset as one reads it, "" where none is needed."""
+        return dataset_title(dataset, self.description) if dataset else ""
 
     def in_order(self, datasets: Iterable[str]) -> list[str]:
         """Sort names of datasets as everywhere, unknown ones last."""

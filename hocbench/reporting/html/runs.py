@@ -16,6 +16,7 @@ from hocbench.experiment.records import BUILT_IN
 from hocbench.files.checksums import read_sealed
 from hocbench.paths import RUN_FILES
 from hocbench.reporting.markdown import records
+from hocbench.reporting.text import dataset_title
 from hocbench.tracking.links import Link, read_link
 from hocbench.tracking.outbox import FOLDER as OUTBOX
 
@@ -102,7 +103,7 @@ class Rows:
         places = {
             (name, known.title(row), row.rank, f"{row.lasso:g}", row.ablation): anchor
             for row, anchor in self.anchors.items()
-            for name in (row.dataset, known.dataset_title(row.dataset))
+            for name in (row.dataset, dataset_title(row.dataset, known))
         }
         controls = [each.name for each in known.datasets.values() if each.control_of == page]
 
