@@ -1,6 +1,5 @@
-"""What data sets and verdicts are called where people read."""
+"""What verdicts are called where people read."""
 
-DATASET_NAMES = {"affectnet": "AffectNet", "sewa": "SEWA", "afew_va": "AFEW-VA", "sewa_control": "SEWA control"}
 # Told apart without colour.
 SYMBOLS = {
     "reproduced": "✔",
@@ -11,12 +10,6 @@ SYMBOLS = {
     "inconclusive": "?",
     "not run": "–",
 }
-NO_DATASET = "-"
-
-
-def dataset_name(dataset: str) -> str:
-    """Name a data set, or say that none is needed."""
-    return DATASET_NAMES.get(dataset, dataset or NO_DATASET)
 
 
 def verdict_text(verdict: str) -> str:

@@ -163,3 +163,15 @@ def test_a_single_dataset_and_seed_is_enough(draw, write_evaluation):
     assert [text.get_text() for text in scores.axes[0].get_yticklabels()] == [CP, SMOOTHED, TEMPORAL]
     for figure in (curves, scores, draw("timelines", folder)):
         assert_legible(figure)
+
+
+def test_the_dataset_of_clips_is_the_first_that_is_no_control(draw, write_evaluation):
+    def plan(runs):
+        for dataset in ("afew_va", "sewa_control"):
+            runs(dataset, "static")
+            runs(dataset, "joint")
+
+    folder = write_evaluation("other", plan=plan)
+    for name in ("timelines", "score_parameters", "pareto"):
+        assert title_of(draw(name, folder)).startswith("AFEW-VA, SYNTHETIC data")
+    assert "SEWA control, SYNTHETIC data" in title_of(draw("learning_curves", folder))

@@ -47,3 +47,14 @@ def test_ranks_of_one_method_are_told_apart_by_the_filling_of_their_markers(writ
         "CP 2-D, static, rank same": "none",
         "dense 2-D, static": "full",
     }
+
+
+def test_factorizations_are_told_apart_by_their_names_and_the_filling_of_their_markers(write_evaluation):
+    def plan(runs):
+        for factorization in ("cp", "tucker"):
+            runs("affectnet", "static", factorization=factorization)
+
+    with style():
+        (axes,) = FIGURES["learning_curves"](Tables(write_evaluation("factorizations", plan=plan))).figure.axes
+    fills = {line.get_label(): line.get_fillstyle() for line in axes.get_lines()}
+    assert fills == {"CP 2-D, static": "full", "Tucker 2-D, static": "none"}
