@@ -3,7 +3,7 @@
 import json
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,11 +11,16 @@ import pandas as pd
 
 from hocbench import paths
 from hocbench.evaluation.files import write_csv, write_seal
+from hocbench.experiment.description import META, Description
+from hocbench.experiment.methods import METHODS, with_networks
+from hocbench.experiment.records import BUILT_IN
 from hocbench.files.checksums import hashes_of, sealed
 from hocbench.reporting.html import Sources, write_report
 from hocbench.tracking.links import Link, write_link
 
 METHOD, SMOOTHED, DENSE = "CP 2-D, static", "CP 2-D, static + moving average", "dense 2-D, static"
+IDS = {method.named("cp"): method.id for method in METHODS.values()}
+OWN = "own"  # id of a method with any other title
 RUNS = {
     "static-1234": (METHOD, "0.22", 0),
     "static-seed1-5678": (METHOD, "0.22", 1),
@@ -45,6 +50,7 @@ class Reproduction:
     label: str = "synthetic"
     extra: str = ""  # stands wherever data may bring text of their own
     runs: dict = field(default_factory=lambda: dict(RUNS))
+    ranks: tuple = ("0.22",)
 
     @property
     def results(self):
@@ -66,6 +72,21 @@ class Reproduction:
     def sources(self):
         return Sources(self.results, self.prepared, self.logs, self.tracking)
 
+    @property
+    def description(self):
+        known = dict(BUILT_IN)
+        if self.dataset not in known:
+            title, control = ("SEWA control", "sewa") if self.dataset == "sewa_control" else (self.dataset, "")
+            known[self.dataset] = replace(BUILT_IN["sewa"], name=self.dataset, title=title, control_of=control)
+        titles = [title for title, *_ in self.runs.values() if title not in IDS]
+        others, ranks = dict.fromkeys([OWN][: len(titles)], "".join(titles)), self.ranks
+        return Description(self.profile, 16, ranks[0], "cp", ranks, {}, known, with_networks(others), ())
+
+    @property
+    def tables(self):
+        """Names of the tables."""
+        return paths.all_tables(self.description.datasets.values())
+
     def write(self):
         for part in ("evaluation", "tables", "figures", "claims"):
             (self.results / part).mkdir(parents=True)
@@ -78,21 +99,22 @@ class Reproduction:
         return self
 
     def write_runs(self):
-        for seed, (run, (_, rank, _)) in enumerate(self.runs.items()):
+        for seed, (run, (title, rank, _)) in enumerate(self.runs.items()):
             folder = self.results / "runs" / self.dataset / run
             folder.mkdir(parents=True)
             for name in paths.RUN_FILES[:-1]:
                 (folder / name).write_text(name)
-            axes = {"dataset": self.dataset, "stage": "static", "rank": rank, "seed": seed % 2, "fold": 0}
+            key = {"dataset": self.dataset, "method": IDS.get(title, OWN), "factorization": "cp" if rank else None}
+            key |= {"rank": float(rank) if rank else None, "lasso": 0.0, "ablation": "", "seed": seed % 2, "fold": 0}
             spec = {
                 "profile": self.profile,
-                "axes": axes,
+                "key": key,
                 "run": run,
                 "data": {"synthetic": {"seed": 4}} if self.label == "synthetic" else {},
                 "split": {"kind": "file", "path": "/home/somebody/mine.csv"},
                 "training": {"epochs": 3 + seed, "note": self.extra},
             }
-            manifest = {"run": run, "spec": spec, "axes": axes, "label": self.label, "device": "cpu", "threads": 1}
+            manifest = {"run": run, "spec": spec, "label": self.label, "device": "cpu", "threads": 1}
             manifest |= {"code": "0ced63ec1ffee5d1", "deterministic": True, "nondeterministic": []}
             manifest |= {"environment": {"python": "3.11.7", "packages": {"torch": "2.13.0"}, "processor": "fast"}}
             (folder / "manifest.json").write_text(sealed(manifest))
@@ -105,19 +127,19 @@ class Reproduction:
     def write_evaluation(self):
         folder, rows = self.results / "evaluation", []
         for run, (method, rank, seed) in self.runs.items():
-            axes = {"dataset": self.dataset, "method": method, "rank": rank, "lasso": 0.0, "variant": ""}
-            rows.append(axes | {"seed": seed, "fold": 0, "run": run, "label": self.label})
+            row = {"dataset": self.dataset, "method": IDS.get(method, OWN), "factorization": "cp" if rank else ""}
+            row |= {"rank": rank, "lasso": 0.0, "ablation": ""}
+            rows.append(row | {"seed": seed, "fold": 0, "run": run, "label": self.label})
         write_csv(pd.DataFrame(rows), folder / "costs.csv")
-        methods = dict.fromkeys(row["method"] for row in rows)
-        scores = [rows[0] | {"method": name, "mean": 0.5} for name in [*methods, SMOOTHED]]
-        scores = [row | {"rank": ""} if row["method"] == DENSE else row for row in scores]
+        scores = [row | {"mean": 0.5} for row in [*rows, rows[0] | {"method": IDS[SMOOTHED]}]]
         write_csv(pd.DataFrame(scores).drop(columns=["run", "seed", "fold"]), folder / "intervals.csv")
-        for name in set(paths.EVALUATION_FILES) - {"costs.csv", "intervals.csv", "files.json"}:
+        (folder / META).write_text(self.description.text() + "\n")
+        for name in set(paths.EVALUATION_FILES) - {"costs.csv", "intervals.csv", META, "files.json"}:
             (folder / name).write_text("nothing,more\n")
         write_seal([name for name in paths.EVALUATION_FILES if name != "files.json"], folder)
 
     def write_tables(self):
-        for name in paths.TABLES:
+        for name in self.tables:
             head = ["method", "rank", "LASSO", "valence CCC"]
             lines = [[method, rank or "-", "0", "0.5 [0.4, 0.6] ± 0.1"] for method, rank, _ in self.runs.values()]
             lines.append([SMOOTHED, "0.22", "0", "missing"])
@@ -158,15 +180,16 @@ class Reproduction:
             for n, verdict in enumerate(names, 1)
         ]
         evidence = [
-            {"claim": "C1", "dataset": self.dataset, "statistic": "paired difference", "method": METHOD}
-            | {"reference": DENSE, "rank": "0.22", "lasso": 0.0, "variant": self.extra, "target": "valence"}
+            {"claim": "C1", "dataset": self.dataset, "statistic": "paired difference", "method": IDS[METHOD]}
+            | {"title": METHOD, "reference_title": DENSE + self.extra, "note": self.extra}
+            | {"reference": IDS[DENSE], "rank": "0.22", "lasso": 0.0, "target": "valence"}
             | {"metric": "ccc", "value": 0.0684787, "low": 0.055, "high": 0.0842, "p_holm": 0.0004}
             | {"tolerance_low": -0.02, "tolerance_high": "", "published": 0.71, "status": "S", "n_seeds": 2}
             | {"n_clusters": 40, "outcome": "inside", "label": self.label}
         ]
         margins = [
-            {"claim": "C1", "test": 1, "dataset": self.dataset, "statistic": "difference", "method": METHOD}
-            | {"reference": DENSE + self.extra, "metric": "ccc", "side": "at_least", "bound": -0.02}
+            {"claim": "C1", "test": 1, "dataset": self.dataset, "statistic": "difference", "method": IDS[METHOD]}
+            | {"reference": IDS[DENSE] + self.extra, "metric": "ccc", "side": "at_least", "bound": -0.02}
             | {"verdict": names[0], "tighter_bound": 0.055, "tighter_verdict": "inconclusive"}
             | {"wider_bound": "", "wider_verdict": "", "label": self.label}
         ]

@@ -53,6 +53,12 @@ def test_the_page_opens_with_the_summary_and_the_verdicts(page):
     assert "SYNTHETIC data (SEWA)" in page.all("p", class_=None)[1].text or "SYNTHETIC data (SEWA)" in page.source
 
 
+def test_the_rank_of_scores_without_one_is_named_where_the_sweep_has_several(tmp_path, page):
+    assert "Ranks" not in page.section("summary")
+    several = Reproduction(tmp_path, ranks=("0.22", "8")).write().report()[1].section("summary")
+    assert "Ranks0.22, 8; verdicts, and scores without a rank of their own, are of rank 0.22" in several
+
+
 def test_a_verdict_is_a_sign_and_words_with_all_that_is_said_about_it(page):
     (row,) = [row for row in page.inside("verdicts", "tr") if "statement 1" in row.text]
     assert "✓ holds on synthetic data" in row.text
@@ -79,8 +85,8 @@ def test_what_the_verdicts_hang_on_stands_below_them(page):
     assert "0: holds on synthetic data; 1: inconclusive" in behind and "2026-11-26" in behind
 
 
-def test_every_table_and_figure_is_there(page):
-    for name in paths.TABLES:
+def test_every_table_and_figure_is_there(page, reproduction):
+    for name in reproduction.tables:
         part = "cost" if name == "cost" else "tables"
         assert any(f"Title of {name}" in tag.attributes.get("aria-label", "") for tag in page.inside(part, "div"))
     pictures = page.inside("figures", "img")
@@ -120,7 +126,7 @@ def test_a_table_below_another_heading_is_about_the_negative_control(tmp_path):
     table = f"| method | rank | LASSO |\n|---|---|---|\n| {DENSE} (1 of 2 seeds) | - | 0 |\n"
     written.write_table("sewa", f"# SEWA\n\n{table}\n\n## Negative control\n\n{table}")
     page = written.report()[1]
-    (place,) = [number for number, name in enumerate(paths.TABLES, 1) if name == "sewa"]
+    place = written.tables.index("sewa") + 1
     (link,) = page.inside(f"table-{place}", "a")
     assert (
         "static-dense-9abc"

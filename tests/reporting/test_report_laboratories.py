@@ -2,16 +2,18 @@
 
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from hocbench.files.checksums import hashes_of, read_sealed, sealed
 from hocbench.reporting.html import Sources, write_report
 from hocbench.verify import record
 from tests.reporting.report_folder import Reader
-from tests.verify.reproductions import METHODS
+from tests.verify.reproductions import DESCRIPTION, JOINT
 from tests.verify.test_merge import CLAIM, VERDICT, Laboratories
 
-JOINT = METHODS[1][2]
+TITLE = DESCRIPTION.methods[JOINT].named("cp")
 
 
 class Report:
@@ -49,6 +51,18 @@ def report(hocbench, tmp_path):
     return Report(hocbench, tmp_path)
 
 
+def test_scores_name_their_rank_where_the_sweep_has_several(report):
+    assert "CCC of all frames, without LASSO" in report.read()[1]
+    other = replace(DESCRIPTION, ranks=("0.5", "8"))
+    for folder in (report.reference, report.reference / "laboratories" / "intel"):
+        (folder / "evaluation" / "meta.json").write_text(other.text())
+        manifests = folder / "manifests.json"
+        values = read_sealed(manifests)
+        values["copies"] |= hashes_of(folder, ["evaluation/meta.json"])
+        manifests.write_text(sealed(values))
+    assert "CCC of all frames at rank 0.5, without LASSO" in report.read()[1]
+
+
 def test_laboratories_stand_beside_this_run(report):
     gaps, text = report.read()
     assert gaps == []
@@ -56,7 +70,7 @@ def test_laboratories_stand_beside_this_run(report):
     assert "Of the 1 verdicts that they share, this run reaches 0." in text
     assert f"C2 {CLAIM['title']} SEWA ? inconclusive ✔ {VERDICT}" in text
     # This run, then mean and range of the laboratories, the spread between them and between seeds, and tau.
-    assert f"SEWA {JOINT} valence 0.600 0.510 [0.500, 0.520] 0.0141 0.0086 0.0141 -" in text
+    assert f"SEWA {TITLE} valence 0.600 0.510 [0.500, 0.520] 0.0141 0.0086 0.0141 -" in text
     assert "Two laboratories tell whether their verdicts agree, and hardly how far" in text
 
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from hocbench import paths
-from tests.reporting.report_folder import Reproduction
+from tests.reporting.report_folder import DENSE, METHOD, SMOOTHED, Reproduction
 
 
 @pytest.fixture
@@ -35,6 +35,8 @@ CASES = {
     "seal of claims": ("claims/claims.json", spoil, "claims.json is damaged", "verdicts"),
     "evaluation": ("evaluation", remove, "Evaluation: no folder", None),
     "costs": ("evaluation/costs.csv", remove, "Evaluation: files absent from", None),
+    "description": ("evaluation/meta.json", remove, "Evaluation: files absent from", None),
+    "damaged description": ("evaluation/meta.json", spoil, "meta.json is damaged", None),
     "damaged costs": ("evaluation/costs.csv", spoil, "costs.csv is damaged", None),
     "table": ("tables/sewa.md", remove, "Table sewa: ", None),
     "damaged table": ("tables/sewa.md", spoil, "sewa.md is damaged", None),
@@ -63,6 +65,13 @@ def test_what_is_absent_or_damaged_is_named_and_the_rest_reported(reproduction, 
         "manifest": "2.13.0",
     }.items():
         assert (text in page.section(anchor)) == (anchor != emptied), anchor
+
+
+def test_without_a_description_methods_and_data_of_ours_have_their_titles(reproduction):
+    (reproduction.results / "evaluation" / "meta.json").unlink()
+    page = reproduction.report()[1]
+    assert {tag.text for tag in page.inside("table-2", "a")} == {METHOD, DENSE, SMOOTHED}
+    assert "SEWA: 3 runs" in page.section("runs")
 
 
 def test_a_figure_without_text_is_shown_under_its_name(reproduction):
