@@ -2,6 +2,20 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
+
+
+class Dataset(Protocol):
+    """What a place depends on of a dataset's record; see `hocbench.experiment.records`."""
+
+    @property
+    def name(self) -> str:
+        """Of its entry in the parameters."""
+
+    @property
+    def control_of(self) -> str:
+        """Name of the dataset whose negative control it is; "" for none."""
+
 
 DATA_FILES = ("crops.json", "frames.parquet", "ledger.csv", "crops.npy")
 CHECK_FILES = ("check.json", "check.txt")
@@ -28,12 +42,11 @@ EVALUATION_FILES = (
     "meta.json",
     "files.json",
 )
-# Those of `hocbench tables`, and those of `hocbench counts`, which builds networks to count.
-RESULT_TABLES = ("affectnet", "sewa", "afew_va", "ranks", "differences", "trends", "cost")
+# Those with a table in the paper, which are written for LaTeX too, whether the experiment has them or not.
+PAPER_DATASETS = ("affectnet", "sewa", "afew_va")
+# Those of `hocbench tables` about all datasets, and those of `hocbench counts`, which builds networks to count.
+SHARED_TABLES = ("ranks", "differences", "trends", "cost")
 COUNT_TABLES = ("parameters", "conventions", "special_cases")
-TABLES = (*RESULT_TABLES, *COUNT_TABLES)
-# Those in the paper's own layout, which are written for LaTeX too.
-PAPER_TABLES = ("affectnet", "sewa", "afew_va", "parameters")
 CLAIM_FILES = ("claims.csv", "evidence.csv", "margins.csv", "claims.md", "claims.html", "claims.json")
 FIGURES = (
     *("sparsity", "lasso_path", "rank_sweep", "circumplex", "timelines", "temporal_factors", "learning_curves"),
@@ -52,10 +65,25 @@ def data_hashes(profile: str) -> Path:
     return results(profile) / DATA_HASHES
 
 
+def score_tables(datasets: Iterable[Dataset]) -> list[str]:
+    """Name the tables of scores: of the paper's datasets, and of all others that are no control of another one."""
+    return list(dict.fromkeys([*PAPER_DATASETS, *(each.name for each in datasets if not each.control_of)]))
+
+
+def result_tables(datasets: Iterable[Dataset]) -> list[str]:
+    """Name the tables that `hocbench tables` writes."""
+    return [*score_tables(datasets), *SHARED_TABLES]
+
+
+def all_tables(datasets: Iterable[Dataset]) -> list[str]:
+    """Name all tables of an experiment."""
+    return [*result_tables(datasets), *COUNT_TABLES]
+
+
 def table_files(names: Iterable[str]) -> list[str]:
     """Name the files of tables, the seal of each last."""
-    kinds = ("md", "html", "csv", "tex", "json")
-    return [f"{name}.{kind}" for name in names for kind in kinds if kind != "tex" or name in PAPER_TABLES]
+    kinds, in_latex = ("md", "html", "csv", "tex", "json"), (*PAPER_DATASETS, "parameters")
+    return [f"{name}.{kind}" for name in names for kind in kinds if kind != "tex" or name in in_latex]
 
 
 def prepared(profile: str, dataset: str) -> Path:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from hocbench.experiment.description import Description
 from hocbench.network_tables.conventions import build, read_published
 from hocbench.nn import FactorizedConv, ResNet, convolutions, parameter_count
 from hocbench.nn.rank_selection import block_of, component_size
@@ -61,7 +62,7 @@ def parameter_table(sparsity: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     sparsity : DataFrame
-        ``sparsity.csv`` of an evaluation, of one rank and no variant.
+        ``sparsity.csv`` of an evaluation, of one rank.
 
     Returns
     -------
@@ -108,13 +109,13 @@ def _projections(sparsity: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def parameter_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
+def parameter_page(table: pd.DataFrame, description: Description) -> str:
     """Write the parameter counts in Markdown."""
     synthetic = (table["label"] == "synthetic").any()
     caption = (
         "Counts at width 64 and rank `same` with two outputs, whatever the profile trains: factors, λ, BatchNorm and "
         "head; 1×1 shortcuts dense; temporal kernel 3. Rows with a LASSO value are **projections**: the share of zero "
-        f"λ measured per residual block in profile {escape(setting['profile'])} (width {setting['width']}"
+        f"λ measured per residual block in profile {escape(description.profile)} (width {description.width}"
         + (", SYNTHETIC data" if synthetic else "")
         + ") applied to the ranks of the large network"
         + (", and never stand in the row of a published number" if synthetic else "")
@@ -150,7 +151,7 @@ def _percentages(row: dict[str, Any]) -> list[str]:
     return ["-" if pd.isna(share) else f"{100 * share:.1f}" for share in shares]
 
 
-def parameter_latex(table: pd.DataFrame, setting: dict[str, Any]) -> str:
+def parameter_latex(table: pd.DataFrame, description: Description) -> str:
     """Write the parameter counts as a table for a two-column paper."""
     labels = set(table["label"])
     data = r", \textbf{SYNTHETIC data}" if "synthetic" in labels else ", real data" if "real" in labels else ""
@@ -158,7 +159,7 @@ def parameter_latex(table: pd.DataFrame, setting: dict[str, Any]) -> str:
         "Parameters, in the layout of the paper. Ours: counts at width 64 and matched rank with two outputs; factors, "
         r"$\lambda$, BatchNorm and head; $1\times1$ shortcuts dense; temporal kernel 3. Ours with a LASSO weight are "
         rf"projections: the share of zero $\lambda$ measured per residual block in profile "
-        f"{latex.escape(setting['profile'])} (width {setting['width']}{data}), applied to the ranks of the large "
+        f"{latex.escape(description.profile)} (width {description.width}{data}), applied to the ranks of the large "
         "network. LASSO weights of different implementations are not commensurate."
     )
     groups = [

@@ -1,21 +1,20 @@
 """The pages of all counts."""
 
 from pathlib import Path
-from typing import Any
 
 from hocbench.evaluation.files import read_table
+from hocbench.experiment.description import read_description
 from hocbench.files.staging import staged
 from hocbench.network_tables.conventions import convention_page, convention_table, dense_table
 from hocbench.network_tables.parameters import parameter_latex, parameter_page, parameter_table
 from hocbench.network_tables.special_cases import special_case_page, special_case_table
-from hocbench.reporting.main_rows import is_main
 from hocbench.reporting.markdown import write_page
 
 # Of random inputs, which have nothing to do with the seeds of a profile.
 SPECIAL_CASE_SEED = 0
 
 
-def write_counts(evaluation: Path, out: Path, setting: dict[str, Any]) -> None:
+def write_counts(evaluation: Path, out: Path) -> None:
     """Write the tables of parameters, of ways to count, and of special cases.
 
     Parameters
@@ -24,15 +23,14 @@ def write_counts(evaluation: Path, out: Path, setting: dict[str, Any]) -> None:
         Folder written by `hocbench.evaluation.evaluate`.
     out : Path
         Receives ``<name>.md``, ``.html``, ``.csv`` and ``.json``, and ``parameters.tex``.
-    setting : dict
-        profile, width and rank (those of the sweep).
     """
     sparsity = read_table(evaluation / "sparsity.csv")
-    parameters = parameter_table(sparsity[is_main(sparsity, setting["rank"])])
-    latex = parameter_latex(parameters, setting)
+    description = read_description(evaluation)
+    parameters = parameter_table(sparsity[sparsity["rank"] == description.rank])
+    latex = parameter_latex(parameters, description)
     conventions = convention_table()
     special_cases = special_case_table(SPECIAL_CASE_SEED)
     with staged(out, "counts") as folder:
-        write_page(folder / "parameters", parameter_page(parameters, setting), parameters, latex)
+        write_page(folder / "parameters", parameter_page(parameters, description), parameters, latex)
         write_page(folder / "conventions", convention_page(conventions, dense_table()), conventions)
         write_page(folder / "special_cases", special_case_page(special_cases), special_cases)

@@ -14,15 +14,17 @@ from hocbench.claims.results import read_results
 from hocbench.claims.schema import load_claims
 from hocbench.claims.verdicts import verdict_table
 from hocbench.evaluation import files
+from hocbench.experiment.description import Description
 from hocbench.files.checksums import hashes_of, sealed
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
 from hocbench.reporting.margins import MARGIN_HEADER, MARGIN_NOTE, SINCE_NOTE, margin_cells, of_what_was_run, short
-from hocbench.reporting.markdown import markdown_table, records, to_html
-from hocbench.reporting.names import dataset_name, verdict_text
+from hocbench.reporting.markdown import escape, markdown_table, records, to_html
+from hocbench.reporting.names import verdict_text
+from hocbench.reporting.text import dataset_title, interval_text, p_text, synthetic_mark
 
 
-def write_claims(evaluation: Path, tables: Path, out: Path, setting: dict[str, Any]) -> pd.DataFrame:
+def write_claims(evaluation: Path, tables: Path, out: Path) -> pd.DataFrame:
     """Judge the paper's claims and write ``claims.csv``, ``evidence.csv``, ``margins.csv``, a page, and last the seal.
 
     Parameters
@@ -33,8 +35,6 @@ def write_claims(evaluation: Path, tables: Path, out: Path, setting: dict[str, A
         Folder with the counts of `hocbench counts`.
     out : Path
         Folder of the files; made if need be.
-    setting : dict
-        profile, width, crop_size and rank, for the caption.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def write_claims(evaluation: Path, tables: Path, out: Path, setting: dict[str, A
     verdicts = verdict_table(claims, evidence)
     verdicts["by_seed"] = by_seed(claims, results, verdicts)
     margins = margin_table(claims, evidence)
-    page = claims_page(verdicts, evidence, margins, setting)
+    page = claims_page(verdicts, evidence, margins, results.description)
     with staged(out, "claims") as folder:
         files.write_csv(verdicts, folder / "claims.csv")
         files.write_csv(evidence, folder / "evidence.csv")
@@ -58,7 +58,7 @@ def write_claims(evaluation: Path, tables: Path, out: Path, setting: dict[str, A
     return verdicts
 
 
-def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, margins: pd.DataFrame, setting: dict[str, Any]) -> str:
+def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, margins: pd.DataFrame, description: Description) -> str:
     """Write the verdicts in Markdown, what they hang on, then the evidence claim by claim.
 
     Parameters
@@ -66,13 +66,14 @@ def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, margins: pd.Data
     verdicts, evidence, margins : DataFrame
         From `hocbench.claims.verdicts`, `hocbench.claims.evidence` and `hocbench.claims.margins`; the
         verdicts with their column ``by_seed``.
-    setting : dict
-        profile, width, crop_size and rank.
+    description : Description
+        The profile, and the rank that the claims are judged at.
     """
-    synthetic = (verdicts["label"] == "synthetic").any()
+    several = f" of {', '.join(description.ranks)}" if len(description.ranks) > 1 else ""
     caption = (
-        f"{'**SYNTHETIC data: no verdict here is about real faces.** ' if synthetic else ''}Profile "
-        f"{setting['profile']}, width {setting['width']}, ranks {', '.join(map(str, setting['rank']))}. A claim holds "
+        f"{synthetic_mark(verdicts, 'SYNTHETIC data: no verdict here is about real faces.')}Profile "
+        f"{escape(description.profile)}, width {description.width}. Factorized networks are judged at rank "
+        f"{description.rank}{several}. A claim holds "
         "if the whole 95 % interval of each comparison lies within the range of claims.yaml, fails if one lies wholly "
         "outside, and is inconclusive otherwise; *reproduced* needs real data and five training seeds, or no data at "
         "all. **The ranges were fixed after the embedded profile had been seen**, so they were written beforehand for "
@@ -81,7 +82,7 @@ def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, margins: pd.Data
     )
     lines = [
         [
-            *(row["claim"], row["title"], dataset_name(row["dataset"]), verdict_text(row["verdict"])),
+            *(row["claim"], row["title"], dataset_title(row["dataset"], description), verdict_text(row["verdict"])),
             *(str(row["n_seeds"] or "-"), short(row["by_seed"]) or "-", row["since"], row["reason"]),
         ]
         for row in records(verdicts)
@@ -91,45 +92,60 @@ def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, margins: pd.Data
         caption,
         markdown_table(["", "claim", "data", "verdict", "seeds", "by seed", "since", "why"], lines),
     ]
-    parts += _margins_section(margins)
+    parts += _margins_section(margins, evidence, description)
     for claim in dict.fromkeys(verdicts["claim"]):
-        parts += _claim_section(verdicts[verdicts["claim"] == claim], evidence[evidence["claim"] == claim])
+        own = evidence[evidence["claim"] == claim]
+        parts += _claim_section(verdicts[verdicts["claim"] == claim], own, description)
     return "\n\n".join(parts) + "\n"
 
 
-def _margins_section(margins: pd.DataFrame) -> list[str]:
+def _margins_section(margins: pd.DataFrame, evidence: pd.DataFrame, description: Description) -> list[str]:
+    titles = titles_of(evidence)
     lines = [
-        [row["claim"], dataset_name(row["dataset"]), verdict_text(row["verdict"]), *margin_cells(row)]
+        [
+            row["claim"],
+            dataset_title(row["dataset"], description),
+            verdict_text(row["verdict"]),
+            *margin_cells(row, titles),
+        ]
         for row in of_what_was_run(margins)
     ]
     table = markdown_table(["", "data", "verdict", *MARGIN_HEADER], lines)
     return ["## What the verdicts hang on", MARGIN_NOTE, table]
 
 
-def _claim_section(verdicts: pd.DataFrame, evidence: pd.DataFrame) -> list[str]:
+def titles_of(evidence: pd.DataFrame) -> dict[str, str]:
+    """Return what people read for the methods that evidence names."""
+    columns = (("method", "title"), ("reference", "reference_title"))
+    return {name: title for pair in columns for name, title in evidence[list(pair)].itertuples(index=False, name=None)}
+
+
+def _claim_section(verdicts: pd.DataFrame, evidence: pd.DataFrame, description: Description) -> list[str]:
     first = verdicts.iloc[0]
     about = (
         f"{first['statement']} ({first['source']}; status {first['status']}.)\n\n*Protocol:* {first['protocol']}\n\n"
         f"*What would change the verdict:* {first['would_change']}"
     )
-    header = ["data", "method", "against", "LASSO", "quantity", "value [95 %]", "p (Holm)", "range", "seeds", "outcome"]
-    lines = [_evidence_line(row) for row in records(evidence)]
-    return [f"## {first['claim']}: {first['title']}", about, markdown_table(header, lines)]
+    header = ["data", "method", "rank", "against", "LASSO", "quantity", "value [95 %]", "p (Holm)", "range", "seeds"]
+    lines = [_evidence_line(row, description) for row in records(evidence)]
+    return [f"## {first['claim']}: {first['title']}", about, markdown_table([*header, "outcome"], lines)]
 
 
-def _evidence_line(row: dict[str, Any]) -> list[str]:
-    published = not np.isnan(row["published"])
-    against = f"{row['reference']}, published {row['published']:g} ({row['status']})" if published else row["reference"]
+def _evidence_line(row: dict[str, Any], description: Description) -> list[str]:
+    against = row["reference_title"]
+    if not np.isnan(row["published"]):
+        against += f", published {row['published']:g} ({row['status']})"
     quantity = f"{row['target']} {row['metric'].upper()}" if row["target"] else row["metric"]
     outcome = f"{row['outcome']} ({row['note']})" if row["note"] else row["outcome"]
     return [
-        dataset_name(row["dataset"]),
-        row["method"] or "-",
+        dataset_title(row["dataset"], description),
+        row["title"] or "-",
+        row["rank"] or "-",
         against or "-",
         "-" if np.isnan(row["lasso"]) else f"{row['lasso']:g}",
         quantity,
         value_text(row) if row["outcome"] not in ("real data only", "unverified") else "-",
-        "-" if np.isnan(row["p_holm"]) else f"{row['p_holm']:.3f}",
+        p_text(row["p_holm"]),
         range_text(row["tolerance_low"], row["tolerance_high"]),
         str(row["n_seeds"] or "-"),
         outcome,
@@ -142,7 +158,7 @@ def value_text(row: dict[str, Any]) -> str:
         return "missing"
     if np.isnan(row["low"]) or row["low"] == row["high"]:
         return f"{row['value']:.4g}"
-    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    return interval_text(row["value"], row["low"], row["high"])
 
 
 def range_text(low: float, high: float) -> str:

@@ -1,35 +1,31 @@
 """What each cell of the tables cost: hours, memory, throughput."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hocbench.experiment.plan import smoothed_name
-from hocbench.reporting.layout import key_of
-from hocbench.reporting.markdown import escape, markdown_table, records, with_variant
+from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
+from hocbench.reporting.markdown import escape, markdown_table, records
 
 ALL_RUNS = "all runs"
-# Columns of costs.csv that evaluations did not always have.
-NEW_COLUMNS = ("steps_s", "waiting_s", "peak_gpu_memory_mib", "attempts", "parent")
-CELL = ("dataset", "method", "rank", "lasso", "variant")
 NUMBERS = (
     *("runs", "cpu_h", "cpu_h_with_start", "gpu_h", "gpu_h_with_start", "peak_memory_mib", "peak_gpu_memory_mib"),
     *("samples_per_s", "waiting_share", "parameters"),
 )
-COST_COLUMNS = [*CELL, *NUMBERS, "label"]
+COST_COLUMNS = [*KEY_COLUMNS, *NUMBERS, "label"]
 
 
-def cost_table(costs: pd.DataFrame, expected: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def cost_table(costs: pd.DataFrame, description: Description) -> pd.DataFrame:
     """Add up what the runs of each table cell cost.
 
     Parameters
     ----------
     costs : DataFrame
         ``costs.csv`` of an evaluation, a row per run.
-    expected : sequence of dict
-        Cells that must be shown, with dataset, method, rank, lasso and perhaps variant.
+    description : Description
+        Rows that must be shown.
 
     Returns
     -------
@@ -40,20 +36,16 @@ def cost_table(costs: pd.DataFrame, expected: Sequence[dict[str, Any]]) -> pd.Da
         that took steps; waiting_share the part of their step time in which they waited for data. A cell with a moving
         average shows the runs whose outputs are averaged.
     """
-    if "variant" not in costs.columns:
-        costs = costs.assign(variant="")
-    known = dict.fromkeys((row["dataset"], *key_of(row)) for row in expected)
-    groups: dict[tuple[Any, ...], pd.DataFrame] = {
-        tuple(key): own for key, own in costs.groupby(list(CELL), sort=False)
-    }
-    averaged = {(key[0], smoothed_name(key[1]), *key[2:]): key for key in groups}
+    groups = {RowKey.read(own.iloc[0]): own for _, own in costs.groupby(list(KEY_COLUMNS), sort=False)}
     by_run = costs.drop_duplicates("run").set_index("run")
     rows = []
-    for key in dict.fromkeys([*known, *groups]):
-        own = groups.get(key if key in groups else averaged.get(key, key), costs.iloc[:0])
+    for key in dict.fromkeys([*description.rows, *groups]):
+        source = replace(key, method=description.methods[key.method].averages or key.method)
+        own = groups.get(source, costs.iloc[:0])
         hours = _hours(own["run"], by_run) if len(own) else {}
-        rows.append(dict(zip(CELL, key, strict=True)) | _sum_up(own) | hours)
-    total = _sum_up(costs) | dict.fromkeys(CELL, "") | {"dataset": ALL_RUNS, "lasso": np.nan, "parameters": np.nan}
+        rows.append(vars(key) | _sum_up(own) | hours)
+    nothing = dict.fromkeys(KEY_COLUMNS, "") | {"lasso": np.nan, "parameters": np.nan}
+    total = _sum_up(costs) | nothing | {"dataset": ALL_RUNS}
     total |= {f"{unit}_h_with_start": total[f"{unit}_h"] for unit in ("cpu", "gpu")}
     return pd.DataFrame([*rows, total], columns=COST_COLUMNS)
 
@@ -97,7 +89,7 @@ def _hours(runs: pd.Series, by_run: pd.DataFrame) -> dict[str, float]:
     return {"cpu_h_with_start": _sum(whole["training_cpu_s"]) / 3600, "gpu_h_with_start": _sum(whole["gpu_s"]) / 3600}
 
 
-def cost_page(costs: pd.DataFrame, table: pd.DataFrame, setting: dict[str, Any]) -> str:
+def cost_page(costs: pd.DataFrame, table: pd.DataFrame, description: Description) -> str:
     """Write the table in Markdown.
 
     Parameters
@@ -106,57 +98,38 @@ def cost_page(costs: pd.DataFrame, table: pd.DataFrame, setting: dict[str, Any])
         ``costs.csv`` of an evaluation.
     table : DataFrame
         See `cost_table`.
-    setting : dict
-        With the profile, for the caption.
+    description : Description
+        The profile, and what methods are called.
     """
     synthetic = sorted(set(costs.loc[costs["label"] == "synthetic", "dataset"]))
     again = int((costs["attempts"] > 1).sum())
     caption = (
         (f"**SYNTHETIC data: {', '.join(synthetic)}.** " if synthetic else "")
-        + f"Profile {setting['profile']}, as measured in the runs; times differ from machine to machine and from day "
-        "to day. Hours are sums over the runs of a row (seeds × folds): training, validation and predictions, without "
-        'the seconds in which a job loads its programs. "With start" adds the runs that they start from, in full in '
+        + f"Profile {escape(description.profile)}, as measured in the runs; times differ from machine to machine and "
+        "from day to day. Hours are sums over the runs of a row (seeds × folds): training, validation and predictions, "
+        'without the seconds in which a job loads its programs. "With start" adds the runs that they start from, in full in '
         'each row although rows share them; the row "all runs" counts every run once. A moving average uses the runs '
         "of the row that it averages and costs nothing more. Memory is the largest of a run, samples are images or "
         "clips learned from, the median over runs; waiting is the share of step time in which a run waited for its "
         "batch. A dash: no such number, as the throughput of a row without training."
     )
     if again:
-        caption += f" {again} run(s) were stopped and went on; all their tries are counted."
-    variants = with_variant(table)
+        caption += f" {again} run(s) were stopped and went on; all their attempts are counted."
+    ablated = bool((table["ablation"] != "").any())
     header = [
-        *(
-            "dataset",
-            "method",
-            "rank",
-            "LASSO",
-            *variants,
-            "runs",
-            "CPU, h",
-            "CPU with start, h",
-            "GPU, h",
-            "GPU with start, h",
-        ),
-        *("peak memory, MiB", "peak GPU memory, MiB", "samples/s", "waiting, %", "parameters"),
+        *("dataset", "method", "rank", "LASSO", *(["ablation"] if ablated else []), "runs", "CPU, h"),
+        *("CPU with start, h", "GPU, h", "GPU with start, h", "peak memory, MiB", "peak GPU memory, MiB"),
+        *("samples/s", "waiting, %", "parameters"),
     ]
-    lines = [_line(row, variants) for row in records(table)]
+    lines = [_line(row, description, ablated) for row in records(table)]
     return "\n\n".join(["# Cost", caption, markdown_table(header, lines)]) + "\n"
 
 
-def outdated_page() -> str:
-    """Write the page of an evaluation that did not record what is needed."""
-    return "# Cost\n\nThis evaluation is older than this table; run `hocbench evaluate` again.\n"
-
-
-def is_outdated(costs: pd.DataFrame) -> bool:
-    """Tell whether an evaluation was made before all these costs were recorded."""
-    return not set(NEW_COLUMNS) <= set(costs.columns)
-
-
-def _line(row: dict[str, Any], variants: Sequence[str]) -> list[str]:
+def _line(row: dict[str, Any], description: Description, ablated: bool) -> list[str]:
     lasso = "-" if pd.isna(row["lasso"]) else f"{row['lasso']:g}"
-    names = [row["dataset"], *(escape(row[column]) or "-" for column in ("method", "rank")), lasso]
-    names += [escape(row[column]) or "-" for column in variants]
+    method = escape(description.title(RowKey.read(row))) if row["method"] else "-"
+    names = [row["dataset"], method, escape(row["rank"]) or "-", lasso]
+    names += [escape(row["ablation"]) or "-"] if ablated else []
     if not row["runs"]:
         return [*names, *["missing"] * len(NUMBERS)]
     gpu_memory = row["peak_gpu_memory_mib"] or np.nan

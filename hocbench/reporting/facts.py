@@ -1,11 +1,11 @@
 """What the caption of a table of scores has to state: how many frames, clusters, seeds, and which interval."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from hocbench.datasets.contract import NO_CROP
+from hocbench.experiment.records import Dataset
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Facts:
     interval: str
 
 
-def score_facts(dataset: str, intervals: pd.DataFrame, counts: pd.DataFrame) -> Facts:
+def score_facts(dataset: Dataset, intervals: pd.DataFrame, counts: pd.DataFrame) -> Facts:
     """Count what stands behind the scores of a dataset.
 
     Parameters
     ----------
-    dataset : str
-        Its name.
+    dataset : Dataset
+        Which one.
     intervals, counts : DataFrame
         Its rows of the tables of an evaluation, at least one of each.
     """
     test = counts[counts["part"] == "test"]
-    unit = "images" if dataset == "affectnet" else "subjects"
+    unit = f"{dataset.cluster}s"
     return Facts(
         synthetic=bool((intervals["label"] == "synthetic").any()),
         frames=_most(test, "scored"),
@@ -73,21 +73,19 @@ def interval_words(table: pd.DataFrame, unit: str) -> str:
     Parameters
     ----------
     table : DataFrame
-        ``intervals.csv``, ``differences.csv`` or rows of them. Before the column existed, intervals were percentiles
-        and seeds were never resampled.
+        ``intervals.csv``, ``differences.csv`` or rows of them.
     unit : str
         What the clusters are.
     """
-    kind = "studentised cluster-bootstrap" if "interval" in table.columns else "cluster-bootstrap"
-    resampled = set(table["interval"]) - {""} if "interval" in table.columns else set()
-    seeds = "subjects and seeds"
-    if resampled == {seeds}:
+    resampled = set(table["interval"]) - {""}
+    with_seeds = {kind for kind in resampled if kind.endswith("and seeds")}
+    if resampled and resampled == with_seeds:
         over = f"over {unit} and seeds"
-    elif seeds in resampled:
+    elif with_seeds:
         over = f"over {unit}, and over seeds where there are five or more"
     else:
         over = f"over {unit}, conditional on the seeds"
-    return f"95 % {kind} interval {over}"
+    return f"95 % studentised cluster-bootstrap interval {over}"
 
 
 def counted(number: int, word: str) -> str:
@@ -99,13 +97,13 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}" + ("" if number == 1 else "s")
 
 
-def rank_words(rank: Any) -> str:
+def rank_words(rank: str) -> str:
     """Say what a rank of the parameters means.
 
-    >>> rank_words(0.22)
+    >>> rank_words("0.22")
     "0.22 times the rank that matches a dense layer's parameters"
     """
     matched = "the rank that matches a dense layer's parameters"
     if rank == "same":
         return matched
-    return f"{rank:g} times {matched}" if isinstance(rank, float) else f"rank {rank}"
+    return f"{rank} times {matched}" if "." in rank else f"rank {rank}"

@@ -1,19 +1,18 @@
 """The paper's own layout: which of our methods stands in which row of its tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 import pandas as pd
 
-from hocbench.reporting.main_rows import main_rank
+from hocbench.experiment.description import Description, RowKey
 from hocbench.reporting.markdown import records
 
 PAPER, CONTROL, FURTHER = "paper", "control", "further"
 # What a cell says that has no score: never trained in this profile, no finished run, a score that is no number.
 NOT_RUN, MISSING, FAILED = "not run", "missing", "failed"
-Key = tuple[str, str, float, str]
 Cell = tuple[str, str]
 
 
@@ -27,10 +26,10 @@ class TableRow:
         `PAPER`, `CONTROL` (one that the layout demands beside the paper's rows) or `FURTHER`.
     title : str
         Name of the row in the paper, or the short name of a control; "" otherwise.
-    method, rank, variant : str
-        Ours; method is "" where we have none.
-    lasso : float
-        LASSO weight.
+    key : RowKey or None
+        Ours; None where we have none.
+    method : str
+        What people read for our method; "" where we have none.
     planned : bool
         Whether the profile trains it.
     cells : mapping of (target, metric) to dict
@@ -39,10 +38,8 @@ class TableRow:
 
     kind: str
     title: str
+    key: RowKey | None
     method: str
-    rank: str
-    lasso: float
-    variant: str
     planned: bool
     cells: Mapping[Cell, dict[str, Any]]
 
@@ -69,8 +66,8 @@ def read_layout(table: str) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        kind, row (its title), method (ours, "" if there is none), lasso and note, in the paper's order; none if the
-        paper has no such table.
+        kind, row (its title), method (the id of ours, "" if there is none; of "parameters" a network), lasso and note,
+        in the paper's order; none if the paper has no such table.
     """
     layout = read_published("layout.csv")
     return records(layout[layout["dataset"] == table])
@@ -87,53 +84,45 @@ def read_published(name: str) -> pd.DataFrame:
         return pd.read_csv(file, keep_default_na=False)
 
 
-def lay_out(
-    dataset: str,
-    expected: Sequence[Mapping[str, Any]],
-    intervals: pd.DataFrame,
-    ranks: Sequence[str | float | int],
-) -> list[TableRow]:
+def lay_out(dataset: str, intervals: pd.DataFrame, description: Description) -> list[TableRow]:
     """Bring the scores of a dataset into the order of its table.
 
     Parameters
     ----------
     dataset : str
         Which layout.
-    expected : sequence of dict
-        Rows of this dataset that must be shown, with method, rank, lasso and perhaps variant.
     intervals : DataFrame
         Rows of ``intervals.csv`` of this dataset and one pooling.
-    ranks : sequence
-        Those of the sweep.
+    description : Description
+        Rows that must be shown, the main rank, and what methods are called.
 
     Returns
     -------
     list of TableRow
-        The paper's rows and the controls, at the main rank (see `main_rank`), without LASSO and of no variant, whether
-        they were run or not; then all further rows that are expected, in their order, and last what was scored without
-        being expected, such as smoothed outputs of another network.
+        The paper's rows and the controls, at the main rank, without LASSO and of no ablation, whether they were run or
+        not; then all further rows that are expected, in their order, and last what was scored without being expected,
+        such as smoothed outputs of another network.
     """
-    found: dict[Key, dict[Cell, dict[str, Any]]] = {}
+    scores: dict[RowKey, dict[Cell, dict[str, Any]]] = {}
     for record in records(intervals):
-        found.setdefault(key_of(record), {})[record["target"], record["metric"]] = record
-    wanted = [key_of(row) for row in expected]
-    waiting = dict.fromkeys([*wanted, *found])
-    main = ("", str(main_rank(ranks)))
-    places: list[tuple[str, str, Key]] = []
+        scores.setdefault(RowKey.read(record), {})[record["target"], record["metric"]] = record
+    wanted = [key for key in description.rows if key.dataset == dataset]
+    waiting = dict.fromkeys([*wanted, *scores])
+    places: list[tuple[str, str, RowKey | None, str]] = []
     for entry in read_layout(dataset):
-        own = [key for key in waiting if key[0] == entry["method"] and key[1] in main and key[2:] == (0.0, "")]
-        key = own[0] if own else (entry["method"], "", 0.0, "")
-        waiting.pop(key, None)
-        places.append((entry["kind"], entry["row"], key))
-    places += [(FURTHER, "", key) for key in waiting]
+        key = main_key(dataset, entry["method"], description) if entry["method"] else None
+        if key is not None:
+            waiting.pop(key, None)
+        places.append((entry["kind"], entry["row"], key, description.title(key) if key else ""))
+    places += [(FURTHER, "", key, description.title(key)) for key in waiting]
     return [
-        TableRow(kind, title, method, rank, lasso, variant, key in wanted, found.get(key, {}))
-        for kind, title, key in places
-        for method, rank, lasso, variant in [key]
+        TableRow(kind, title, key, method, key in wanted, scores.get(key, {}) if key else {})
+        for kind, title, key, method in places
     ]
 
 
-def key_of(row: Mapping[str, Any]) -> Key:
-    """Name what tells a row of a table apart: method, rank, LASSO weight and variant."""
-    rank = "" if row["rank"] is None else str(row["rank"])
-    return row["method"], rank, float(row["lasso"]), row.get("variant", "")
+def main_key(dataset: str, method: str, description: Description) -> RowKey:
+    """Return the row of a method that stands for the paper's: of the main network, or without a rank."""
+    if not description.methods[method].is_factorized:
+        return RowKey(dataset, method)
+    return RowKey(dataset, method, description.factorization, description.rank)

@@ -35,11 +35,6 @@ def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows)
 
 
-def with_variant(table: pd.DataFrame) -> list[str]:
-    """Name the columns that tell rows apart beside their LASSO weight: the variant, where there is any."""
-    return ["variant"] if "variant" in table.columns and (table["variant"] != "").any() else []
-
-
 def to_html(page: str, title: str) -> str:
     """Render a page in Markdown as an HTML document; HTML inside it is shown as text."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(page)

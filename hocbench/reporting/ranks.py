@@ -5,23 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from hocbench.reporting.markdown import escape, markdown_table, records, with_variant
+from hocbench.experiment.description import Description
+from hocbench.reporting.markdown import escape, markdown_table, records
+from hocbench.reporting.text import synthetic_mark
 
-# Columns of sparsity.csv that `rank_report` needs beside the old ones.
-SIZE_COLUMNS = ("layer_ranks", "layer_effective_ranks", "parameters", "removed", "network_parameters")
 RANK_COLUMNS = [
-    *(
-        "dataset",
-        "rank",
-        "lasso",
-        "variant",
-        "block",
-        "components",
-        "effective_rank",
-        "layers",
-        "removed",
-        "removed_of_all",
-    ),
+    *("dataset", "rank", "lasso", "block", "components", "effective_rank", "layers", "removed", "removed_of_all"),
     *("removed_of_factorized", "zero_share", "seeds", "label"),
 ]
 
@@ -37,17 +26,14 @@ def rank_report(sparsity: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `RANK_COLUMNS`, a row per dataset, rank, LASSO weight, variant and block, and one for "all". Numbers are means
+        `RANK_COLUMNS`, a row per dataset, rank, LASSO weight and block, and one for "all". Numbers are means
         over seeds: components and effective_rank (those with λ ≠ 0); layers, "effective/components" of each layer of
         the block; removed, the parameters of the rest; removed_of_all and removed_of_factorized, as a share of all
-        parameters of the network and of the block's factorized ones; zero_share, of the block's λ. No rows if the
-        evaluation was made before these columns were recorded.
+        parameters of the network and of the block's factorized ones; zero_share, of the block's λ.
     """
     rows: list[dict[str, Any]] = []
-    swept = sparsity[sparsity["lasso"] > 0] if set(SIZE_COLUMNS) <= set(sparsity.columns) else sparsity.iloc[:0]
-    if "variant" not in swept.columns:
-        swept = swept.assign(variant="")
-    key = ["dataset", "rank", "lasso", "variant"]
+    swept = sparsity[sparsity["lasso"] > 0]
+    key = ["dataset", "rank", "lasso"]
     for values, network in swept.groupby(key):
         shared = dict(zip(key, values, strict=True)) | {"label": network["label"].iloc[0]}
         for block, own in network.groupby("block", sort=False):
@@ -90,33 +76,28 @@ def _mean(values: Sequence[float]) -> float:
     return round(sum(values) / len(values), 1)
 
 
-def rank_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
+def rank_page(table: pd.DataFrame, description: Description) -> str:
     """Write the effective ranks in Markdown."""
     title = "# Ranks that LASSO selected"
     if table.empty:
-        return (
-            f"{title}\n\nNo run with LASSO is finished, or its evaluation is older than this table; run "
-            "`hocbench evaluate` again.\n"
-        )
+        return f"{title}\n\nNo run with LASSO is finished.\n"
     caption = (
-        f"{'**SYNTHETIC data.** ' if (table['label'] == 'synthetic').any() else ''}Networks as trained in profile "
-        f"{escape(setting['profile'])} (width {setting['width']}), means over {int(table['seeds'].max())} training "
+        f"{synthetic_mark(table)}Networks as trained in profile "
+        f"{escape(description.profile)} (width {description.width}), means over {int(table['seeds'].max())} training "
         "seed(s). "
         "Effective rank: components with λ ≠ 0, of the block and as effective/all of each of its layers. A component "
         "counts its λ, a column of each factor and two parameters of an inner BatchNorm if there is one. The paper "
         "does not state the denominator of its 8 to 15 %, so each is shown: all parameters of the network, the "
         'factorized parameters of the row, the λ of the row. The row "all" is the whole network.'
     )
-    variants = with_variant(table)
     header = [
-        "dataset", "rank", "LASSO", *variants, "block", "components", "effective rank", "by layer",
+        "dataset", "rank", "LASSO", "block", "components", "effective rank", "by layer",
         "removed parameters", "% of all parameters", "% of factorized", "% of λ",
     ]  # fmt: skip
     lines = [
         [
             *(row[key] for key in ("dataset", "rank")),
             f"{row['lasso']:g}",
-            *(escape(row[column]) or "-" for column in variants),
             row["block"],
             *(f"{round(row[key], 1):g}" for key in ("components", "effective_rank")),
             row["layers"] or "-",

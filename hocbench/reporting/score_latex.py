@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 
 from hocbench.evaluation.statistics import METRICS
+from hocbench.experiment.description import Description
 from hocbench.reporting import latex
 from hocbench.reporting.facts import Facts, counted, rank_words, score_facts
 from hocbench.reporting.layout import CONTROL, NOT_RUN, PAPER, TableRow, lay_out, layout_notes
-from hocbench.reporting.main_rows import main_rank
 from hocbench.reporting.markdown import records
 from hocbench.reporting.paper_scores import read_results
-from hocbench.reporting.score_page import CELLS, TITLES
+from hocbench.reporting.score_page import CELLS, table_title
 from hocbench.runs.finished import TARGETS
 
 BETTER = {"rmse": r"$\downarrow$", "sagr": r"$\uparrow$", "pcc": r"$\uparrow$", "ccc": r"$\uparrow$"}
@@ -22,20 +22,14 @@ GAP = r"\addlinespace[2pt]"
 Published = dict[tuple[str, str, str], dict[str, Any]]
 
 
-def score_latex(
-    name: str,
-    expected: Sequence[Mapping[str, Any]],
-    intervals: pd.DataFrame,
-    counts: pd.DataFrame,
-    setting: Mapping[str, Any],
-) -> str:
+def score_latex(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, description: Description) -> str:
     """Write one dataset's pooled scores as a table for a two-column paper.
 
     Parameters
     ----------
     name : str
         A dataset with a table in the paper.
-    expected, intervals, counts, setting
+    intervals, counts, description
         See `hocbench.reporting.score_page.score_page`.
 
     Returns
@@ -45,10 +39,10 @@ def score_latex(
         own.
     """
     own = intervals[(intervals["dataset"] == name) & (intervals["pooling"] == "pooled")]
-    rows = lay_out(name, [row for row in expected if row["dataset"] == name], own, setting["rank"])
+    rows = lay_out(name, own, description)
     shown = [row for row in rows if row.kind in (PAPER, CONTROL)]
     published = {(row["method"], row["target"], row["metric"]): row for row in records(read_results(name))}
-    facts = score_facts(name, own, counts[counts["dataset"] == name]) if len(own) else None
+    facts = score_facts(description.datasets[name], own, counts[counts["dataset"] == name]) if len(own) else None
     notes = {note: letter for letter, note in zip(string.ascii_lowercase, _notes(shown), strict=False)}
     beside = facts is not None and not facts.synthetic
     ours = latex.tabular(COLUMNS, _header("Ours"), _our_lines(shown, notes, published if beside else {}))
@@ -56,7 +50,7 @@ def score_latex(
     if not beside:
         parts += ["Published scores, from the real data", latex.tabular(COLUMNS, _header("Row"), _published(published))]
     parts.append(_legend(name, published, notes))
-    return latex.table_star(name, _caption(name, facts, beside, setting), parts)
+    return latex.table_star(name, _caption(name, facts, beside, description), parts)
 
 
 def _notes(rows: Sequence[TableRow]) -> list[str]:
@@ -132,8 +126,8 @@ def _legend(name: str, published: Published, notes: Mapping[str, str]) -> str:
     return latex.paragraph(f"{'. '.join(part[0].upper() + part[1:] for part in parts)}.")
 
 
-def _caption(name: str, facts: Facts | None, beside: bool, setting: Mapping[str, Any]) -> str:
-    title = latex.escape(TITLES[name])
+def _caption(name: str, facts: Facts | None, beside: bool, description: Description) -> str:
+    title = latex.escape(table_title(name, description))
     if facts is None:
         return f"{title}: no run of this dataset is finished. The published scores."
     label = r"\textbf{SYNTHETIC data: these scores say nothing about real faces.} " if facts.synthetic else ""
@@ -142,9 +136,9 @@ def _caption(name: str, facts: Facts | None, beside: bool, setting: Mapping[str,
     seeds = ", ".join([counted(facts.seeds, "training seed"), counted(facts.folds, "fold")])
     published = "; third line: the published score." if beside else ". The published scores stand apart."
     return (
-        f"{label}{title}, {kind} data, in the layout of the paper. ResNet-18 of width {setting['width']}, crops of "
-        f"{setting['crop_size'][name]} pixels, profile {latex.escape(setting['profile'])}; factorized networks have "
-        f"{latex.escape(rank_words(main_rank(setting['rank'])))}. Pooled over all test frames, {facts.frames} per "
+        f"{label}{title}, {kind} data, in the layout of the paper. ResNet-18 of width {description.width}, crops of "
+        f"{description.crop_size[name]} pixels, profile {latex.escape(description.profile)}; factorized networks have "
+        f"{latex.escape(rank_words(description.rank))}. Pooled over all test frames, {facts.frames} per "
         f"run, of {facts.clusters} {facts.unit}; {seeds}. First line: mean over seeds $\\pm$ standard deviation over "
         f"seeds; second line: {interval}{published} ``{NOT_RUN}'': not trained in this profile; ``missing'': no "
         "finished run; ``failed'': a score that is no number."

@@ -1,45 +1,35 @@
 """One dataset's table of scores in Markdown, in the paper's layout."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
 from hocbench.evaluation.statistics import METRICS
+from hocbench.experiment.description import Description
+from hocbench.experiment.records import BUILT_IN
 from hocbench.reporting.facts import Facts, score_facts
 from hocbench.reporting.layout import FURTHER, NOT_RUN, PAPER, TableRow, lay_out, layout_notes
 from hocbench.reporting.markdown import STATUS_NOTE, escape, markdown_table, records
 from hocbench.reporting.paper_scores import read_results
 from hocbench.runs.finished import TARGETS
 
-TITLES = {"affectnet": "AffectNet (still images)", "sewa": "SEWA (video chats)", "afew_va": "AFEW-VA (film clips)"}
 POOLINGS = {"pooled": "Pooled over all test frames", "per_video": "Mean of the scores of each video"}
-# A dataset whose scores stand below those of another one.
-NEGATIVE_CONTROLS = {"sewa": "sewa_control"}
 CELLS = [(target, metric) for target in TARGETS for metric in METRICS]
 SCORE_HEADER = [f"{target} {metric.upper()}" for target, metric in CELLS]
 NOTE_OF_UNVERIFIED = "U"
 
 
-def score_page(
-    name: str,
-    expected: Sequence[Mapping[str, Any]],
-    intervals: pd.DataFrame,
-    counts: pd.DataFrame,
-    setting: Mapping[str, Any],
-) -> str:
+def score_page(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, description: Description) -> str:
     """Write one dataset's table of scores in Markdown.
 
     Parameters
     ----------
     name : str
-        A dataset with a table in the paper.
-    expected : sequence of dict
-        Rows that must be shown, with dataset, method, rank, lasso and perhaps variant.
+        A dataset of the experiment, or one with a table in the paper.
     intervals, counts : DataFrame
         Tables of an evaluation.
-    setting : dict
-        See `hocbench.reporting.tables.write_tables`.
+    description : Description
+        Datasets, methods and the rows that must be shown.
 
     Returns
     -------
@@ -48,33 +38,44 @@ def score_page(
         ones stand apart in a table of their own.
     """
     own = intervals[intervals["dataset"] == name]
-    parts = [f"# {TITLES[name]}", _caption(name, own, counts, setting)]
-    beside = len(own) > 0 and not (own["label"] == "synthetic").any()
+    parts = [f"# {table_title(name, description)}", _caption(name, own, counts, description)]
+    is_published = len(read_results(name)) > 0
+    beside = is_published and len(own) > 0 and not (own["label"] == "synthetic").any()
     for pooling, title in POOLINGS.items():
         chosen = own[own["pooling"] == pooling]
         if chosen.empty and pooling != "pooled":
             continue
-        rows = lay_out(name, [row for row in expected if row["dataset"] == name], chosen, setting["rank"])
+        rows = lay_out(name, chosen, description)
         if beside and pooling == "pooled":
             paper = [row for row in rows if row.kind == PAPER]
             parts += [f"**{title}, beside the published scores.**", _beside(name, paper), published_notes(name)]
             rows, title = [row for row in rows if row.kind != PAPER], f"{title}, further rows"
         parts += [f"**{title}.**", score_rows(rows)]
-    parts += _negative_control(name, expected, intervals, setting)
-    if not beside:
+    for control in description.datasets.values():
+        if control.control_of == name:
+            parts += _negative_control(control.name, intervals, description)
+    if is_published and not beside:
         parts += ["## Published scores", "Not comparable with the rows above unless those are from the real data."]
         parts += [_published(name), published_notes(name)]
     return "\n\n".join(parts) + "\n"
 
 
-def _caption(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, setting: Mapping[str, Any]) -> str:
+def table_title(name: str, description: Description) -> str:
+    """Name a dataset with what it consists of: "SEWA (clips)"; of one that is no part of the experiment its name."""
+    dataset = description.datasets.get(name) or BUILT_IN.get(name)
+    return f"{dataset.title} ({dataset.role})" if dataset else name
+
+
+def _caption(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, description: Description) -> str:
+    if name not in description.datasets:
+        return "Not run: this dataset is no part of the experiment."
     if intervals.empty:
         return "No run of this dataset is finished."
-    facts = score_facts(name, intervals, counts[counts["dataset"] == name])
+    facts = score_facts(description.datasets[name], intervals, counts[counts["dataset"] == name])
     label = "**SYNTHETIC data: these scores say nothing about real faces.** " if facts.synthetic else ""
     return (
-        f"{label}Profile {escape(setting['profile'])}: ResNet-18 of width {setting['width']}, crops of "
-        f"{setting['crop_size'][name]} pixels. {facts.frames} test frames per run, {facts.clusters} {facts.unit} as "
+        f"{label}Profile {escape(description.profile)}: ResNet-18 of width {description.width}, crops of "
+        f"{description.crop_size[name]} pixels. {facts.frames} test frames per run, {facts.clusters} {facts.unit} as "
         f"clusters, {facts.seeds} training seed(s), {facts.folds} fold(s); up to {facts.repaired} frames of a run have "
         f"a repaired crop and are scored, {facts.lost} have none and are scored with the mean training label. "
         f"{cell_words(facts)} Rank is a multiple of the rank that matches a dense layer's parameters; whole numbers "
@@ -100,18 +101,19 @@ def score_rows(rows: Sequence[TableRow]) -> str:
 
 def _names(rows: Sequence[TableRow]) -> dict[str, list[str]]:
     """Write the columns before the scores, each only where it tells rows apart."""
+    keys = [row.key for row in rows]
     columns = {
         "row": [escape(row.title) or "-" for row in rows],
         "method": [escape(row.method) or "-" for row in rows],
-        "rank": [escape(row.rank) or "-" for row in rows],
-        "LASSO": [f"{row.lasso:g}" for row in rows],
-        "variant": [escape(row.variant) or "-" for row in rows],
+        "rank": [escape(key.rank) if key and key.rank else "-" for key in keys],
+        "LASSO": [f"{key.lasso:g}" if key else "0" for key in keys],
+        "ablation": [escape(key.ablation) if key and key.ablation else "-" for key in keys],
         "seeds": [str(row.seeds or "-") for row in rows],
     }
     if all(row.kind == FURTHER for row in rows):
         del columns["row"]
-    if not any(row.variant for row in rows):
-        del columns["variant"]
+    if not any(key and key.ablation for key in keys):
+        del columns["ablation"]
     if len({row.seeds for row in rows if row.seeds}) < 2:
         del columns["seeds"]
     return columns
@@ -155,7 +157,7 @@ def _published_cells(name: str) -> dict[tuple[str, str, str], str]:
 
 
 def published_notes(name: str) -> str:
-    """Explain the statuses, and tell what is doubtful about the rows and about each number that has a source."""
+    """Explain the statuses, and name what is doubtful about the rows and about each number that has a source."""
     notes: dict[str, list[str]] = {}
     for row in records(read_results(name)):
         if row["status"] != NOTE_OF_UNVERIFIED:
@@ -166,17 +168,11 @@ def published_notes(name: str) -> str:
     return " ".join(parts)
 
 
-def _negative_control(
-    name: str, expected: Sequence[Mapping[str, Any]], intervals: pd.DataFrame, setting: Mapping[str, Any]
-) -> list[str]:
-    """Write the scores on the negative control of a dataset, if there is one."""
-    control = NEGATIVE_CONTROLS.get(name)
-    wanted = [row for row in expected if row["dataset"] == control]
-    own = intervals[(intervals["dataset"] == control) & (intervals["pooling"] == "pooled")]
-    if own.empty and not wanted:
-        return []
+def _negative_control(control: str, intervals: pd.DataFrame, description: Description) -> list[str]:
+    """Write the scores on the negative control of a dataset."""
     caption = (
         "**SYNTHETIC data** like those above, but no motion tells the label and nothing disturbs it over time, so that "
         "a network has nothing to gain from time. Pooled over all test frames."
     )
-    return ["## Negative control", caption, score_rows(lay_out(str(control), wanted, own, setting["rank"]))]
+    own = intervals[(intervals["dataset"] == control) & (intervals["pooling"] == "pooled")]
+    return ["## Negative control", caption, score_rows(lay_out(control, own, description))]

@@ -1,67 +1,66 @@
 """All tables that follow from results alone, as Markdown, HTML, CSV and, in the paper's layout, LaTeX."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from hocbench import paths
 from hocbench.evaluation.files import read_table
+from hocbench.experiment.description import Description, RowKey, read_description
 from hocbench.files.staging import staged
-from hocbench.reporting.cost import cost_page, cost_table, is_outdated, outdated_page
+from hocbench.reporting.cost import cost_page, cost_table
 from hocbench.reporting.facts import interval_words
-from hocbench.reporting.markdown import escape, markdown_table, records, with_variant, write_page
+from hocbench.reporting.markdown import escape, markdown_table, records, write_page
 from hocbench.reporting.ranks import rank_page, rank_report
 from hocbench.reporting.score_latex import score_latex
-from hocbench.reporting.score_page import NEGATIVE_CONTROLS, TITLES, score_page
+from hocbench.reporting.score_page import score_page
+from hocbench.reporting.text import clusters_of, interval_text, p_text, row_name, synthetic_mark
 from hocbench.reporting.trends import trend_page
 
 
-def write_tables(evaluation: Path, out: Path, expected: list[dict[str, Any]], setting: dict[str, Any]) -> None:
+def write_tables(evaluation: Path, out: Path) -> None:
     """Write all tables that follow from results alone; `hocbench.network_tables` writes the others.
 
     Parameters
     ----------
     evaluation : Path
-        Folder written by `hocbench.evaluation.evaluate`.
+        Folder written by `hocbench.evaluation.scores.evaluate`.
     out : Path
-        Receives ``<name>.md``, ``.html``, ``.csv`` and ``.json``, for the tables of scores also ``.tex``. Their CSV
-        holds a row per score of a run, as ``scores.csv`` of the evaluation does.
-    expected : list of dict
-        Rows that must be shown, with dataset, method, rank, lasso and perhaps variant; one that has no score is
-        printed as missing.
-    setting : dict
-        profile, width, crop_size (by dataset) and rank (those of the sweep), for the layout and the captions.
+        Receives ``<name>.md``, ``.html``, ``.csv`` and ``.json``, for the tables of the paper's datasets also ``.tex``.
+        Their CSV holds a row per score of a run, as ``scores.csv`` of the evaluation does.
     """
+    description = read_description(evaluation)
     intervals, scores, counts, history = (
         read_table(evaluation / f"{name}.csv") for name in ("intervals", "scores", "counts", "history")
     )
     differences, trends, sparsity, costs = (
         read_table(evaluation / f"{name}.csv") for name in ("differences", "trends", "sparsity", "costs")
     )
+    controls = {each.control_of: name for name, each in description.datasets.items() if each.control_of}
     with staged(out, "tables") as folder:
-        for name in TITLES:
-            page = score_page(name, expected, intervals, counts, setting)
-            page += unconverged_note(history[history["dataset"] == name])
-            own = scores[scores["dataset"].isin([name, NEGATIVE_CONTROLS.get(name)])]
-            write_page(folder / name, page, own, score_latex(name, expected, intervals, counts, setting))
-        write_page(folder / "differences", difference_page(differences, setting), differences)
-        write_page(folder / "trends", trend_page(trends, setting), trends)
+        for name in paths.score_tables(description.datasets.values()):
+            page = score_page(name, intervals, counts, description)
+            page += unconverged_note(history[history["dataset"] == name], description)
+            own = scores[scores["dataset"].isin([name, controls.get(name)])]
+            latex = score_latex(name, intervals, counts, description) if name in paths.PAPER_DATASETS else None
+            write_page(folder / name, page, own, latex)
+        write_page(folder / "differences", difference_page(differences, description), differences)
+        write_page(folder / "trends", trend_page(trends, description), trends)
         ranks = rank_report(sparsity)
-        write_page(folder / "ranks", rank_page(ranks, setting), ranks)
-        if is_outdated(costs):
-            write_page(folder / "cost", outdated_page(), costs)
-        else:
-            cost = cost_table(costs, expected)
-            write_page(folder / "cost", cost_page(costs, cost, setting), cost)
+        write_page(folder / "ranks", rank_page(ranks, description), ranks)
+        cost = cost_table(costs, description)
+        write_page(folder / "cost", cost_page(costs, cost, description), cost)
 
 
-def unconverged_note(history: pd.DataFrame) -> str:
+def unconverged_note(history: pd.DataFrame, description: Description) -> str:
     """Name the methods that may need more epochs: in some run the last epoch was the best on validation.
 
     Parameters
     ----------
     history : DataFrame
         ``history.csv`` of one dataset. The LASSO stage, which keeps its last epoch always, does not count.
+    description : Description
+        What methods are called.
 
     Returns
     -------
@@ -69,14 +68,9 @@ def unconverged_note(history: pd.DataFrame) -> str:
         A paragraph of Markdown; empty if there is no such method.
     """
     last = history[history["epoch"] == history.groupby("run")["epoch"].transform("max")]
-    open_ended = last[(last["epoch"] > 0) & (last["kept"] == 1) & (last["stage"] != "lasso")]
-    columns = ["method", "lasso", *with_variant(open_ended)]
-    names = [
-        escape(method)
-        + (f", LASSO {lasso:g}" if lasso else "")
-        + "".join(f", {escape(name)}" for name in variant if name)
-        for method, lasso, *variant in sorted(set(open_ended[columns].itertuples(index=False, name=None)))
-    ]
+    open_ended = last[(last["epoch"] > 0) & (last["kept"] == 1) & (last["method"] != "lasso")]
+    keys = sorted({RowKey.read(row) for row in records(open_ended)})
+    names = dict.fromkeys(escape(row_name(key, description, several_ranks=len(description.ranks) > 1)) for key in keys)
     if not names:
         return ""
     return (
@@ -86,44 +80,39 @@ def unconverged_note(history: pd.DataFrame) -> str:
     )
 
 
-def difference_page(table: pd.DataFrame, setting: dict[str, Any]) -> str:
+def difference_page(table: pd.DataFrame, description: Description) -> str:
     """Write the paired differences in Markdown."""
-    synthetic = (table["label"] == "synthetic").any()
-    interval = interval_words(table, "subjects (images on AffectNet)")
+    interval = interval_words(table, clusters_of(table, description))
     caption = (
-        f"{'**SYNTHETIC data.** ' if synthetic else ''}Profile {escape(setting['profile'])}. Difference = method minus "
+        f"{synthetic_mark(table)}Profile {escape(description.profile)}. Difference = method minus "
         f"reference on the same test frames and seeds, pooled; {interval}; p values two-sided, Holm-corrected over "
         "the rows of one dataset."
     )
-    variants = with_variant(table)
-    referred = [name for name in ("reference_variant",) if name in table.columns and (table[name] != "").any()]
-    sized = [name for name in ("effect_size",) if name in table.columns]
+    ablated, referred = ((table[name] != "").any() for name in ("ablation", "reference_ablation"))
     header = [
-        *("dataset", "method", "rank", "LASSO", *variants, "reference", *(["its variant"] if referred else [])),
-        *("target", "metric", "difference [95 %]", *(["effect size"] if sized else []), "p (Holm)"),
+        *("dataset", "method", "rank", "LASSO", *(["ablation"] if ablated else [])),
+        *("reference", *(["its ablation"] if referred else [])),
+        *("target", "metric", "difference [95 %]", "effect size", "p (Holm)"),
     ]
-    lines = [
-        [
-            row["dataset"],
-            escape(row["method"]),
-            escape(row["rank"]) or "-",
-            f"{row['lasso']:g}",
-            *(escape(row[name]) or "-" for name in variants),
-            escape(row["reference"]),
-            *(escape(row[name]) or "-" for name in referred),
-            row["target"],
-            row["metric"].upper(),
-            f"{row['difference']:+.3f}" + ("" if pd.isna(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"),
-            *("-" if pd.isna(row[name]) else f"{row[name]:+.2f}" for name in sized),
-            _p_value(row["p_holm"]),
-        ]
-        for row in records(table[table["metric"] == "ccc"])
-    ]
+    lines = []
+    for row in records(table[table["metric"] == "ccc"]):
+        key = RowKey.read(row)
+        reference = description.methods[row["reference"]].named(key.factorization or description.factorization)
+        lines.append(
+            [
+                key.dataset,
+                escape(description.title(key)),
+                escape(key.rank) or "-",
+                f"{key.lasso:g}",
+                *([escape(key.ablation) or "-"] if ablated else []),
+                escape(reference),
+                *([escape(row["reference_ablation"]) or "-"] if referred else []),
+                row["target"],
+                row["metric"].upper(),
+                interval_text(row["difference"], row["low"], row["high"], signed=True),
+                "-" if pd.isna(row["effect_size"]) else f"{row['effect_size']:+.2f}",
+                p_text(row["p_holm"]),
+            ]
+        )
     note = "Shown: CCC. The CSV beside this page holds all metrics." if lines else "No two methods could be compared."
     return "\n\n".join(["# Paired differences", caption, markdown_table(header, lines), note]) + "\n"
-
-
-def _p_value(p: float) -> str:
-    if pd.isna(p):
-        return "-"
-    return f"{p:.3f}" if p >= 0.0005 else "< 0.001"
