@@ -1,26 +1,31 @@
 """Writes all tables of an evaluation and reads them again."""
 
 import re
+import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
-from hocbench.network_tables import write_counts
+from hocbench.evaluation.files import write_seal
+from hocbench.experiment.description import META, RowKey, read_description
+from hocbench.files.checksums import read_sealed
+from hocbench.network_tables.write import write_counts
 from hocbench.reporting.tables import write_tables
-from tests.reporting.conftest import CP, DENSE, INFLATED, JOINT, SCRATCH, SETTING, SMOOTHED, UNTRAINED, row
 
-EXPECTED = [
-    row("affectnet", DENSE, None),
-    row("affectnet", CP),
-    row("affectnet", "CP 2-D, LASSO", lasso=0.05),
-    row("affectnet", "CP 2-D, LASSO", lasso=0.1),
-    row("sewa", JOINT, lasso=0.05),
-    row("sewa", SCRATCH, None),
-    row("sewa", JOINT, rank=0.22),
-    row("sewa", UNTRAINED),
-    row("sewa", CP),
-    row("sewa", SMOOTHED),
-    row("afew_va", INFLATED, None),
-    row("afew_va", "CP 3-D from scratch", rank=8),
-]
+CP = ("cp", "same")
+EXPECTED = (
+    RowKey("affectnet", "static_dense"),
+    RowKey("affectnet", "static", *CP),
+    RowKey("affectnet", "lasso", *CP, lasso=0.05),
+    RowKey("affectnet", "lasso", *CP, lasso=0.1),
+    RowKey("sewa", "joint", *CP, lasso=0.05),
+    RowKey("sewa", "scratch_dense"),
+    RowKey("sewa", "joint", "cp", "0.22"),
+    RowKey("sewa", "untrained", *CP),
+    RowKey("sewa", "static", *CP),
+    RowKey("sewa", "static_smoothed", *CP),
+    RowKey("afew_va", "inflated"),
+    RowKey("afew_va", "scratch", "cp", "8"),
+)
 DATASETS = ("affectnet", "sewa", "afew_va")
 VOID = {"meta"}
 
@@ -55,9 +60,20 @@ class Page(HTMLParser):
             self.tables[-1][-1][-1] += data
 
 
-def write(evaluation, out, expected=EXPECTED, setting=SETTING):
-    write_tables(evaluation, out, expected, setting)
-    write_counts(evaluation, out, setting)
+def described(evaluation, folder, **changes):
+    """Copy an evaluation and change its description."""
+    shutil.copytree(evaluation, folder)
+    description = replace(read_description(evaluation), **changes)
+    (folder / META).write_text(description.text() + "\n")
+    write_seal(read_sealed(folder / "files.json")["files"], folder)
+    return folder
+
+
+def write(evaluation, out, rows=EXPECTED, **changes):
+    """Write all tables; rows are those that have to be shown, and changes are of the description."""
+    copy = described(evaluation, out.with_name(f"{out.name}-evaluation"), rows=tuple(rows), **changes)
+    write_tables(copy, out)
+    write_counts(copy, out)
     return out
 
 

@@ -3,14 +3,18 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from hocbench import paths
+from hocbench.experiment.description import read_description
 from hocbench.reporting.html.elements import element, number, prose
+from hocbench.reporting.tables import write_tables
 from hocbench.tracking.links import Link, read_link, write_link
-from tests.reporting.report_folder import DENSE, METHOD, RUNS, SMOOTHED, Reproduction
+from tests.reporting.pages import described
+from tests.reporting.report_folder import DENSE, IDS, METHOD, RUNS, SMOOTHED, Reproduction
 
 HOSTILE = "<script>alert('1')<b>\"&amp;"
 # Markdown of its own: a picture and a link to elsewhere, and HTML.
@@ -110,6 +114,24 @@ def test_rows_of_tables_lead_to_their_runs(page):
     (body,) = [tag for tag in page.all("tbody") if tag.attributes.get("id") == links[SMOOTHED]]
     (origin,) = [tag for tag in page.all("a") if body in tag.path]
     assert origin.attributes["href"][1:] == links[METHOD]
+
+
+def test_rows_of_tables_as_they_are_written_lead_to_their_runs(evaluation, tmp_path):
+    results = tmp_path / "results"
+    description = read_description(evaluation)
+    control = replace(description.datasets["afew_va"], title="AFEW-VA control", control_of="sewa")
+    datasets = description.datasets | {"afew_va": control}
+    write_tables(described(evaluation, results / "evaluation", datasets=datasets), results / "tables")
+    page = Reproduction(tmp_path).report(results=results)[1]
+    for anchor in ("table-1", "table-2", "cost"):
+        cells = [tag for tag in page.inside(anchor, "td") if tag.attributes.get("class") == "method"]
+        links = {id(tag.path[-1]) for tag in page.inside(anchor, "a")}
+        unlinked = [cell for cell in cells if id(cell) not in links and cell.text != "-"]
+        # What was never run has no runs, and what others have published neither.
+        ours = [cell.text for cell in unlinked if cell.text in IDS and "not run" not in cell.path[-1].text]
+        assert len(links) >= 4 and not ours, anchor
+    linked = {tag.text for tag in page.inside("table-2", "a")}
+    assert {"dense 2-D inflated to 3-D", "CP 2-D, static + moving average"} <= linked
 
 
 def test_a_run_has_its_log_its_job_and_its_place_in_mlflow(page, reproduction):
