@@ -80,7 +80,7 @@ def sparsity(runs: Sequence[Run]) -> pd.DataFrame:
     Parameters
     ----------
     runs : sequence of Run
-        Finished runs; the factorized LASSO runs are used, and the static ones on images as LASSO 0, no variants.
+        Finished runs; the factorized LASSO runs are used, and the static ones on images as LASSO 0, no ablations.
 
     Returns
     -------
