@@ -19,9 +19,9 @@ from hocbench import paths
 from hocbench.datasets.splits import make_splits
 from hocbench.errors import RunError
 from hocbench.faces.store import CropStore
+from hocbench.files.checksums import file_hash
 from hocbench.nn import FactorizedConv
 from hocbench.runs.directory import load_network
-from hocbench.runs.environment import file_hash
 from hocbench.seeds import batch_axes
 from hocbench.training.data import first_clips, select
 from hocbench.training.determinism import as_runs_compute

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hocbench.errors import ExportError
 from hocbench.faces.store import CropStore
-from hocbench.runs.environment import file_hash
+from hocbench.files.checksums import file_hash
 from hocbench.training.data import Samples, evaluation_batches, overlapping_windows, select
 
 CHECKED_FRAMES = 32

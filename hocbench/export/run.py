@@ -13,13 +13,14 @@ from torch import Tensor
 from hocbench.errors import ExportError, RunError
 from hocbench.export.forms import GRAPH, OPSET, PROGRAM, Form, dynamic_dimensions, write_forms
 from hocbench.export.inputs import Shape, crops_input, random_input
+from hocbench.files.checksums import file_hash
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
 from hocbench.nn import ResNet, compact, parameter_count
 from hocbench.nn.folding import check_paths, choose_paths, fold
 from hocbench.paths import prepared
 from hocbench.runs.directory import load_network
-from hocbench.runs.environment import environment, file_hash
+from hocbench.runs.environment import environment
 from hocbench.seeds import derive_seed
 from hocbench.training.predict import TARGETS
 

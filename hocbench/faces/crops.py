@@ -16,11 +16,10 @@ from hocbench.config.crop import CropOptions
 from hocbench.datasets.contract import NO_LABEL, load_excluded, load_index
 from hocbench.errors import FaceError
 from hocbench.faces.clips import Crop, crop_clip, encode
-from hocbench.files.checksums import FILES, hashes_of, read_sealed, sealed
+from hocbench.files.checksums import FILES, file_hash, hashes_of, read_sealed, sealed
 from hocbench.files.staging import move_into
 from hocbench.files.write import write_parquet, write_text
 from hocbench.parallel import shared
-from hocbench.runs.environment import file_hash
 
 STORE_COLUMNS = ["dataset", "subject", "session", "clip", "frame", "valence", "arousal", "split"]
 BATCH_FRAMES = 256  # at least so many, whole clips: what a kill loses of one worker

@@ -10,12 +10,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hocbench.errors import RunError
-from hocbench.files.checksums import hashes_of, read_sealed, sealed
+from hocbench.files.checksums import file_hash, hashes_of, read_sealed, sealed
 from hocbench.files.staging import staged
 from hocbench.files.write import write_parquet, write_text
 from hocbench.nn import FactorizedConv, NetworkConfig, ResNet, convolutions
 from hocbench.nn.rank_selection import block_of
-from hocbench.runs.environment import file_hash
 
 Layers = list[dict[str, Any]]
 

@@ -1,11 +1,9 @@
 """What a run was: versions, machine, flags and hashes; never paths, environment variables or secrets."""
 
-import hashlib
 import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,6 @@ from typing import Any
 from hocbench.arithmetic import asked
 
 PACKAGES = ("torch", "numpy", "pandas", "accelerate", "safetensors", "opencv-python-headless", "av")
-
-
-def file_hash(path: Path) -> str:
-    """Return the sha256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def environment() -> dict[str, Any]:
@@ -70,11 +62,3 @@ def _driver(info: Path) -> str | None:
     text = info.read_text() if info.is_file() else ""
     found = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", text)
     return found[1] if found else None
-
-
-def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Spell nested values out as ``{"training.loss_weights.ccc": 1.0, ...}``."""
-    pairs: dict[str, Any] = {}
-    for key, item in value.items():
-        pairs |= flat(item, f"{prefix}{key}.") if isinstance(item, Mapping) else {prefix + key: item}
-    return pairs

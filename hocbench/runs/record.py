@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import RunError
-from hocbench.files.checksums import read_sealed
-from hocbench.runs.environment import file_hash, flat
+from hocbench.files.checksums import file_hash, read_sealed
 
 # Times and memory are never the same twice.
 EXEMPT = {"cost.json"}
@@ -68,3 +67,11 @@ def read_record(path: Path) -> Record:
     present = [name for name in outputs if (file.parent / name).is_file()]
     changed = tuple(name for name in present if file_hash(file.parent / name) != outputs[name])
     return Record(path, flat(manifest), outputs, changed)
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Spell nested values out as ``{"training.loss_weights.ccc": 1.0, ...}``."""
+    pairs: dict[str, Any] = {}
+    for key, item in value.items():
+        pairs |= flat(item, f"{prefix}{key}.") if isinstance(item, Mapping) else {prefix + key: item}
+    return pairs

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import VerifyError
-from hocbench.files.checksums import read_sealed
-from hocbench.runs.environment import file_hash
+from hocbench.files.checksums import file_hash, read_sealed
 from hocbench.runs.record import Record
 from hocbench.verify.cells import Row, read_rows
 

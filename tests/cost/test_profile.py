@@ -7,7 +7,7 @@ import pytest
 
 from hocbench.cost.profile import PARTS, WAITING, profile_run
 from hocbench.errors import RunError
-from hocbench.runs.environment import file_hash
+from hocbench.files.checksums import file_hash
 from tests.training.conftest import LASSO
 
 STEPS = 3

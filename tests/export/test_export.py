@@ -16,9 +16,9 @@ from hocbench.export import Options, export_run
 from hocbench.export.forms import write_forms
 from hocbench.export.inputs import crops_input
 from hocbench.faces.store import CropStore
+from hocbench.files.checksums import file_hash
 from hocbench.nn.folding import factorized_names, fold
 from hocbench.runs.directory import load_network
-from hocbench.runs.environment import file_hash
 from hocbench.training import fit
 from tests.conftest import ROOT
 from tests.export.conftest import FILES, LENGTH, TOLERANCE, alternating, trained, write

@@ -13,10 +13,10 @@ from hocbench import paths
 from hocbench.datasets.splits import make_splits
 from hocbench.errors import RunError
 from hocbench.faces.store import CropStore
+from hocbench.files.checksums import file_hash
 from hocbench.files.code import code_hash
 from hocbench.nn import FactorizedConv, compact, transduct
 from hocbench.runs.directory import load_network
-from hocbench.runs.environment import file_hash
 from hocbench.seeds import batch_axes
 from hocbench.training import fit, stages
 from hocbench.training.data import select, training_batches
