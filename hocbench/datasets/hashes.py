@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.datasets.checksums import list_files
-from hocbench.datasets.contract import SYNTHETIC_MARKER
+from hocbench.datasets.columns import SYNTHETIC_MARKER
 from hocbench.errors import DatasetError
 from hocbench.files.checksums import FILES, check_file, file_hash, read_sealed, sealed
 from hocbench.files.write import write_text

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from hocbench.datasets.contract import NO_CROP
+from hocbench.datasets.columns import NO_CROP
 
 
 @dataclass(frozen=True)
