@@ -99,15 +99,3 @@ class TltorchConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(N, C, ...)``; the library fails on empty batches and on channels-last input without copying."""
         return self.conv(x)
-
-    def set_implementation(self, name: str) -> None:
-        """Choose how the library computes: factorized, mobilenet or reconstructed."""
-        from tltorch.functional.convolution import _get_factorized_conv
-
-        self.conv.implementation = name
-        self.conv.forward_fun = _get_factorized_conv(self.conv.weight, name)
-
-
-def tltorch_convolutions(network: nn.Module) -> list[TltorchConv]:
-    """List the baseline layers of a network."""
-    return [module for module in network.modules() if isinstance(module, TltorchConv)]

@@ -7,7 +7,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hocbench.nn import FactorizedConv, multiply_adds, parameter_count, resnet18, set_path, transduct
-from hocbench.nn.cost import layer_paths
 from hocbench.nn.paths import PATHS
 from tests.nn.oracles import RANKS, SCHEMES, assert_same, images, layer_of
 
@@ -184,23 +183,6 @@ def test_a_factorized_network_costs_the_sum_of_its_chains(kind, order, shape):
         if isinstance(layer, FactorizedConv):
             network.set_submodule(name, CHAINS[kind](layer))
     assert counted == counted_by_hooks(network, torch.randn(shape))[0]
-
-
-@pytest.mark.parametrize(("order", "shape"), [(2, (64, 3, 48, 48)), (3, (2, 3, 4, 24, 24))])
-def test_the_paths_of_a_network_are_those_that_its_layers_take(order, shape, monkeypatch):
-    network, taken = resnet18(order, "cp", 8, rank=0.5, stem="small"), {}
-    names = {layer: name for name, layer in network.named_modules()}
-    compute = FactorizedConv._compute
-    watched = lambda layer, x, path: taken.update({names[layer]: path}) or compute(layer, x, path)  # noqa: E731
-    with monkeypatch.context() as patched:
-        patched.setattr(FactorizedConv, "_compute", watched)
-        network(torch.rand(shape))
-    expected = dict(taken)
-    set_path(network, "measured")  # what a layer was given does not matter
-    assert layer_paths(network, shape) == expected
-    assert len(set(expected.values())) == 2
-    assert {layer.path for layer in network.modules() if isinstance(layer, FactorizedConv)} == {"measured"}
-    assert layer_paths(resnet18(order, "dense", 4, stem="small"), shape) == {}
 
 
 def test_counting_leaves_the_network_alone():

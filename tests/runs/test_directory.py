@@ -11,7 +11,7 @@ from hocbench.evaluation import read_runs, run_tables
 from hocbench.files.checksums import file_hash, sealed
 from hocbench.nn import compact, parameter_count, resnet18, transduct
 from hocbench.nn.lasso import factorized_layers
-from hocbench.nn.rank_selection import rank_table, removed_shares
+from hocbench.nn.rank_selection import block_of, component_size
 from hocbench.reporting.ranks import rank_report
 from hocbench.runs.directory import describe_layers, load_network, write_run
 from tests.training.conftest import LASSO
@@ -106,20 +106,32 @@ def test_removed_components_still_count_as_zeros():
     assert [layer["kernel_size"] for layer in after] == [[3, 3, 3]] * 17
 
 
+def layer_counts(network):
+    """Count by layer: block, components, those with λ ≠ 0, parameters, and those of the other components."""
+    rows = []
+    for name, layer in factorized_layers(network).items():
+        left, size = int(layer.weights.count_nonzero()), component_size(layer)
+        row = {"block": block_of(name), "rank": layer.rank, "effective_rank": left}
+        rows.append(row | {"parameters": parameter_count(layer), "removed": (layer.rank - left) * size})
+    return pd.DataFrame(rows)
+
+
 def test_the_evaluation_and_the_report_count_what_the_network_itself_counts(laboratory):
     run = laboratory("lasso", "affectnet", lasso=LASSO)
     network, _ = load_network(run)
-    sparsity = run_tables.sparsity(read_runs([run]))
-    for block, rows in pd.DataFrame(rank_table(network)).groupby("block"):
+    sparsity, counts = run_tables.sparsity(read_runs([run])), layer_counts(network)
+    for block, rows in counts.groupby("block"):
         (row,) = sparsity[sparsity["block"] == block].itertuples()
         assert row.layer_ranks == "+".join(map(str, rows["rank"]))
         assert row.layer_effective_ranks == "+".join(map(str, rows["effective_rank"]))
         assert (row.parameters, row.removed) == (rows["parameters"].sum(), rows["removed"].sum())
         assert row.network_parameters == parameter_count(network)
     (whole,) = rank_report(sparsity).query("block == 'all'").itertuples()
-    shares = {"all": whole.removed_of_all, "factorized": whole.removed_of_factorized, "components": whole.zero_share}
     assert 0 < whole.zero_share < 1
-    assert shares == pytest.approx(removed_shares(network), rel=1e-12)
+    sums = counts[["rank", "effective_rank", "parameters", "removed"]].sum()
+    assert whole.removed_of_all == pytest.approx(sums["removed"] / parameter_count(network), rel=1e-12)
+    assert whole.removed_of_factorized == pytest.approx(sums["removed"] / sums["parameters"], rel=1e-12)
+    assert whole.zero_share == pytest.approx(1 - sums["effective_rank"] / sums["rank"], rel=1e-12)
 
 
 def test_a_half_written_run_is_refused(copied_run):

@@ -12,7 +12,7 @@ from hocbench.errors import BenchmarkError
 from hocbench.nn import FactorizedConv
 from hocbench.nn.lasso import count_zeros
 from hocbench.nn.paths import situation
-from hocbench.nn.tltorch_exchange import tltorch_convolutions
+from hocbench.nn.tltorch_exchange import TltorchConv
 from studies.speed.compaction import SHARES, measure_compaction, with_zeros
 from studies.speed.layers import (
     DENSE,
@@ -151,7 +151,7 @@ def test_rival_networks_have_the_layers_that_they_are_named_after(bench):
     assert [name for name in networks] == [*TLTORCH.values(), DENSE[3]]
     for name, network in networks.items():
         assert not any(isinstance(module, FactorizedConv) for module in network.modules())
-        kinds = {layer.conv.implementation for layer in tltorch_convolutions(network)}
+        kinds = {layer.conv.implementation for layer in network.modules() if isinstance(layer, TltorchConv)}
         assert kinds == ({name.removeprefix("tltorch ")} if name in TLTORCH.values() else set())
         torch.testing.assert_close(network.eval()(x), own.eval()(x), rtol=1e-3, atol=1e-3)
 
