@@ -84,7 +84,7 @@ def _one_distance(block: str, kept: int, inner_activation: bool, seed: int) -> t
     convert = bottleneck_to_tucker if block == "bottleneck" else inverted_residual_to_cp
     factorized = convert(first, middle, last, norms[0] if inner_activation else None)
     # The dense kernel of the bottleneck would cost more than its chain.
-    factorized.path = "factorized"
+    factorized.implementation = "factorized"
     activation = functional.relu if block == "bottleneck" else functional.relu6
     y = x
     for place, convolution in enumerate((first, middle)):

@@ -2,18 +2,16 @@
 
 import copy
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hocbench.errors import NetworkError
 from hocbench.nn.factorized import FactorizedConv
-from hocbench.nn.lasso import factorized_layers
-from hocbench.nn.plain import ITSELF, copied, peculiarity
+from hocbench.nn.layers import cp_layers
+from hocbench.nn.plain import ITSELF, Network, copied, peculiarity, replace_modules
 from hocbench.nn.resnet import config_of
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 def compact(network: Network) -> Network:
@@ -36,22 +34,17 @@ def compact(network: Network) -> Network:
         parametrized, or shares factors but not the places of its zeros.
     """
     smaller: Any = copied(network)
-    layers = factorized_layers(smaller)
-    done: dict[int, FactorizedConv] = {}
+    layers = cp_layers(smaller)
     # What stands in for a parameter, so that layers with the same ones have the same ones afterwards.
     made: dict[int, Any] = {}
-    # A layer that is used at several places stays one layer.
-    for name, module in list(smaller.named_modules(remove_duplicate=False)):
-        if not isinstance(module, FactorizedConv):
-            continue
-        if id(module) not in done:
-            done[id(module)] = _compact_layer(name or ITSELF, module, made)
-        if not name:
-            return done[id(module)]  # type: ignore[return-value]
-        smaller.set_submodule(name, done[id(module)])
+
+    def make(name: str, module: nn.Module) -> nn.Module | None:
+        return _compact_layer(name or ITSELF, module, made) if isinstance(module, FactorizedConv) else None
+
+    smaller = replace_modules(smaller, make)
     config = config_of(network)
     if config is not None:
-        ranks = config.ranks | {name: done[id(layer)].rank for name, layer in layers.items()}
+        ranks = config.ranks | {name: smaller.get_submodule(name).rank for name in layers}
         smaller.config = replace(config, ranks=ranks)
     return smaller
 

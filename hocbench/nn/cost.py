@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hocbench.nn.baselines import TltorchConv
 from hocbench.nn.factorized import FactorizedConv
-from hocbench.nn.paths import set_path
-from hocbench.nn.tltorch_exchange import TltorchConv, from_tltorch
+from hocbench.nn.layers import set_implementation
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -38,7 +38,7 @@ def multiply_adds(network: nn.Module, input_shape: Sequence[int]) -> int:
         if isinstance(module, FactorizedConv):
             total += module.cost(inputs[0].shape).chain
         elif isinstance(module, TltorchConv):
-            total += from_tltorch(module.conv).cost(inputs[0].shape).chain
+            total += FactorizedConv.from_tltorch(module.conv).cost(inputs[0].shape).chain
         elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             total += output.numel() * math.prod(module.weight.shape[1:])
         elif isinstance(module, nn.Linear):
@@ -46,7 +46,7 @@ def multiply_adds(network: nn.Module, input_shape: Sequence[int]) -> int:
 
     # On the meta device shapes flow through the network without any arithmetic.
     shadow = copy.deepcopy(network).to("meta").eval()
-    set_path(shadow, "factorized")
+    set_implementation(shadow, "factorized")
     for module in shadow.modules():
         module.register_forward_hook(count)
     shadow(torch.empty(*input_shape, device="meta"))

@@ -1,4 +1,4 @@
-"""The memory-saving path: nothing but the input is kept for the backward pass.
+"""The implementation that saves memory: nothing but the input is kept for the backward pass.
 
 That is a matter of plain autograd. Exported and traced programs, and the transforms of torch.func, which have no such
 thing, get the same operations without it; torch.compile gets it wherever no statistics are updated inside.
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hocbench.nn.paths import computes_eagerly
+from hocbench.nn.implementation import computes_eagerly
 
 
 def recomputed(chain: Callable[[Tensor], Tensor], x: Tensor, norm: nn.BatchNorm2d | None) -> Tensor:

@@ -5,6 +5,8 @@ and the weights can be copied across: a bottleneck is a Tucker convolution with 
 residual (MobileNet-v2) a CP convolution, once each depthwise filter is split into rank-one terms.
 """
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from hocbench.errors import NetworkError
 from hocbench.nn.factorized import FactorizedConv
-from hocbench.nn.geometry import PADDING_MODES
+from hocbench.nn.geometry import PADDING_MODES, geometry_of
 
 BLOCKS = ("bottleneck", "inverted residual")
 _NAMES = {"bottleneck": ("reduce", "conv", "expand"), "inverted residual": ("expand", "depthwise", "project")}
@@ -28,7 +30,7 @@ def bottleneck_to_tucker(
     reduce, conv, expand : Conv2d
         1×1 from C to M channels, k×k from M to M', 1×1 from M' to T. A bias may stand in the last one only.
     inner_norm : BatchNorm2d, optional
-        What follows ``reduce``; it is copied as the Ψ of the layer, which puts a ReLU behind it.
+        What follows ``reduce``; it is copied as the Ψ of the layer, which puts a ReLU after it.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def bottleneck_to_tucker(
         "height": torch.eye(height).to(core),
         "width": torch.eye(width).to(core),
     }
-    layer = _assemble(reduce, conv, expand, "tucker", tuple(core.shape), tensors)
+    layer = FactorizedConv.from_tensors(tensors, "tucker", geometry_of(conv), expand.bias).train(conv.training)
     if inner_norm is not None:
         layer.inner_norm = _pick(inner_norm, torch.arange(core.shape[1], device=core.device), core)
     return layer
@@ -67,7 +69,7 @@ def inverted_residual_to_cp(
     expand, depthwise, project : Conv2d
         1×1 from C to R channels, k×k with R groups, 1×1 from R to T. A bias may stand in the last one only.
     inner_norm : BatchNorm2d, optional
-        What follows ``expand``; it is copied as the Ψ of the layer, which puts a ReLU behind it. The block's ReLU6
+        What follows ``expand``; it is copied as the Ψ of the layer, which puts a ReLU after it. The block's ReLU6
         is the same as long as no value exceeds 6.
 
     Returns
@@ -93,7 +95,8 @@ def inverted_residual_to_cp(
         "height": heights,
         "width": widths,
     }
-    layer = _assemble(expand, depthwise, project, "cp", len(channels), tensors)
+    geometry = geometry_of(depthwise)
+    layer = FactorizedConv.from_tensors(tensors, "cp", geometry, project.bias).train(depthwise.training)
     if inner_norm is not None:
         layer.inner_norm = _pick(inner_norm, channels, filters)
     return layer
@@ -121,88 +124,64 @@ def _rank_one_terms(filters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def _check(block: str, first: Any, middle: Any, last: Any, norm: Any) -> None:
     """Refuse what cannot be copied, naming the convolution."""
     layers = dict(zip(_NAMES[block], (first, middle, last), strict=True))
+    problems = chain(_strange_layers(layers), _extra_terms(layers), _other_channels(layers, norm))
+    if (problem := next(problems, None)) is not None:
+        raise NetworkError(f"{block} block: {problem}")
+
+
+def _strange_layers(layers: dict[str, Any]) -> Iterator[str]:
     for name, layer in layers.items():
         if type(layer) is not nn.Conv2d:
-            raise NetworkError(f"{block} block: {name!r} is a {type(layer).__name__}; give a Conv2d")
+            yield f"{name!r} is a {type(layer).__name__}; give a Conv2d"
         if not torch.isfinite(layer.weight).all():
-            raise NetworkError(f"{block} block: {name!r} holds NaN or infinity; give finite weights")
+            yield f"{name!r} holds NaN or infinity; give finite weights"
+    _, place, _ = layers
     for name, layer in layers.items():
         wanted = layer.in_channels if name == "depthwise" else 1
         if layer.groups != wanted:
-            raise NetworkError(f"{block} block: {name!r} has {layer.groups} groups; give a convolution with {wanted}")
+            yield f"{name!r} has {layer.groups} groups; give a convolution with {wanted}"
         shape = (layer.kernel_size, layer.stride, layer.padding)
-        if layer is not middle and shape != ((1, 1), (1, 1), (0, 0)):
-            raise NetworkError(
-                f"{block} block: {name!r} has kernel {shape[0]}, stride {shape[1]}, padding {shape[2]}; give a plain "
-                f"1×1 convolution and put stride and padding into {_NAMES[block][1]!r}"
+        if name != place and shape != ((1, 1), (1, 1), (0, 0)):
+            yield (
+                f"{name!r} has kernel {shape[0]}, stride {shape[1]}, padding {shape[2]}; give a plain 1×1 convolution "
+                f"and put stride and padding into {place!r}"
             )
+    middle = layers[place]
     if middle.padding_mode not in PADDING_MODES or isinstance(middle.padding, str):
-        raise NetworkError(
-            f"{block} block: {_NAMES[block][1]!r} has padding {middle.padding!r}, {middle.padding_mode}; give numbers, "
-            f"{' or '.join(PADDING_MODES)}"
-        )
-    _check_biases(block, first, middle)
-    _check_channels(block, first, middle, last, norm)
+        modes = " or ".join(PADDING_MODES)
+        yield f"{place!r} has padding {middle.padding!r}, {middle.padding_mode}; give numbers, {modes}"
 
 
-def _check_biases(block: str, first: nn.Conv2d, middle: nn.Conv2d) -> None:
-    before, name, behind = _NAMES[block]
-    if first.bias is not None:
-        raise NetworkError(
-            f"{block} block: {before!r} has a bias, which next to the padding acts like no bias at the end; build it "
-            "with bias=False, as before a BatchNorm"
+def _extra_terms(layers: dict[str, nn.Conv2d]) -> Iterator[str]:
+    before, name, after = layers
+    if layers[before].bias is not None:
+        yield (
+            f"{before!r} has a bias, which next to the padding acts like no bias at the end; build it with bias=False, "
+            "as before a BatchNorm"
         )
-    if middle.bias is not None:
-        raise NetworkError(
-            f"{block} block: {name!r} has a bias, and a factorized convolution adds one at its end only; add "
-            f"{behind}.weight · {name}.bias to the bias of {behind!r} and build {name!r} with bias=False"
+    if layers[name].bias is not None:
+        yield (
+            f"{name!r} has a bias, and a factorized convolution adds one at its end only; add {after}.weight · "
+            f"{name}.bias to the bias of {after!r} and build {name!r} with bias=False"
         )
 
 
-def _check_channels(block: str, first: nn.Conv2d, middle: nn.Conv2d, last: nn.Conv2d, norm: Any) -> None:
-    before, name, behind = _NAMES[block]
+def _other_channels(layers: dict[str, nn.Conv2d], norm: Any) -> Iterator[str]:
+    before, name, after = layers
+    first, middle, last = layers.values()
     if middle.in_channels != first.out_channels:
-        raise NetworkError(
-            f"{block} block: {name!r} takes {middle.in_channels} channels and {before!r} gives {first.out_channels}; "
-            "make them agree"
-        )
-    if block == "inverted residual" and middle.out_channels != middle.in_channels:
-        raise NetworkError(
-            f"{block} block: {name!r} makes {middle.out_channels} channels of {middle.in_channels}; give one filter "
-            "for each channel"
+        yield f"{name!r} takes {middle.in_channels} channels and {before!r} gives {first.out_channels}; make them agree"
+    if name == "depthwise" and middle.out_channels != middle.in_channels:
+        yield (
+            f"{name!r} makes {middle.out_channels} channels of {middle.in_channels}; give one filter for each channel"
         )
     if last.in_channels != middle.out_channels:
-        raise NetworkError(
-            f"{block} block: {behind!r} takes {last.in_channels} channels and {name!r} gives {middle.out_channels}; "
-            "make them agree"
-        )
+        yield f"{after!r} takes {last.in_channels} channels and {name!r} gives {middle.out_channels}; make them agree"
     if norm is not None and norm.num_features != first.out_channels:
-        raise NetworkError(
-            f"{block} block: inner_norm has {norm.num_features} channels and {before!r} gives {first.out_channels}; "
-            f"give the BatchNorm behind {before!r}"
+        yield (
+            f"inner_norm has {norm.num_features} channels and {before!r} gives {first.out_channels}; "
+            f"give the BatchNorm after {before!r}"
         )
-
-
-def _assemble(
-    first: nn.Conv2d, middle: Any, last: nn.Conv2d, factorization: str, rank: Any, tensors: dict[str, Tensor]
-) -> FactorizedConv:
-    # The layer draws initial weights, which are replaced; the global generator goes on as if it had not.
-    with torch.random.fork_rng(devices=[]):
-        layer = FactorizedConv(
-            first.in_channels,
-            last.out_channels,
-            middle.kernel_size,
-            factorization=factorization,
-            rank=rank,
-            stride=middle.stride,
-            padding=middle.padding,
-            dilation=middle.dilation,
-            padding_mode=middle.padding_mode,
-        )
-    layer = layer.with_tensors(tensors)
-    if last.bias is not None:
-        layer.bias = nn.Parameter(last.bias.detach().clone())
-    return layer.train(middle.training)
 
 
 def _pick(norm: nn.BatchNorm2d, channels: Tensor, like: Tensor) -> nn.BatchNorm2d:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hocbench.errors import NetworkError
+from hocbench.nn.plain import ITSELF
 
 
 def check_state(network: nn.Module, state: Mapping[str, Tensor], strict: bool = True) -> None:
@@ -50,4 +51,4 @@ def _split(name: str) -> tuple[str, str]:
     """Split the name of an entry into its layer and what it is there."""
     parts = name.split(".")
     cut = len(parts) - (2 if len(parts) > 1 and parts[-2] == "factors" else 1)
-    return ".".join(parts[:cut]) or "(itself)", ".".join(parts[cut:])
+    return ".".join(parts[:cut]) or ITSELF, ".".join(parts[cut:])

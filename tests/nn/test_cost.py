@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hocbench.nn import FactorizedConv, multiply_adds, parameter_count, resnet18, set_path, transduct
-from hocbench.nn.paths import PATHS
+from hocbench.nn import FactorizedConv, multiply_adds, parameter_count, resnet18, set_implementation, transduct
+from hocbench.nn.implementation import IMPLEMENTATIONS
 from tests.nn.oracles import RANKS, SCHEMES, assert_same, images, layer_of
 
 
@@ -124,7 +124,7 @@ def test_a_factorized_layer_costs_its_chain_however_it_is_computed(order, scheme
         layer = layer_of(4, 5, (3, 1, 5)[:order], factorization=scheme, rank=rank, **option)
         x = images(2, 4, *(9, 8, 11)[:order])
         expected, y = counted_by_hooks(CHAINS[scheme](layer), x)
-        for layer.path in PATHS:
+        for layer.implementation in IMPLEMENTATIONS:
             assert_same(layer(x), y)
             assert multiply_adds(layer, x.shape) == layer.cost(x.shape).chain == expected
 
@@ -176,8 +176,8 @@ def test_a_dense_network_costs_what_hooks_count_on_real_tensors(stem, order, kin
 def test_a_factorized_network_costs_the_sum_of_its_chains(kind, order, shape):
     network = resnet18(order, kind, 4, stem="small")
     counted = multiply_adds(network, shape)
-    for path in PATHS:
-        set_path(network, path)
+    for implementation in IMPLEMENTATIONS:
+        set_implementation(network, implementation)
         assert multiply_adds(network, shape) == counted
     for name, layer in list(network.named_modules()):
         if isinstance(layer, FactorizedConv):
@@ -207,9 +207,9 @@ def test_a_network_of_full_size_is_counted_without_arithmetic():
         network = resnet18(2, "cp")
     shape = (32, 3, 224, 224)
     # The rule rebuilds kernels at this size; what is counted is the chain all the same.
-    assert network.layer4[1].conv2.chosen_path(torch.empty(32, 512, 7, 7, device="meta")) == "factorized"
-    assert network.layer1[0].conv1.chosen_path(torch.empty(32, 64, 56, 56, device="meta")) == "reconstructed"
+    assert network.layer4[1].conv2.chosen_implementation(torch.empty(32, 512, 7, 7, device="meta")) == "factorized"
+    assert network.layer1[0].conv1.chosen_implementation(torch.empty(32, 64, 56, 56, device="meta")) == "reconstructed"
     assert multiply_adds(network, shape) == 32 * multiply_adds(network, (1, *shape[1:]))
-    network.layer1[0].conv1.path = "measured"
+    network.layer1[0].conv1.implementation = "measured"
     assert multiply_adds(network, shape) == 32 * multiply_adds(network, (1, *shape[1:]))
     assert not network.layer1[0].conv1.choices

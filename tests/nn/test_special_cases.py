@@ -9,7 +9,7 @@ from tests.nn.oracles import aged, assert_same, gradients, images
 OUTSIDE, INSIDE, BEHIND = 5, 6, 7
 CONVERT = {"bottleneck": bottleneck_to_tucker, "inverted residual": inverted_residual_to_cp}
 NAMES = {"bottleneck": ("reduce", "conv", "expand"), "inverted residual": ("expand", "depthwise", "project")}
-PATHS = ["factorized", "reconstructed", "recompute"]
+IMPLEMENTATIONS = ["factorized", "reconstructed", "recompute"]
 GEOMETRIES = [
     {"kernel_size": 3, "padding": 1},
     {"kernel_size": 3, "padding": 1, "stride": 2},
@@ -38,13 +38,13 @@ def owners(layer, first):
     return (layer.factors["input"].t().unsqueeze(1) == first.weight.flatten(1)).all(-1).double()
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 @pytest.mark.parametrize("block", BLOCKS)
-def test_the_linear_block_is_one_factorized_convolution(block, geometry, path):
+def test_the_linear_block_is_one_factorized_convolution(block, geometry, implementation):
     layers = convolutions(block, bias=True, **geometry)
     layer = CONVERT[block](*layers)
-    layer.path = path
+    layer.implementation = implementation
     x = images(2, OUTSIDE, 9, 10).requires_grad_()
     expected, y = nn.Sequential(*layers)(x), layer(x)
     assert_same(y, expected, 1e-12)
@@ -223,7 +223,7 @@ def test_more_filters_than_channels_a_foreign_batchnorm_and_nan_are_refused():
     with pytest.raises(NetworkError, match=r"'depthwise' makes 12 channels of 6; give one filter for each channel"):
         inverted_residual_to_cp(conv(4, 6), conv(6, 12, 3, groups=6), conv(12, 4))
     layers = convolutions("bottleneck")
-    with pytest.raises(NetworkError, match=r"inner_norm has 4 channels and 'reduce' gives 6; .* behind 'reduce'"):
+    with pytest.raises(NetworkError, match=r"inner_norm has 4 channels and 'reduce' gives 6; .* after 'reduce'"):
         bottleneck_to_tucker(*layers, nn.BatchNorm2d(4))
     nn.init.constant_(layers[2].weight, float("nan"))
     with pytest.raises(NetworkError, match="'expand' holds NaN or infinity; give finite weights"):

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from hocbench.errors import NetworkError
-from hocbench.nn import FactorizedConv, resnet18
-from hocbench.nn.tltorch_exchange import IMPLEMENTATIONS, TltorchConv
+from hocbench.nn import FactorizedConv
+from hocbench.nn.tltorch_exchange import IMPLEMENTATIONS
 from tests.nn.oracles import RANKS, SCHEMES, assert_same, convolve, gradients, images, kernel_of, layer_of
 
 OPTIONS = {"stride": (2, 1, 3), "padding": (1, 0, 2), "dilation": (1, 2, 1)}
@@ -91,24 +91,6 @@ def test_what_is_no_single_factorized_convolution_is_refused():
         FactorizedConv.from_tltorch(tltorch.FactorizedConv(4, 4, 3, order=2, n_layers=2))
     with pytest.raises(NetworkError, match=f"{text} ReLU"):
         FactorizedConv.from_tltorch(nn.ReLU())
-
-
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize("order", [2, 3])
-def test_the_baseline_network_is_the_cp_network_computed_by_tensorly_torch(order, implementation):
-    torch.manual_seed(5)
-    baseline = resnet18(order, "tltorch", 4, stem="small").double()
-    torch.manual_seed(5)
-    ours = resnet18(order, "cp", 4, stem="small").double()
-    layers = {name: layer for name, layer in baseline.named_modules() if isinstance(layer, TltorchConv)}
-    assert len(layers) == 17
-    assert isinstance(baseline.layer1[0].conv1, TltorchConv)
-    for name, layer in layers.items():
-        other = FactorizedConv.from_tltorch(layer.conv).to_tltorch(implementation)
-        assert other.implementation == implementation
-        baseline.set_submodule(name, TltorchConv(other))
-    x = images(2, 3, *[3] * (order - 2), 20, 20)
-    assert_same(baseline(x), ours(x))
 
 
 def test_defect_of_the_library_a_still_checkpoint_goes_into_the_wrong_modes():
