@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from hocbench.datasets.contract import write_text
 from hocbench.export import Options, export_run
+from hocbench.files.write import write_text
 from hocbench.nn import resnet18
 from hocbench.nn.implementation import CANDIDATES
 from hocbench.nn.layers import factorized_layers
