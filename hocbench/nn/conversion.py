@@ -139,12 +139,12 @@ class Converter:
     def _check_unchanged(self, name: str, module: nn.Module) -> None:
         """Refuse a module that would do something else to one dimension more, for all that can be known."""
         torch_class = _of_torch(module)
-        own = torch_class is not type(module)
+        derived = torch_class is not type(module)
         if (last := _trailing(module)) is not None:
             # Which are still the last ones unless the new dimension is among them.
             if self.position > (self.order or 1) - last:
                 raise self._refusal(name, module, "it acts on the last dimensions")
-        elif own and (torch_class is nn.Module or torch_class in _UNCHANGED):
+        elif derived and (torch_class is nn.Module or torch_class in _UNCHANGED):
             if tensors := _own_tensors(module):
                 raise self._refusal(name, module, f"it has tensors of its own ({', '.join(tensors)})")
             if type(module).__module__.startswith("tltorch"):

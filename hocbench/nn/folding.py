@@ -27,7 +27,7 @@ from hocbench.nn.contraction import (
 from hocbench.nn.factorized import FactorizedConv
 from hocbench.nn.geometry import Geometry, geometry_of
 from hocbench.nn.implementation import CANDIDATES, fastest
-from hocbench.nn.layers import factorized_layers
+from hocbench.nn.layers import factorized_layers, misfit
 from hocbench.nn.resnet import STAGE_MULTIPLES, ResNet
 
 
@@ -72,16 +72,11 @@ def check_implementations(network: nn.Module, implementations: Mapping[str, str]
         inner activation would be reconstructed.
     """
     layers = factorized_layers(network)
-    for name in [*implementations, *layers]:
-        place, chosen = f"layer {name!r}", implementations.get(name)
-        if name not in layers:
-            raise NetworkError(f"implementations: {place} is not a factorized layer of this network; choose them again")
-        if name not in implementations:
-            raise NetworkError(f"implementations: the factorized {place} has none; choose them again")
-        if chosen not in CANDIDATES:
-            raise NetworkError(f"implementations: {chosen!r} of {place} is not one of {', '.join(CANDIDATES)}")
-        if chosen == "reconstructed" and layers[name].inner_norm is not None:
-            raise NetworkError(f"implementations: {place} has an inner activation and can only be 'factorized'")
+    problems = [misfit(layers, name, chosen, CANDIDATES) for name, chosen in implementations.items()]
+    problems += [f"the factorized layer {name!r} has none" for name in layers if name not in implementations]
+    for problem in problems:
+        if problem is not None:
+            raise NetworkError(f"implementations: {problem}; choose them again")
 
 
 @torch.no_grad()

@@ -69,7 +69,7 @@ class FactorizedKernel(nn.Module):
         self._adopt(self.scheme.initial(self.scheme.resolve_rank(rank, self.sizes), self.sizes))
 
     def _adopt(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take tensors over as parameters."""
+        """Make tensors the parameters."""
         core = self.scheme.core_name
         if core is not None:
             self.register_parameter(core, nn.Parameter(tensors[core]))

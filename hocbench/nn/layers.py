@@ -1,6 +1,7 @@
 """The convolutions of a network: found, described, and set to an implementation."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +139,20 @@ def load_choices(network: nn.Module, file: Path) -> None:
         raise NetworkError(f"{file} holds no measured implementations ({error}); write it with save_choices") from None
     layers = factorized_layers(network)
     for name, known in pairs:
-        if name not in layers:
-            raise NetworkError(f"{file}: layer {name!r} is not a factorized layer of this network; measure it again")
-        for chosen in known.values():
-            text = f"{file}: layer {name!r} has the implementation {chosen!r}"
-            if chosen not in COMPUTED:
-                raise NetworkError(f"{text}; choose from {', '.join(COMPUTED)}")
-            if chosen == "reconstructed" and layers[name].inner_norm is not None:
-                raise NetworkError(f"{text}, but an inner activation; remove it")
+        # A layer of which nothing is known must be one of the network, too.
+        for chosen in [*known.values()] or ["factorized"]:
+            if (problem := misfit(layers, name, chosen, COMPUTED)) is not None:
+                raise NetworkError(f"{file}: {problem}; measure it again")
     for name, known in pairs:
         layers[name].choices.update(known)
+
+
+def misfit(layers: Mapping[str, FactorizedConv], name: str, chosen: str, offered: Sequence[str]) -> str | None:
+    """Return why a network with these layers cannot have an implementation of a layer, None if it can."""
+    if name not in layers:
+        return f"layer {name!r} is not a factorized layer of this network"
+    if chosen not in offered:
+        return f"layer {name!r} has implementation {chosen!r}, which is not one of {', '.join(offered)}"
+    if chosen == "reconstructed" and layers[name].inner_norm is not None:
+        return f"layer {name!r} has an inner activation and cannot be 'reconstructed'"
+    return None

@@ -67,7 +67,7 @@ def factorize(
 
 
 def _reasons(modules: dict[str, nn.Module], pointwise: bool, skipped: frozenset[str]) -> dict[str, str | None]:
-    """Give the reason why a convolution must be left, by its name, None if there is none."""
+    """Return why a convolution must be left as it is, by its name, None if it need not."""
     convolutions: dict[str, Any] = {
         name: module
         for name, module in modules.items()
@@ -98,7 +98,7 @@ def _reasons(modules: dict[str, nn.Module], pointwise: bool, skipped: frozenset[
 def _replace(
     network: nn.Module, reasons: dict[str, str | None], decompose: Callable[..., tuple[FactorizedConv, Fit]]
 ) -> tuple[Any, dict[str, Fit]]:
-    """Put factorized layers in the place of those convolutions that need not be left."""
+    """Replace the convolutions that need not be left."""
     fits: dict[str, Fit] = {}
     # Layers with the same kernel have the same factors.
     shared: dict[int, FactorizedConv] = {}

@@ -53,7 +53,7 @@ def obstacle(conv: Any) -> str | None:
 
 
 def copied(network: Network) -> Network:
-    """Copy a network, and tensors that a hook makes anew before each call, as pruning does; torch refuses those."""
+    """Copy a network, and tensors that a hook makes again before each call, as pruning does; torch refuses those."""
     memo: dict[int, Any] = {}
     for module in network.modules():
         for value in vars(module).values():
@@ -65,7 +65,7 @@ def copied(network: Network) -> Network:
 def replace_modules(
     network: nn.Module, make: Callable[[str, nn.Module], nn.Module | None], skip: Container[str] = ()
 ) -> nn.Module:
-    """Put other modules in the place of some of a network's, in place; hooks go over to them.
+    """Replace modules of a network in place by others, which are called with the same hooks.
 
     Parameters
     ----------
@@ -97,6 +97,17 @@ def replace_modules(
             return new
         network.set_submodule(name, new)
     return network
+
+
+def norm_of_channels(norm: nn.BatchNorm2d, channels: Tensor) -> nn.BatchNorm2d:
+    """Copy a BatchNorm for some of its channels, which may come more than once."""
+    result = copy.deepcopy(norm)
+    result.num_features = len(channels)
+    for name, parameter in norm.named_parameters():
+        setattr(result, name, nn.Parameter(parameter.detach()[channels], requires_grad=parameter.requires_grad))
+    for name, buffer in norm.named_buffers():
+        setattr(result, name, (buffer[channels] if buffer.ndim else buffer).clone())
+    return result
 
 
 def check_skip(skip: Iterable[str], known: Mapping[str, Any], what: str) -> frozenset[str]:

@@ -5,6 +5,7 @@ and the weights can be copied across: a bottleneck is a Tucker convolution with 
 residual (MobileNet-v2) a CP convolution, once each depthwise filter is split into rank-one terms.
 """
 
+import copy
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from hocbench.errors import NetworkError
 from hocbench.nn.factorized import FactorizedConv
 from hocbench.nn.geometry import PADDING_MODES, geometry_of
+from hocbench.nn.plain import norm_of_channels
 
 BLOCKS = ("bottleneck", "inverted residual")
 _NAMES = {"bottleneck": ("reduce", "conv", "expand"), "inverted residual": ("expand", "depthwise", "project")}
@@ -55,7 +57,7 @@ def bottleneck_to_tucker(
     }
     layer = FactorizedConv.from_tensors(tensors, "tucker", geometry_of(conv), expand.bias).train(conv.training)
     if inner_norm is not None:
-        layer.inner_norm = _pick(inner_norm, torch.arange(core.shape[1], device=core.device), core)
+        layer.inner_norm = copy.deepcopy(inner_norm).to(core).requires_grad_()
     return layer
 
 
@@ -98,7 +100,7 @@ def inverted_residual_to_cp(
     geometry = geometry_of(depthwise)
     layer = FactorizedConv.from_tensors(tensors, "cp", geometry, project.bias).train(depthwise.training)
     if inner_norm is not None:
-        layer.inner_norm = _pick(inner_norm, channels, filters)
+        layer.inner_norm = norm_of_channels(inner_norm, channels).to(filters).requires_grad_()
     return layer
 
 
@@ -112,11 +114,11 @@ def _rank_one_terms(filters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """
     columns, values, rows = torch.linalg.svd(filters.double(), full_matrices=False)
     tolerance = max(filters.shape[1:]) * torch.finfo(filters.dtype).eps * values[:, :1]
-    kept = values > tolerance
+    terms = values > tolerance
     # A convolution must have a component, even if all filters are zero.
-    kept[0, 0] |= not kept.any()
-    channels, terms = torch.nonzero(kept, as_tuple=True)
-    parts = values[channels, terms], columns[channels, :, terms].t(), rows[channels, terms].t()
+    terms[0, 0] |= not terms.any()
+    channels, places = torch.nonzero(terms, as_tuple=True)
+    parts = values[channels, places], columns[channels, :, places].t(), rows[channels, places].t()
     value, height, width = (part.to(filters) for part in parts)
     return channels, value, height, width
 
@@ -182,11 +184,3 @@ def _other_channels(layers: dict[str, nn.Conv2d], norm: Any) -> Iterator[str]:
             f"inner_norm has {norm.num_features} channels and {before!r} gives {first.out_channels}; "
             f"give the BatchNorm after {before!r}"
         )
-
-
-def _pick(norm: nn.BatchNorm2d, channels: Tensor, like: Tensor) -> nn.BatchNorm2d:
-    """Copy a BatchNorm for some of its channels, which may come more than once."""
-    picked = nn.BatchNorm2d(len(channels), norm.eps, norm.momentum, norm.affine, norm.track_running_stats).to(like)
-    state = norm.state_dict()
-    picked.load_state_dict({name: value[channels] if value.ndim else value for name, value in state.items()})
-    return picked.train(norm.training)

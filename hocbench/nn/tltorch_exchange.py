@@ -19,7 +19,7 @@ def build_tltorch(
     import tltorch
 
     copies = {name: nn.Parameter(tensor.detach().clone()) for name, tensor in tensors.items()}
-    factors = [copy for name, copy in copies.items() if name not in ("weights", "core")]
+    factors = [parameter for name, parameter in copies.items() if name not in ("weights", "core")]
     if factorization == "cp":
         tensor = tltorch.CPTensor(copies["weights"], factors)
     elif factorization == "tucker":

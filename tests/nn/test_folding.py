@@ -194,10 +194,13 @@ def test_a_dense_network_has_no_implementations_to_choose():
             "implementations: layer 'layer1.0.conv9' is not a factorized layer of this network",
         ),
         ({"layer1.0.conv1": None}, "implementations: the factorized layer 'layer1.0.conv1' has none"),
-        ({"stem": "rule"}, "implementations: 'rule' of layer 'stem' is not one of factorized, reconstructed"),
+        (
+            {"stem": "rule"},
+            "implementations: layer 'stem' has implementation 'rule', which is not one of factorized, r",
+        ),
         (
             {"stem": ["factorized"]},
-            "implementations: ['factorized'] of layer 'stem' is not one of factorized, reconstructed",
+            "implementations: layer 'stem' has implementation ['factorized'], which is not one of",
         ),
     ],
 )
@@ -213,7 +216,7 @@ def test_implementations_of_another_network_are_refused(change, text):
 def test_a_layer_with_an_inner_activation_is_not_reconstructed():
     network = network_of(2, inner_activation=True)
     with pytest.raises(
-        NetworkError, match="implementations: layer 'stem' has an inner activation and can only be 'factorized'"
+        NetworkError, match="implementations: layer 'stem' has an inner activation and cannot be 'reconstructed'"
     ):
         fold(network, everywhere(network, "reconstructed"))
 

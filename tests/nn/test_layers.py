@@ -170,10 +170,10 @@ def test_saving_replaces_the_file_and_does_not_write_into_it(measured, tmp_path)
         ('{"0": {"a": "factorized"}, "2": {"a": "fast"}}', "'2'.*implementation 'fast'"),
         ('{"0": {"a": "factorized"}, "2": {"a": "measured"}}', "'2'.*implementation 'measured'"),
         ('{"0": {"a": "factorized"}, "2": {"a": "rule"}}', "'2'.*implementation 'rule'"),
-        ('{"0": {"a": "factorized"}, "2": {"a": 3}}', "'2'.*implementation 3"),
+        ('{"0": {"a": "factorized"}, "2": {"a": 3}}', "'2'.*implementation 3,"),
         (
             '{"0": {"a": "factorized"}, "3": {"a": "reconstructed"}}',
-            "'3'.*implementation 'reconstructed'.*inner activation",
+            "'3' has an inner activation and cannot be 'reconstructed'; measure it again",
         ),
     ],
 )
