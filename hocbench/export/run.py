@@ -17,7 +17,7 @@ from hocbench.files.checksums import file_hash
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
 from hocbench.nn import ResNet, compact, parameter_count
-from hocbench.nn.folding import check_paths, choose_paths, fold
+from hocbench.nn.folding import check_implementations, choose_implementations, fold
 from hocbench.paths import prepared
 from hocbench.runs.directory import load_network
 from hocbench.runs.environment import environment
@@ -38,7 +38,7 @@ class Options:
     Attributes
     ----------
     batch : int
-        Inputs per call that paths are chosen for; the exported network takes any number.
+        Inputs per call that implementations are chosen for; the exported network takes any number.
     clip_length, size : int, optional
         Frames per clip and pixels per side, by default those of the run.
     paths : Path, optional
@@ -92,8 +92,11 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
     if crops:
         inputs["crops"] = crops
     small = compact(network) if network.config.kind == "cp" else network
-    paths = choose_paths(small, shape) if options.paths is None else read_paths(options.paths, small)
-    folded = fold(small, paths)
+    if options.paths is None:
+        implementations = choose_implementations(small, shape)
+    else:
+        implementations = read_implementations(options.paths, small)
+    folded = fold(small, implementations)
     label = {"run": manifest["run"], "label": "SYNTHETIC" if manifest["label"] == "synthetic" else manifest["label"]}
     with torch.no_grad():
         expected = {name: [network(x) for x in batches] for name, batches in inputs.items()}
@@ -101,7 +104,7 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
     with _kept_if_complete(out) as folder:
         for name, form in write_forms(folder, folded, shape[-1], label).items():
             differences[name] = _differences(run, name, form, inputs, expected)
-        write_text(_json(paths), folder / PATHS)
+        write_text(_json(implementations), folder / PATHS)
         report = label | {
             "weights": manifest["files"]["weights.safetensors"],
             "paths": "measured" if options.paths is None else "given",
@@ -166,20 +169,20 @@ def _input_shape(network: ResNet, manifest: dict[str, Any], options: Options) ->
     return (options.batch, 3, *([length] if order == 3 else []), size, size)
 
 
-def read_paths(file: Path, network: ResNet) -> dict[str, str]:
-    """Read the path of every factorized layer.
+def read_implementations(file: Path, network: ResNet) -> dict[str, str]:
+    """Read the implementation of every factorized layer.
 
     Raises
     ------
     ExportError
-        If the file cannot be read, or holds the paths of another network.
+        If the file cannot be read, or holds the implementations of another network.
     """
     try:
-        paths = json.loads(file.read_text(encoding="utf-8"))
-        check_paths(network, dict(paths.items()))
+        implementations: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+        check_implementations(network, dict(implementations.items()))
     except (OSError, ValueError, AttributeError) as error:  # a NetworkError is a ValueError
         raise ExportError(f"{file} cannot be used ({error}); give the paths.json of an export of this run") from None
-    return paths
+    return implementations
 
 
 @torch.no_grad()
@@ -195,7 +198,7 @@ def _differences(run: Path, name: str, form: Form, inputs: Batches, expected: Ba
             raise ExportError(
                 f"{run}: on {what} input, the {name} network differs from the trained one by {relative:.1e} of the "
                 f"largest output (allowed: {TOLERANCE:g}); nothing was written. Its weights magnify rounding errors: "
-                "give --paths with other paths, or train it anew"
+                "give --paths with other implementations, or train it anew"
             )
         found[what] = {"absolute": absolute, "relative": relative}
     return found

@@ -47,7 +47,12 @@ GROUPS = (
     Group("parent run", "training began with another network; compare the two parents in the same way", PARENT),
     Group("code", "sources that training depends on were edited", ("code",)),
     Group("batches", "gradients and BatchNorm statistics come from other parts of a batch", ("batch",)),
-    Group("paths of layers", "factors were multiplied in another order, which rounds differently", ("paths",), False),
+    Group(
+        "implementations of layers",
+        "factors were multiplied in another order, which rounds differently",
+        ("paths",),
+        False,
+    ),
     Group("software", "another version may compute the same formula with another rounding", SOFTWARE),
     Group("machine", "sums are taken in another order, and training makes such roundings grow", MACHINE),
     Group("determinism", "without it, sums are taken in an order that changes from run to run", DETERMINISM),

@@ -13,47 +13,8 @@ from hocbench.errors import RunError
 from hocbench.files.checksums import file_hash, hashes_of, read_sealed, sealed
 from hocbench.files.staging import staged
 from hocbench.files.write import write_parquet, write_text
-from hocbench.nn import FactorizedConv, NetworkConfig, ResNet, convolutions
-from hocbench.nn.rank_selection import block_of
-
-Layers = list[dict[str, Any]]
-
-
-def describe_layers(network: ResNet, parent: Layers | None = None) -> Layers:
-    """List the convolutions, factorized 1×1 ones included, with their ranks and zero components.
-
-    Parameters
-    ----------
-    network : ResNet
-        As trained.
-    parent : list, optional
-        Layers of the run that it started from: components that were removed since then still count as zeros.
-
-    Returns
-    -------
-    list of dict
-        name, block, kind ("dense", "cp", "tucker" or "tt"), in_channels, out_channels, kernel_size, rank (a list for
-        Tucker and tensor-train, None if dense) and zeros (components with λ = 0, CP only).
-    """
-    before = {layer["name"]: layer["rank"] for layer in parent or [] if layer["kind"] == "cp"}
-    spatial = dict(convolutions(network))
-    layers = []
-    for name, module in network.named_modules():
-        if name not in spatial and not isinstance(module, FactorizedConv):
-            continue
-        module = spatial.get(name, module)
-        layer: dict[str, Any] = {"name": name, "block": block_of(name), "kind": "dense"}
-        layer |= {"in_channels": module.in_channels, "out_channels": module.out_channels}
-        layer |= {"kernel_size": [*module.kernel_size], "rank": None, "zeros": 0}
-        if isinstance(module, FactorizedConv):
-            layer |= {"kind": module.factorization, "rank": module.rank}
-            if module.factorization == "cp":
-                rank = before.get(name, module.rank)
-                layer |= {"rank": rank, "zeros": rank - int(module.weights.count_nonzero())}
-            else:
-                layer["rank"] = [*module.rank]
-        layers.append(layer)
-    return layers
+from hocbench.nn import NetworkConfig, ResNet
+from hocbench.nn.layers import Layers
 
 
 def write_run(
@@ -73,7 +34,7 @@ def write_run(
     network : ResNet
         Trained weights.
     layers : list
-        See `describe_layers`.
+        See `hocbench.nn.layers.describe_layers`.
     tables : dict
         "history" and "predictions".
     cost, manifest : dict

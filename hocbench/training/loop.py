@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from hocbench.errors import RunError
 from hocbench.nn import ResNet, reestimate_batchnorm
-from hocbench.nn.lasso import count_zeros
+from hocbench.nn.layers import describe_layers
 from hocbench.training.data import Samples, steps_per_epoch, training_batches, window_shape
 from hocbench.training.devices import Accelerator, autocast, gather, share_buffers
 from hocbench.training.losses import affect_loss
 from hocbench.training.optimizers import make_optimizers
-from hocbench.training.outcome import Outcome, noted_paths
+from hocbench.training.outcome import Outcome, noted_implementations
 from hocbench.training.predict import mean_ccc, predict, score
 from hocbench.training.state import (
     State,
@@ -126,7 +126,7 @@ class Training:
             If the loss or a prediction is not finite.
         """
         outcome = self.outcome
-        with noted_paths(self.network, outcome.paths):
+        with noted_implementations(self.network, outcome.paths):
             while not self._is_over():
                 loss: float = self._epoch() if outcome.epoch else math.nan
                 self._validate(loss)
@@ -191,7 +191,7 @@ class Training:
         return math.fsum(outcome.losses) / len(outcome.losses)
 
     def _report_empty_layers(self) -> None:
-        empty = [name for name, (zeros, rank) in count_zeros(self.network).items() if zeros == rank]
+        empty = [layer["name"] for layer in describe_layers(self.network) if layer["zeros"] == layer["rank"]]
         if empty:
             LOGGER.warning(
                 "LASSO weight %g left no component in %s: their output no longer depends on the picture; "

@@ -9,7 +9,8 @@ import pandas as pd
 from hocbench.datasets.splits import make_splits
 from hocbench.faces.store import CropStore
 from hocbench.nn import ResNet
-from hocbench.runs.directory import Layers, describe_layers, write_run
+from hocbench.nn.layers import Layers, describe_layers
+from hocbench.runs.directory import write_run
 from hocbench.seeds import batch_axes
 from hocbench.tracking.tracker import Tracker
 from hocbench.training import run_record

@@ -51,8 +51,11 @@ def test_a_manifest_without_parameters_is_refused(hocbench, images_run, tmp_path
         (None, "[Errno 2] No such file or directory"),
         ("{", "Expecting property name"),
         ("[]", "'list' object has no attribute 'items'"),
-        ("{}", "paths: nothing is said about the factorized layer 'stem'"),
-        ('{"layer5.0.conv1": "factorized"}', "paths: layer 'layer5.0.conv1' is not a factorized layer of this network"),
+        ("{}", "implementations: the factorized layer 'stem' has none"),
+        (
+            '{"layer5.0.conv1": "factorized"}',
+            "implementations: layer 'layer5.0.conv1' is not a factorized layer of this network",
+        ),
     ],
 )
 def test_a_wrong_file_of_paths_is_refused(hocbench, images_run, tmp_path, content, reason):

@@ -48,7 +48,8 @@ MANIFEST = {
     "paths": {"stem": "factorized"},
 }
 ALL = (
-    "parameters, seeds, data, parent run, code, batches, paths of layers, software, machine, determinism, interruptions"
+    "parameters, seeds, data, parent run, code, batches, implementations of layers, software, machine, determinism, "
+    "interruptions"
 )
 
 
@@ -141,7 +142,7 @@ def test_reasons_come_in_the_order_of_likelihood(make):
         "   code: 0123456789abcdef -> ffff\n"
         "6. batches: gradients and BatchNorm statistics come from other parts of a batch\n"
         "   batch.size: 8 -> 4\n"
-        "7. paths of layers: factors were multiplied in another order, which rounds differently\n"
+        "7. implementations of layers: factors were multiplied in another order, which rounds differently\n"
         "   paths.stem: factorized -> reconstructed\n"
         "8. software: another version may compute the same formula with another rounding\n"
         "   packages.torch: 2.13.0+cpu -> 2.13.0+cu130\n"

@@ -10,10 +10,9 @@ from hocbench.errors import HocbenchError, RunError
 from hocbench.evaluation import read_runs, run_tables
 from hocbench.files.checksums import file_hash, sealed
 from hocbench.nn import compact, parameter_count, resnet18, transduct
-from hocbench.nn.lasso import factorized_layers
-from hocbench.nn.rank_selection import rank_table, removed_shares
+from hocbench.nn.layers import block_of, component_size, cp_layers, describe_layers, factorized_layers
 from hocbench.reporting.ranks import rank_report
-from hocbench.runs.directory import describe_layers, load_network, write_run
+from hocbench.runs.directory import load_network, write_run
 from tests.training.conftest import LASSO
 
 TABLE = pd.DataFrame({"epoch": [0, 1], "train_loss": [float("nan"), 0.123456789012]})
@@ -58,35 +57,6 @@ def test_a_run_directory_has_exactly_its_files_and_their_hashes(tmp_path):
     assert (out / "history.csv").read_text() == "epoch,train_loss\n0,\n1,0.123456789\n"
 
 
-def test_layers_list_ranks_and_zeros(tmp_path):
-    network = sparse_network()
-    layers = describe_layers(network)
-    assert len(layers) == 17  # the stem and two for each of eight blocks; shortcuts are not listed
-    assert {layer["rank"] for layer in layers} == {5}
-    assert [layer["zeros"] for layer in layers] == [count % 4 for count in range(17)]
-    assert (layers[0]["name"], layers[0]["block"]) == ("stem", "stem")
-    assert (layers[1]["name"], layers[1]["block"], layers[1]["kernel_size"]) == ("layer1.0.conv1", "layer1.0", [3, 3])
-    dense = describe_layers(resnet18(order=2, kind="dense", width=8, stem="small"))
-    assert {(layer["kind"], layer["rank"], layer["zeros"]) for layer in dense} == {("dense", None, 0)}
-
-
-def test_factorized_shortcuts_are_listed_in_their_block():
-    network = resnet18(order=2, width=8, rank=5, stem="small", factorize_shortcuts=True)
-    with torch.no_grad():
-        network.get_submodule("layer3.0.shortcut.1").weights[:2] = 0
-    layers = {layer["name"]: layer for layer in describe_layers(network)}
-    assert len(layers) == 20
-    shortcut = layers["layer3.0.shortcut.1"]
-    assert (shortcut["block"], shortcut["kernel_size"], shortcut["rank"], shortcut["zeros"]) == (
-        "layer3.0",
-        [1, 1],
-        5,
-        2,
-    )
-    after = {layer["name"]: layer for layer in describe_layers(compact(network), list(layers.values()))}
-    assert after == layers
-
-
 @pytest.mark.parametrize(("kind", "ranks"), [("tucker", [4, 3, 3, 3]), ("tt", [3, 4, 4])])
 def test_layers_without_lambda_list_their_ranks_and_no_zeros(tmp_path, kind, ranks):
     network = resnet18(order=2, kind=kind, width=8, rank=4, stem="small")
@@ -96,30 +66,32 @@ def test_layers_without_lambda_list_their_ranks_and_no_zeros(tmp_path, kind, ran
     assert layers[0]["rank"] == ranks
 
 
-def test_removed_components_still_count_as_zeros():
-    network = sparse_network()
-    with torch.no_grad():
-        network.stem.weights.zero_()
-    before = describe_layers(network)
-    after = describe_layers(transduct(compact(network)), before)
-    assert [(layer["rank"], layer["zeros"]) for layer in after] == [(layer["rank"], layer["zeros"]) for layer in before]
-    assert [layer["kernel_size"] for layer in after] == [[3, 3, 3]] * 17
+def layer_counts(network):
+    """Count by layer: block, components, those with λ ≠ 0, parameters, and those of the other components."""
+    rows = []
+    for name, layer in cp_layers(network).items():
+        left, size = int(layer.weights.count_nonzero()), component_size(layer)
+        row = {"block": block_of(name), "rank": layer.rank, "effective_rank": left}
+        rows.append(row | {"parameters": parameter_count(layer), "removed": (layer.rank - left) * size})
+    return pd.DataFrame(rows)
 
 
 def test_the_evaluation_and_the_report_count_what_the_network_itself_counts(laboratory):
     run = laboratory("lasso", "affectnet", lasso=LASSO)
     network, _ = load_network(run)
-    sparsity = run_tables.sparsity(read_runs([run]))
-    for block, rows in pd.DataFrame(rank_table(network)).groupby("block"):
+    sparsity, counts = run_tables.sparsity(read_runs([run])), layer_counts(network)
+    for block, rows in counts.groupby("block"):
         (row,) = sparsity[sparsity["block"] == block].itertuples()
         assert row.layer_ranks == "+".join(map(str, rows["rank"]))
         assert row.layer_effective_ranks == "+".join(map(str, rows["effective_rank"]))
         assert (row.parameters, row.removed) == (rows["parameters"].sum(), rows["removed"].sum())
         assert row.network_parameters == parameter_count(network)
     (whole,) = rank_report(sparsity).query("block == 'all'").itertuples()
-    shares = {"all": whole.removed_of_all, "factorized": whole.removed_of_factorized, "components": whole.zero_share}
     assert 0 < whole.zero_share < 1
-    assert shares == pytest.approx(removed_shares(network), rel=1e-12)
+    sums = counts[["rank", "effective_rank", "parameters", "removed"]].sum()
+    assert whole.removed_of_all == pytest.approx(sums["removed"] / parameter_count(network), rel=1e-12)
+    assert whole.removed_of_factorized == pytest.approx(sums["removed"] / sums["parameters"], rel=1e-12)
+    assert whole.zero_share == pytest.approx(1 - sums["effective_rank"] / sums["rank"], rel=1e-12)
 
 
 def test_a_half_written_run_is_refused(copied_run):
