@@ -1,6 +1,5 @@
 """`hocbench profile`: where the time of a training step of a finished run goes."""
 
-import json
 import math
 import resource
 import statistics
@@ -21,12 +20,14 @@ from hocbench.errors import RunError
 from hocbench.faces.store import CropStore
 from hocbench.files.checksums import file_hash
 from hocbench.nn import FactorizedConv
-from hocbench.runs.directory import load_network
+from hocbench.runs.finished import read_json
+from hocbench.runs.manifest import manifest_values
 from hocbench.seeds import batch_axes
 from hocbench.training.data import first_clips, select
 from hocbench.training.determinism import as_runs_compute
 from hocbench.training.devices import make_accelerator
 from hocbench.training.loop import Setting, Training
+from hocbench.training.networks import load_network
 
 WARM_UP = 2  # steps that are not counted
 WAITING, FORWARD, LOSS, BACKWARD, PENALTY, OPTIMIZER, REST = (
@@ -87,11 +88,12 @@ def profile_run(run: Path, crops: Path | None = None, steps: int = 10) -> Profil
     RunError
         If the run is not finished or took no steps, or the crops are missing or others than it was trained on.
     """
-    manifest = _manifest(run)
-    spec = manifest["spec"]
-    if not spec["axes"]["epochs"]:
+    with manifest_values(run) as manifest:
+        spec, inputs = manifest["spec"], manifest["inputs"]
+        epochs = spec["axes"]["epochs"]
+    if not epochs:
         raise RunError(f"{run} was not trained (0 epochs), so it has no steps; profile a run that starts from it")
-    store = _store(run, manifest, crops)
+    store = _store(run, spec, inputs, crops)
     with as_runs_compute(spec["threads"]):
         training = _training(run, spec, store, 2 * (steps + WARM_UP))
         clock = _Clock(training, steps)
@@ -100,26 +102,13 @@ def profile_run(run: Path, crops: Path | None = None, steps: int = 10) -> Profil
         return clock.profile(run, spec, store.size)
 
 
-def _manifest(run: Path) -> dict[str, Any]:
-    path = run / "manifest.json"
-    if not path.is_file():
-        raise RunError(f"{run} is not a finished run (no manifest.json); give a folder below results/*/runs/")
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        manifest["spec"]["axes"]["epochs"], manifest["inputs"]["crops.json"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error!r}); delete the run directory and fit again") from None
-    return manifest
-
-
-def _store(run: Path, manifest: dict[str, Any], crops: Path | None) -> CropStore:
+def _store(run: Path, spec: dict[str, Any], inputs: dict[str, Any], crops: Path | None) -> CropStore:
     """Open the crops that the run was trained on, and no others."""
-    spec = manifest["spec"]
     folder = crops or paths.prepared(spec["profile"], spec["axes"]["dataset"])
     for name in ("crops.json", "frames.parquet"):
         if not (folder / name).is_file():
             raise RunError(f"no crops in {folder} ({name} is missing); give the right folder with --crops, or make it")
-        if file_hash(folder / name) != manifest["inputs"][name]:
+        if file_hash(folder / name) != inputs.get(name):
             raise RunError(
                 f"{folder / name} is not the one that {run} was trained on (its hash differs from the manifest's); "
                 "give the right folder with --crops"
@@ -265,7 +254,7 @@ class _Clock:
         names = {name for step in detailed for name in step.layers}
         layers = {name: math.fsum(step.layers[name] for step in detailed) / len(detailed) for name in names}
         each = self.samples / len(self.done)
-        cost = json.loads((run / "cost.json").read_text(encoding="utf-8"))
+        cost = read_json(run / "cost.json")
         on_gpu = self.device.type == "cuda"
         return Profile(
             steps=len(counted),

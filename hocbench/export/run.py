@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hocbench.errors import ExportError, RunError
+from hocbench.errors import ExportError
 from hocbench.export.forms import GRAPH, OPSET, PROGRAM, Form, dynamic_dimensions, write_forms
 from hocbench.export.inputs import Shape, crops_input, random_input
 from hocbench.files.checksums import file_hash
@@ -19,9 +19,10 @@ from hocbench.files.write import write_text
 from hocbench.nn import ResNet, compact, parameter_count
 from hocbench.nn.folding import check_paths, choose_paths, fold
 from hocbench.paths import prepared
-from hocbench.runs.directory import load_network
 from hocbench.runs.environment import environment
+from hocbench.runs.manifest import manifest_values
 from hocbench.seeds import derive_seed
+from hocbench.training.networks import load_network
 from hocbench.training.predict import TARGETS
 
 PATHS, REPORT = "paths.json", "export.json"
@@ -73,7 +74,7 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
 
     Raises
     ------
-    RunError
+    RunError, DamageError
         If the run is not finished, or damaged.
     ExportError
         If an option does not fit the run, an exported form does not compute what the network does, or ``out`` cannot
@@ -138,9 +139,8 @@ def _describe(file: Path) -> dict[str, Any]:
 
 
 def _manifest(run: Path) -> dict[str, Any]:
-    """Read what an export needs of a manifest that `load_network` has found."""
-    try:
-        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    """Read what an export needs of a manifest."""
+    with manifest_values(run) as manifest:
         spec = manifest["spec"]
         wanted = {
             "axes": {"dataset": spec["axes"]["dataset"]},
@@ -150,8 +150,6 @@ def _manifest(run: Path) -> dict[str, Any]:
             "root_seed": spec["root_seed"],
         }
         return {key: manifest[key] for key in ("run", "label", "files")} | {"spec": wanted}
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{run / 'manifest.json'} lacks {error}; delete the folder and run it again") from None
 
 
 def _input_shape(network: ResNet, manifest: dict[str, Any], options: Options) -> Shape:

@@ -56,7 +56,7 @@ GROUPS = (
 )
 # What names a run, says something twice, or is a result.
 IGNORED = (
-    *("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "axes", "files", "seal", "revision"),
+    *("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "axes", "files", "revision"),
     "recovered_epoch",
 )
 
@@ -119,8 +119,8 @@ def compare(a: Path, b: Path) -> Comparison:
 
     Raises
     ------
-    RunError
-        If one of them has no manifest, or one that cannot be read.
+    RunError, DamageError
+        See `hocbench.runs.manifest.read_manifest`.
     """
     return compare_records(read_record(a), read_record(b))
 

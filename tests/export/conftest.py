@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 import torch
 
-from hocbench.datasets.contract import write_text
 from hocbench.export import Options, export_run
+from hocbench.files.write import write_text
 from hocbench.nn import resnet18
 from hocbench.nn.folding import FOLDED_PATHS, factorized_names
-from hocbench.runs.directory import write_run
+from hocbench.training.networks import save_run
 from tests.nn.oracles import aged
 from tests.training.conftest import SIZE, make_runs, restored_globals, write_store  # noqa: F401
 
@@ -42,7 +42,7 @@ def write(folder, network, label="synthetic"):
     spec = {"axes": {"dataset": "sewa"}, "profile": "none", "root_seed": 0}
     spec |= {"training": {"clip_length": LENGTH}, "data": {"crop": {"size": SIZE}}}
     tables = dict.fromkeys(("history", "predictions"), pd.DataFrame({"epoch": [0]}))
-    write_run(folder, network, [], tables, {}, {"run": folder.name, "label": label, "spec": spec})
+    save_run(folder, network, None, tables, {}, {"run": folder.name, "label": label, "spec": spec})
     return folder
 
 

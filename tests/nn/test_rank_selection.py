@@ -5,7 +5,7 @@ from hocbench.errors import NetworkError
 from hocbench.nn import FactorizedConv, compact, parameter_count, resnet18, transduct
 from hocbench.nn.lasso import factorized_layers
 from hocbench.nn.rank_selection import block_of, component_size, rank_table, removed_shares
-from hocbench.runs.directory import describe_layers
+from hocbench.training.networks import describe_layers
 
 
 def sparse(**options):
