@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hocbench.cost.profile import PARTS, WAITING, profile_run
+from hocbench.cost.profile import profile_run
+from hocbench.cost.stepwatch import PARTS, WAITING
 from hocbench.errors import RunError
 from hocbench.files.checksums import file_hash
 from tests.training.conftest import LASSO
