@@ -74,6 +74,11 @@ class Difference:
         """Whether both manifests record it."""
         return self.a is not None and self.b is not None
 
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Both values, for people."""
+        return self.a or "not recorded", self.b or "not recorded"
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -223,8 +228,7 @@ def _reasons(comparison: Comparison) -> list[str]:
     for number, (group, differences) in enumerate(comparison.reasons, 1):
         lines.append(f"{number}. {group.name}: {group.meaning}")
         for each in differences:
-            a, b = ("not recorded" if value is None else value for value in (each.a, each.b))
-            lines.append(f"   {each.key}: {a} -> {b}")
+            lines.append(f"   {each.key}: {' -> '.join(each.shown)}")
     return lines
 
 

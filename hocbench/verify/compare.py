@@ -9,14 +9,8 @@ from hocbench.verify.cells import Row, by_key, number
 from hocbench.verify.spread import UNKNOWN, Spreads
 from hocbench.verify.tables import RUN, Table, is_headline
 
-IDENTICAL, WITHIN, UNUSUAL, DIFFERENT, MISSING, EXTRA = OUTCOMES = (
-    "identical",
-    "within tolerance",
-    "unusual",
-    "different",
-    "missing",
-    "extra",
-)
+OUTCOMES = ("identical", "within tolerance", "unusual", "different", "missing", "extra")
+IDENTICAL, WITHIN, UNUSUAL, DIFFERENT, MISSING, EXTRA = OUTCOMES
 EXACT = "has to be equal"
 FOLLOWS = "follows the scores of its row"
 SAME_RUNS = "the same predictions as in {}, so equal but for rounding"
@@ -132,39 +126,28 @@ def compare_rows(expected: Expected, here: dict[Key, Row]) -> list[Cell]:
     list of Cell
         In the order of the reference, then what is extra.
     """
-    table, first = expected.table, expected.rows[0]
-    cells: list[Cell] = []
-    for key in dict.fromkeys((*first, *here)):
-        a, b = first.get(key), here.get(key)
-        if a is None or b is None:
-            row = a or b or {}
-            cells += [_single(table, key, column, a, b) for column in _compared(table, row)]
-        else:
-            cells += _compare_row(expected, key, a, b)
-    return cells
-
-
-def _compared(table: Table, columns: Iterable[str]) -> list[str]:
-    return [column for column in columns if column not in table.keys and column not in table.exempt]
-
-
-def _single(table: Table, key: Key, column: str, a: Row | None, b: Row | None) -> Cell:
-    texts = a[column] if a else None, b[column] if b else None
-    return Cell(table.name, key, column, *texts, None, None, "", MISSING if b is None else EXTRA)
+    first = expected.rows[0]
+    keys = dict.fromkeys((*first, *here))
+    return [cell for key in keys for cell in _compare_row(expected, key, first.get(key, {}), here.get(key, {}))]
 
 
 def _compare_row(expected: Expected, key: Key, a: Row, b: Row) -> list[Cell]:
-    table, same = expected.table, expected.same(key)
+    """Compare a row; of one that is on one side only, the other is empty."""
+    table, same = expected.table, expected.same(key) if a and b else None
     twin = None if same is None else expected.rows[same].get(key)
     cells = []
-    for column in _compared(table, dict.fromkeys((*a, *b))):
-        if column not in a or column not in b:
-            cells.append(_single(table, key, column, a if column in a else None, b if column in b else None))
+    for column in dict.fromkeys((*a, *b)):
+        if column in table.keys or column in table.exempt:
+            continue
+        reference, value = a.get(column), b.get(column)
+        if reference is None or value is None:
+            outcome = MISSING if value is None else EXTRA
+            cells.append(Cell(table.name, key, column, reference, value, None, None, "", outcome))
         elif same is not None and twin is not None and column in twin:
-            cells.append(_equal(expected, key, column, (a[column], twin[column], b[column]), expected.names[same]))
+            cells.append(_equal(expected, key, column, (reference, twin[column], value), expected.names[same]))
         else:
-            cells.append(_predicted(expected, key, column, a[column], b[column]))
-    if twin is not None:
+            cells.append(_predicted(expected, key, column, reference, value))
+    if twin is not None or not (a and b):
         return cells
     return [_follow(cell, cells, table) if cell.column in table.follows else cell for cell in cells]
 

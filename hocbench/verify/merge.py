@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import HocbenchError, VerifyError
-from hocbench.runs.diff import Difference
 from hocbench.verify.laboratory import MANIFESTS, MORE, OWN, Laboratory, read_laboratory
 from hocbench.verify.runs import PARAMETERS, Pairing, pair_runs
 
 MERGED = "merged"  # name of the page, and of its seal
 NEEDED = tuple(f"evaluation/{name}.csv" for name in ("scores", "intervals", "differences"))
 JUDGED = tuple(f"claims/{name}.csv" for name in ("claims", "evidence"))  # absent where nobody has judged
-CODE, DATA = "code", "data"  # groups of manifest_diff
+CODE, DATA = "code", "data"  # groups of differences
 WEIGHTS = "weights.safetensors"
 NAMED = 3  # runs that are named in one message
 Outputs = Mapping[str, Mapping[str, str]]  # by run
@@ -161,39 +160,19 @@ def other_experiment(first: Laboratory, other: Laboratory, pairing: Pairing) -> 
     pairing : Pairing
         Of the runs of both.
     """
-    found = _differences(pairing, (*PARAMETERS, CODE))
-    for (group, each), runs in found.items():
+    for (group, each), runs in pairing.differences((*PARAMETERS, CODE)).items():
         what = "training code" if group == CODE else f"parameter {each.key}"
         todo = "the same version" if group == CODE else "the same parameters"
         yield (
-            f"{what}: {_shown(each.a)} in laboratory {first.name}, {_shown(each.b)} in {other.name} ({_listed(runs)}); "
+            f"{what}: {each.shown[0]} in laboratory {first.name}, {each.shown[1]} in {other.name} ({_listed(runs)}); "
             f"only laboratories of {todo} can be merged, so leave one of them out or train it again"
         )
-    if pairing.missing:
-        yield (
-            f"laboratory {other.name} lacks {_listed(pairing.missing)}, which laboratory {first.name} has; only "
-            "laboratories of the same runs can be merged"
-        )
-    if pairing.extra:
-        yield (
-            f"laboratory {other.name} has {_listed(pairing.extra)}, which laboratory {first.name} lacks; only "
-            "laboratories of the same runs can be merged"
-        )
-
-
-def _differences(pairing: Pairing, groups: Sequence[str]) -> dict[tuple[str, Difference], list[str]]:
-    """List the differing keys of some groups of the manifests, and the runs that they are of."""
-    found: dict[tuple[str, Difference], list[str]] = {}
-    for run, comparison in pairing.comparisons.items():
-        for group, differences in comparison.reasons:
-            if group.name in groups:
-                for each in differences:
-                    found.setdefault((group.name, each), []).append(run)
-    return found
-
-
-def _shown(value: str | None) -> str:
-    return "not recorded" if value is None else value
+    for runs, verbs in ((pairing.missing, ("lacks", "has")), (pairing.extra, ("has", "lacks"))):
+        if runs:
+            yield (
+                f"laboratory {other.name} {verbs[0]} {_listed(runs)}, which laboratory {first.name} {verbs[1]}; only "
+                "laboratories of the same runs can be merged"
+            )
 
 
 def _listed(runs: Sequence[str]) -> str:
@@ -236,8 +215,8 @@ def commits_of(revisions: Iterable[Mapping[str, Any]]) -> str:
 
 def _data_notes(first: Laboratory, other: Laboratory, pairing: Pairing) -> Iterator[str]:
     """Say which data are not the same bytes: then more than training differs between the two."""
-    for (_, each), runs in _differences(pairing, (DATA,)).items():
+    for (_, each), runs in pairing.differences((DATA,)).items():
         yield (
-            f"data: {each.key} is {_shown(each.a)} in laboratory {first.name}, {_shown(each.b)} in {other.name} "
+            f"data: {each.key} is {each.shown[0]} in laboratory {first.name}, {each.shown[1]} in {other.name} "
             f"({_listed(runs)}), so what they differ by is not training alone"
         )

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hocbench.experiment.plan import smoothed_name
-from hocbench.runs.diff import Comparison, compare_records
+from hocbench.runs.diff import Comparison, Difference, compare_records
 from hocbench.runs.record import Record
 from hocbench.verify.cells import Row
 from hocbench.verify.laboratory import Runs
 from hocbench.verify.tables import RUN
 
 PROCESSORS = "processors"  # those of all tries of a run; of one try it says what the environment says
-PARAMETERS = ("parameters", "seeds")  # groups of manifest_diff that name a key of params.yaml
+PARAMETERS = ("parameters", "seeds")  # groups of differences that name a key of params.yaml
 NOT_RECORDED = "unknown: the reference has no manifests"
 SAME_OUTPUTS = "the runs gave the same predictions: their evaluation was another one (its code, parameters or packages)"
 NOTHING = "nothing that both manifests record differs"
@@ -40,20 +40,22 @@ class Pairing:
     extra: tuple[str, ...]
     comparisons: dict[str, Comparison]
 
+    def differences(self, groups: Sequence[str]) -> dict[tuple[str, Difference], list[str]]:
+        """List what differs in some groups of the manifests, by group and key, and the runs that it is of."""
+        runs: dict[tuple[str, Difference], list[str]] = defaultdict(list)
+        for run, comparison in self.comparisons.items():
+            for group, differences in comparison.reasons:
+                if group.name in groups:
+                    for difference in differences:
+                        runs[group.name, difference].append(run)
+        return dict(runs)
+
     @property
     def parameters(self) -> dict[str, list[str]]:
         """Parameters that differ ("key: reference → here"), and the runs that they are of."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for name, comparison in self.comparisons.items():
-            for group, differences in comparison.reasons:
-                if group.name in PARAMETERS:
-                    for each in differences:
-                        found[f"{each.key}: {_shown(each.a)} → {_shown(each.b)}"].append(name)
-        return dict(found)
-
-
-def _shown(value: str | None) -> str:
-    return "not recorded" if value is None else value
+        return {
+            f"{each.key}: {' → '.join(each.shown)}": runs for (_, each), runs in self.differences(PARAMETERS).items()
+        }
 
 
 def pair_runs(there: Sequence[str], here: Sequence[str], reference: Runs, own: Runs) -> Pairing:

@@ -92,7 +92,7 @@ class Spreads:
         return len(self._values.get((key, column), [])) > 1
 
     def _like(self, cell: Cell) -> tuple[str, ...]:
-        keys = dict(zip(self._table.keys, cell[0], strict=True))
+        keys = self._table.named(cell[0])
         return (*(keys[name] for name in self._table.like), cell[1])
 
     def _pool(self) -> dict[tuple[str, ...], _Pool]:
@@ -101,7 +101,7 @@ class Spreads:
         for cell, values in self._values.items():
             like, freedom = self._like(cell), len(values) - 1
             squares[like].append((float(np.var(values)) * len(values), freedom))
-            keys = dict(zip(self._table.keys, cell[0], strict=True))
+            keys = self._table.named(cell[0])
             unit = tuple(keys.get(name, "") for name in UNITS)
             units[like][unit] = max(freedom, units[like].get(unit, 0))
         pools = {}
