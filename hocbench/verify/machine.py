@@ -7,7 +7,6 @@ from typing import Any
 
 from hocbench.arithmetic import PORTABLE
 from hocbench.verify.laboratory import Laboratory, Runs
-from hocbench.verify.record import recorded_files
 from hocbench.verify.runs import PROCESSORS, Pairing
 from hocbench.verify.tables import EXEMPT
 
@@ -83,7 +82,7 @@ def compare_bytes(results: Path, reference: Laboratory, runs: Runs, pairing: Pai
     compared = Bytes({what: (there[what], here[what]) for what in SETTING}, bool(reference.runs), portable, {})
     if not compared.comparable:
         return compared
-    for path in recorded_files(reference.folder):
+    for path in reference.files:
         if path.stem not in EXEMPT:
             name = path.relative_to(reference.folder)
             other = results / name

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import HocbenchError, VerifyError
-from hocbench.verify.laboratory import MANIFESTS, MORE, OWN, Laboratory, read_laboratory
+from hocbench.verify.laboratory import MANIFESTS, OWN, Laboratory, folders_of, read_laboratory
 from hocbench.verify.runs import PARAMETERS, Pairing, pair_runs
 
 MERGED = "merged"  # name of the page, and of its seal
@@ -101,7 +101,7 @@ def _read(folder: Path) -> Iterator[Laboratory]:
             f"{folder} is no recorded laboratory (no {MANIFESTS}); make one of a finished reproduction with `hocbench "
             "record RESULTS --laboratory NAME` and give the folder that it writes"
         )
-    for path in (folder, *sorted(path.parent for path in (folder / MORE).glob(f"*/{MANIFESTS}"))):
+    for path in folders_of(folder):
         try:
             yield read_laboratory(path)
         except HocbenchError as error:
@@ -167,10 +167,10 @@ def other_experiment(first: Laboratory, other: Laboratory, pairing: Pairing) -> 
             f"{what}: {each.shown[0]} in laboratory {first.name}, {each.shown[1]} in {other.name} ({_listed(runs)}); "
             f"only laboratories of {todo} can be merged, so leave one of them out or train it again"
         )
-    for runs, verbs in ((pairing.missing, ("lacks", "has")), (pairing.extra, ("has", "lacks"))):
-        if runs:
+    for names, (here, there) in ((pairing.missing, ("lacks", "has")), (pairing.extra, ("has", "lacks"))):
+        if names:
             yield (
-                f"laboratory {other.name} {verbs[0]} {_listed(runs)}, which laboratory {first.name} {verbs[1]}; only "
+                f"laboratory {other.name} {here} {_listed(names)}, which laboratory {first.name} {there}; only "
                 "laboratories of the same runs can be merged"
             )
 

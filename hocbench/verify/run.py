@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import HocbenchError, VerifyError
-from hocbench.files.checksums import check_beside
 from hocbench.runs.diff import Comparison
-from hocbench.verify.cells import Row, read_rows
+from hocbench.verify.cells import Row
 from hocbench.verify.compare import (
     DIFFERENT,
     MISSING,
@@ -22,13 +21,12 @@ from hocbench.verify.compare import (
 )
 from hocbench.verify.conclusions import Conclusion, compare_differences, compare_verdicts
 from hocbench.verify.data import DataRow, compare_hashes, unpromised
-from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratories, read_laboratory
+from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratories, read_laboratory, read_results
 from hocbench.verify.machine import Bytes, compare_bytes
 from hocbench.verify.merge import other_experiment
-from hocbench.verify.record import read_costs, read_runs, recorded_data
 from hocbench.verify.runs import Causes, Pairing, pair_runs
 from hocbench.verify.spread import Spreads
-from hocbench.verify.tables import CLAIMS, SEALS, TABLES, Table, is_headline
+from hocbench.verify.tables import CLAIMS, TABLES, Table, is_headline
 
 LABELS = {"synthetic", "real"}
 NAMED = 5  # runs that are named in one message
@@ -131,37 +129,33 @@ def verify(results: Path, reference: Path) -> Verification:
     """
     laboratories, left_out = _laboratories(reference)
     own = laboratories[0]
-    for each in laboratories:
-        each.check("evaluation/costs.csv")
-    costs = [read_costs(each.folder) for each in laboratories]
-    here = read_costs(results)
-    sent = read_laboratory(results) if (results / MANIFESTS).is_file() else None
-    runs, faults = (sent.runs, []) if sent else read_runs(results, here)
-    _check_profiles(results, runs, own.runs)
+    costs = [laboratory.costs() for laboratory in laboratories]
+    here, faults = (read_laboratory(results), []) if (results / MANIFESTS).is_file() else read_results(results)
+    costs_here = here.costs()
+    _check_profiles(results, here.runs, own.runs)
     pairings = [
-        pair_runs(list(there), list(here), each.runs, runs) for each, there in zip(laboratories, costs, strict=True)
+        pair_runs(list(rows), list(costs_here), laboratory.runs, here.runs)
+        for laboratory, rows in zip(laboratories, costs, strict=True)
     ]
     faults += _run_faults(pairings[0], reference, bool(own.runs))
-    if not costs[0].keys() & here.keys() and (pairings[0].parameters or not pairings[0].pairs):
+    if not costs[0].keys() & costs_here.keys() and (pairings[0].parameters or not pairings[0].pairs):
         raise VerifyError("\n".join([f"{results} is another experiment than {reference}:", *faults]))
-    causes = Causes([*here.values(), *(costs[0][name] for name in pairings[0].missing)], pairings[0])
-    tables = _Tables(sent or results, laboratories, causes, pairings)
-    cells, conclusions = tables.cells(), tables.conclusions()
-    data, why = _data(sent or results, own, runs, faults)
+    causes = Causes([*costs_here.values(), *(costs[0][name] for name in pairings[0].missing)], pairings[0])
+    tables = _Tables(here, laboratories, causes, pairings)
     return Verification(
-        results,
-        reference,
-        [each.name for each in laboratories],
-        left_out,
-        data,
-        why,
-        conclusions,
-        cells,
-        faults + tables.faults,
-        causes,
-        compare_bytes(results, own, runs, pairings[0]),
-        (own.revisions, sent.revisions if sent else _revisions(runs)),
-        sorted(tables.labels),
+        results=results,
+        reference=reference,
+        laboratories=[laboratory.name for laboratory in laboratories],
+        left_out=left_out,
+        data=compare_hashes(own.data, here.data) if own.data and here.data else [],
+        unpromised=next(filter(None, (unpromised(run.values) for run in here.runs.values())), ""),
+        conclusions=tables.conclusions(),
+        cells=tables.cells(),
+        faults=faults + tables.faults,
+        causes=causes,
+        bytes=compare_bytes(results, own, here.runs, pairings[0]),
+        revisions=(own.revisions, here.revisions),
+        labels=sorted(tables.labels),
     )
 
 
@@ -177,24 +171,6 @@ def _laboratories(reference: Path) -> tuple[list[Laboratory], list[str]]:
         else:
             kept.append(each)
     return kept, left_out
-
-
-def _data(here: Path | Laboratory, own: Laboratory, runs: Runs, faults: list[str]) -> tuple[list[DataRow], str]:
-    """Compare the data, where both sides have recorded them, and say why they need not be the same."""
-    rows = []
-    try:
-        data = here.data if isinstance(here, Laboratory) else recorded_data(here)
-        rows = compare_hashes(own.data, data) if own.data and data else []
-    except HocbenchError as error:
-        faults.append(str(error))
-    why = [unpromised(run.values) for run in runs.values()]
-    return rows, next(filter(None, why), "")
-
-
-def _revisions(runs: Runs) -> list[dict[str, Any]]:
-    keys = ("commit", "dirty", "diff")
-    found = [{key: run.values.get(f"revision.{key}") for key in keys} for run in runs.values()]
-    return [each for i, each in enumerate(found) if each not in found[:i]]
 
 
 def _check_profiles(results: Path, own: Runs, recorded: Runs) -> None:
@@ -231,9 +207,9 @@ class _Tables:
     """All tables of the laboratories and of a folder; what cannot be read is noted, and the rest compared."""
 
     def __init__(
-        self, source: Path | Laboratory, laboratories: Sequence[Laboratory], causes: Causes, pairings: Sequence[Pairing]
+        self, here: Laboratory, laboratories: Sequence[Laboratory], causes: Causes, pairings: Sequence[Pairing]
     ) -> None:
-        self._source, self._laboratories, self._causes = source, laboratories, causes
+        self._laboratory, self._laboratories, self._causes = here, laboratories, causes
         self._same = [_same_outputs(pairing.comparisons) for pairing in pairings]
         self.faults: list[str] = []
         self.labels: set[str] = set()
@@ -245,7 +221,7 @@ class _Tables:
     def _read(self, table: Table) -> None:
         try:
             there = [each.rows(table.path) for each in self._laboratories]
-            here = self._rows_here(table)
+            here = self._laboratory.rows(table.path)
             # Rows that cannot be told apart are found here, while the table can still be left out.
             [rows_by_key(table, rows, "") for rows in (*there, here)]
         except HocbenchError as error:
@@ -254,15 +230,6 @@ class _Tables:
         # A claim without data has a label of its own.
         self.labels.update({row.get("label", "") for row in (*there[0], *here)} & LABELS)
         self._there[table.name], self._here[table.name] = there, here
-
-    def _rows_here(self, table: Table) -> list[Row]:
-        if isinstance(self._source, Laboratory):
-            return self._source.rows(table.path)
-        path = self._source / table.path
-        if not path.is_file():
-            return []
-        check_beside(path, SEALS[path.parent.name])
-        return read_rows(path)
 
     def cells(self) -> list[Cell]:
         read = [table for table in TABLES if table.name in self._here]
@@ -283,7 +250,7 @@ class _Tables:
 
     def _twin(self, table: Table) -> Callable[[Key], int | None]:
         def same(key: Key) -> int | None:
-            keys = dict(zip(table.keys, key, strict=True))
+            keys = table.named(key)
             # A trend begins with another method: that of LASSO with the network that has none.
             runs = self._causes.runs({"dataset": keys["dataset"]} if "axis" in keys else keys)
             return next((i for i, equal in enumerate(self._same) if runs and runs.keys() <= equal), None)
