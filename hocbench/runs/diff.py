@@ -109,6 +109,11 @@ class Comparison:
         return False in self.outputs.values()
 
     @property
+    def same_outputs(self) -> bool:
+        """Whether outputs are recorded, and all of them are equal."""
+        return bool(self.outputs) and all(self.outputs.values())
+
+    @property
     def certain(self) -> bool:
         """Whether anything else differs that both record."""
         return any(difference.certain for _, differences in self.reasons for difference in differences)

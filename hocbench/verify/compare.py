@@ -58,6 +58,11 @@ class Cell:
             return math.inf
         return abs(self.difference) / self.tolerance
 
+    @property
+    def is_of_unknown_spread(self) -> bool:
+        """Whether it is different only because no spread is known."""
+        return self.outcome == DIFFERENT and self.basis == UNKNOWN
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -74,12 +79,11 @@ class Expected:
     spreads : Spreads
         Between the laboratories.
     same : callable
-        Given the key of a row, returns the number of the laboratory whose runs behind that row gave the same outputs
-        as those here; None if there is none.
-    level : float
-        Probability with which one more laboratory may miss a cell.
-    headline_level : float
-        The same for cells that count by themselves, see `hocbench.verify.tables.is_headline`.
+        Given the key of a row, returns the number of the laboratory whose runs of that row gave the same outputs as
+        those here; None if there is none.
+    level, headline_level : float
+        Probability with which one more laboratory may miss a cell, and one of those that count by themselves, see
+        `hocbench.verify.tables.is_headline`.
     """
 
     table: Table
@@ -92,23 +96,17 @@ class Expected:
 
 
 def rows_by_key(table: Table, rows: Sequence[Row], where: str) -> dict[Key, Row]:
-    """Index the rows of a table that are compared.
-
-    Raises
-    ------
-    VerifyError
-        If a key column is absent, or two rows have the same keys.
-    """
-    found = by_key(rows, table.keys, f"{table.name}.csv{where}")
+    """Index the rows of a table that are compared; see `hocbench.verify.cells.by_key`."""
+    index = by_key(rows, table.keys, f"{table.name}.csv{where}")
     if not table.last:
-        return found
+        return index
     place = table.keys.index(table.last)
     ends: dict[Key, Key] = {}
-    for key in found:
-        other = (*key[:place], *key[place + 1 :])
-        if other not in ends or float(key[place]) > float(ends[other][place]):
-            ends[other] = key
-    return {key: found[key] for key in ends.values()}
+    for key in index:
+        curve = (*key[:place], *key[place + 1 :])
+        if curve not in ends or float(key[place]) > float(ends[curve][place]):
+            ends[curve] = key
+    return {key: index[key] for key in ends.values()}
 
 
 def compare_rows(expected: Expected, here: dict[Key, Row]) -> list[Cell]:
@@ -201,7 +199,7 @@ def judge(reference: str, value: str) -> tuple[str, float | None]:
 def _follow(cell: Cell, row: Sequence[Cell], table: Table) -> Cell:
     if cell.reference is None or cell.value is None or cell.outcome == IDENTICAL:
         return replace(cell, basis=FOLLOWS)
-    outcomes = {each.outcome for each in row if each.column in table.scored}
+    outcomes = {other.outcome for other in row if other.column in table.scored}
     # Where no score moved, the choice has no excuse.
     moved = outcomes & {WITHIN, UNUSUAL} and DIFFERENT not in outcomes
     return replace(cell, basis=FOLLOWS, outcome=WITHIN if moved else DIFFERENT)
@@ -238,27 +236,16 @@ def settle(expected: Expected, cells: Sequence[Cell]) -> list[Cell]:
     """Call the unusual cells of a method different, if most of its cells are unusual.
 
     One cell among thousands may be unusual by chance, and its like with it. A method of which most cells are is another
-    one. Under full dependence that is as improbable as one cell outside, else less.
-
-    Parameters
-    ----------
-    expected : Expected
-        The laboratories; cells in which they do not differ are not counted.
-    cells : sequence of Cell
-        From `compare_rows`.
+    one. Under full dependence that is as improbable as one cell outside, else less. Cells in which laboratories do not
+    differ are not counted.
     """
     table, spreads = expected.table, expected.spreads
     counts: dict[Key, Counter[str]] = defaultdict(Counter)
     for cell in cells:
         if cell.column in table.scored and spreads.differ(cell.keys, cell.column):
             counts[table.block(cell.keys)][cell.outcome] += 1
-    other = {block for block, found in counts.items() if found[UNUSUAL] > MOST * found.total()}
+    other = {block for block, outcomes in counts.items() if outcomes[UNUSUAL] > MOST * outcomes.total()}
     return [
         replace(cell, outcome=DIFFERENT) if cell.outcome == UNUSUAL and table.block(cell.keys) in other else cell
         for cell in cells
     ]
-
-
-def unknown_spread(cell: Cell) -> bool:
-    """Whether a cell is judged different only because no spread is known."""
-    return cell.outcome == DIFFERENT and cell.basis == UNKNOWN

@@ -94,7 +94,7 @@ def _compare(
     judge: Callable[[list[Row], Row | None], str],
 ) -> list[Conclusion]:
     """Hold each row against the rows of the laboratories with the same key."""
-    there, own = [_by_key(rows, keys) for rows in tables[0]], _by_key(tables[1], keys)
+    *there, own = (by_key(rows, keys, "the table of conclusions") for rows in (*tables[0], tables[1]))
     conclusions = []
     for key in dict.fromkeys((*there[0], *own)):
         rows, row = [table[key] for table in there if key in table], own.get(key)
@@ -144,10 +144,6 @@ def _span(row: Row) -> tuple[float, float] | None:
     if low is None or high is None or not math.isfinite(low) or not math.isfinite(high) or low == high:
         return None
     return low, high
-
-
-def _by_key(rows: Sequence[Row], keys: Sequence[str]) -> dict[tuple[str, ...], Row]:
-    return by_key(rows, keys, "the table of conclusions") if rows else {}
 
 
 def _verdict(row: Row) -> str:

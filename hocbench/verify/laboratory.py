@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,9 @@ class Laboratory:
         """Hashes of what the runs wrote: equal for the same laboratory, and for one that computes the same bytes."""
         return {name: run.outputs for name, run in sorted(self.runs.items())}
 
+    @cached_property
     def costs(self) -> dict[str, Row]:
-        """Read the table of costs, which says what runs the tables are made of: its rows, by "dataset/run id".
+        """Rows of the table of costs, which says what runs the tables are made of, by "dataset/run id".
 
         Raises
         ------
@@ -116,7 +118,7 @@ def read_results(results: Path) -> tuple[Laboratory, list[str]]:
         What is wrong with the others, and with the hashes of its data.
     """
     runs, faults, data = {}, [], {}
-    for name in Laboratory(results, results.name).costs():
+    for name in Laboratory(results, results.name).costs:
         path = results / "runs" / name
         try:
             runs[name] = read_record(path)

@@ -78,7 +78,7 @@ def compare_bytes(results: Path, reference: Laboratory, runs: Runs, pairing: Pai
         Of both.
     """
     there, here = settings(reference.runs), settings(runs)
-    portable = all(map(is_portable, (run.values for run in (*reference.runs.values(), *runs.values()))))
+    portable = all(is_portable(run.values) for run in (*reference.runs.values(), *runs.values()))
     compared = Bytes({what: (there[what], here[what]) for what in SETTING}, bool(reference.runs), portable, {})
     if not compared.comparable:
         return compared
@@ -88,7 +88,7 @@ def compare_bytes(results: Path, reference: Laboratory, runs: Runs, pairing: Pai
             other = results / name
             compared.files[name.as_posix()] = path.read_bytes() == other.read_bytes() if other.is_file() else None
     for run, comparison in pairing.comparisons.items():
-        compared.files[f"runs/{run}"] = all(same is not False for same in comparison.outputs.values())
+        compared.files[f"runs/{run}"] = not comparison.differ
     return compared
 
 
@@ -99,13 +99,15 @@ def is_portable(values: Mapping[str, Any]) -> bool:
 
 
 def settings(runs: Runs) -> dict[str, list[str]]:
-    """Tell on what machines runs were made: the words of `SETTING`, and all values of each."""
-    found: dict[str, set[str]] = {what: set() for what in SETTING}
+    """Describe on what machines runs were made: the words of `SETTING`, and all values of each."""
+    values: dict[str, set[str]] = {what: set() for what in SETTING}
     for run in runs.values():
-        found[ARITHMETIC].add(_arithmetic(run.values))
+        values[ARITHMETIC].add(_arithmetic(run.values))
         for what, keys in SETTING.items():
-            found[what].update(text for key in keys for text in _texts(run.values.get(key)))
-    return {what: sorted(values) for what, values in found.items()}
+            for value in (run.values.get(key) for key in keys):
+                several = value if isinstance(value, list) else [value]
+                values[what].update(str(one) for one in several if one is not None)
+    return {what: sorted(texts) for what, texts in values.items()}
 
 
 def _arithmetic(values: Mapping[str, Any]) -> str:
@@ -113,8 +115,3 @@ def _arithmetic(values: Mapping[str, Any]) -> str:
         return "portable"
     asked = [f"{key.removeprefix(ASKED)}={value}" for key, value in sorted(values.items()) if key.startswith(ASKED)]
     return " ".join(asked) or "native"
-
-
-def _texts(value: Any) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [str(each) for each in values if each is not None]

@@ -83,12 +83,7 @@ def _check_whole(results: Path) -> None:
 
 
 def summarize(runs: Mapping[str, Record]) -> dict[str, Any]:
-    """Put the manifests of runs into small form: what all of them share stands once.
-
-    Parameters
-    ----------
-    runs : mapping of str to Record
-        At least one.
+    """Put the manifests of runs, one at least, into small form: what all of them share stands once.
 
     Returns
     -------
@@ -103,8 +98,11 @@ def summarize(runs: Mapping[str, Record]) -> dict[str, Any]:
         for key, value in first.items()
         if all(key in other and json.dumps(other[key]) == json.dumps(value) for other in values.values())
     }
-    own = {name: {key: value for key, value in each.items() if key not in shared} for name, each in values.items()}
-    return {
-        "shared": shared,
-        "runs": {name: {"values": own[name], "outputs": each.outputs} for name, each in runs.items()},
+    further = {
+        name: {
+            "values": {key: value for key, value in values[name].items() if key not in shared},
+            "outputs": run.outputs,
+        }
+        for name, run in runs.items()
     }
+    return {"shared": shared, "runs": further}

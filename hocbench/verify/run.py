@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import HocbenchError, VerifyError
-from hocbench.runs.diff import Comparison
 from hocbench.verify.cells import Row
 from hocbench.verify.compare import (
     DIFFERENT,
@@ -37,24 +36,18 @@ HEADLINES, OTHERS = 0.02, 0.03
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found.
+    """What a comparison with the reference has shown.
 
     Attributes
     ----------
-    results, reference : Path
-        The folders that were compared.
-    laboratories : list of str
-        Those of the reference, its own first.
-    left_out : list of str
-        Why others in its folder are of another experiment.
+    laboratories, left_out : list of str
+        Those of the reference, its own first, and why others in its folder are of another experiment.
     data : list of DataRow
         Files of the data; empty where one side has not recorded them.
     unpromised : str
         Why the data need not be the same bytes on this machine; empty if they have to be.
-    conclusions : list of Conclusion
-        Verdicts and differences.
-    cells : list of Cell
-        Of all tables.
+    conclusions, cells : list of Conclusion, list of Cell
+        Verdicts and differences between methods, and the cells of all tables.
     faults : list of str
         The user's mistakes: what is damaged, unfinished, or of other parameters.
     causes : Causes
@@ -67,8 +60,6 @@ class Verification:
         "synthetic" or "real": what the data are.
     """
 
-    results: Path
-    reference: Path
     laboratories: list[str]
     left_out: list[str]
     data: list[DataRow]
@@ -93,7 +84,7 @@ class Verification:
     @property
     def conclusions_agree(self) -> bool:
         """Whether no verdict and no difference contradicts all laboratories."""
-        return all(each.agrees for each in self.conclusions)
+        return all(conclusion.agrees for conclusion in self.conclusions)
 
     @property
     def scores_agree(self) -> bool:
@@ -129,22 +120,15 @@ def verify(results: Path, reference: Path) -> Verification:
     """
     laboratories, left_out = _laboratories(reference)
     own = laboratories[0]
-    costs = [laboratory.costs() for laboratory in laboratories]
     here, faults = (read_laboratory(results), []) if (results / MANIFESTS).is_file() else read_results(results)
-    costs_here = here.costs()
+    pairings = [pair_runs(there.runs, here.runs, there.costs, here.costs) for there in laboratories]
     _check_profiles(results, here.runs, own.runs)
-    pairings = [
-        pair_runs(list(rows), list(costs_here), laboratory.runs, here.runs)
-        for laboratory, rows in zip(laboratories, costs, strict=True)
-    ]
     faults += _run_faults(pairings[0], reference, bool(own.runs))
-    if not costs[0].keys() & costs_here.keys() and (pairings[0].parameters or not pairings[0].pairs):
+    if not own.costs.keys() & here.costs.keys() and (pairings[0].parameters or not pairings[0].pairs):
         raise VerifyError("\n".join([f"{results} is another experiment than {reference}:", *faults]))
-    causes = Causes([*costs_here.values(), *(costs[0][name] for name in pairings[0].missing)], pairings[0])
+    causes = Causes([*here.costs.values(), *(own.costs[name] for name in pairings[0].missing)], pairings[0])
     tables = _Tables(here, laboratories, causes, pairings)
     return Verification(
-        results=results,
-        reference=reference,
         laboratories=[laboratory.name for laboratory in laboratories],
         left_out=left_out,
         data=compare_hashes(own.data, here.data) if own.data and here.data else [],
@@ -162,15 +146,15 @@ def verify(results: Path, reference: Path) -> Verification:
 def _laboratories(reference: Path) -> tuple[list[Laboratory], list[str]]:
     """Read those of one experiment, and say why others are left out: they may be older than the reference itself."""
     own, *others = read_laboratories(reference)
-    kept, left_out = [own], []
-    for each in others:
-        pairing = pair_runs(list(own.runs), list(each.runs), own.runs, each.runs)
-        why = next(other_experiment(own, each, pairing), "")
+    laboratories, left_out = [own], []
+    for other in others:
+        pairing = pair_runs(own.runs, other.runs)
+        why = next(other_experiment(own, other, pairing), "")
         if why:
-            left_out.append(f"{each.name} is left out: {why}")
+            left_out.append(f"{other.name} is left out: {why}")
         else:
-            kept.append(each)
-    return kept, left_out
+            laboratories.append(other)
+    return laboratories, left_out
 
 
 def _check_profiles(results: Path, own: Runs, recorded: Runs) -> None:
@@ -188,9 +172,8 @@ def _run_faults(pairing: Pairing, reference: Path, recorded: bool) -> list[str]:
         for text, runs in pairing.parameters.items()
     ]
     if pairing.missing:
-        faults.append(
-            f"missing here: {_listed(pairing.missing)}; give results of the parameters that the reference is of"
-        )
+        missing = _listed(pairing.missing)
+        faults.append(f"missing here: {missing}; give results of the parameters that the reference is of")
     if pairing.extra:
         faults.append(f"not in the reference: {_listed(pairing.extra)}; give results of its parameters")
     if (pairing.missing or pairing.extra) and not recorded:
@@ -203,49 +186,57 @@ def _listed(names: tuple[str, ...]) -> str:
     return f"{len(names)} runs: {', '.join(names[:NAMED])}{more}"
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """One table, in all laboratories and here."""
+
+    table: Table
+    there: list[list[Row]]
+    here: list[Row]
+    there_by_key: list[dict[Key, Row]]
+    here_by_key: dict[Key, Row]
+
+
 class _Tables:
-    """All tables of the laboratories and of a folder; what cannot be read is noted, and the rest compared."""
+    """All tables of the laboratories and of a reproduction; what cannot be read is noted, and the rest compared."""
 
     def __init__(
         self, here: Laboratory, laboratories: Sequence[Laboratory], causes: Causes, pairings: Sequence[Pairing]
     ) -> None:
-        self._laboratory, self._laboratories, self._causes = here, laboratories, causes
-        self._same = [_same_outputs(pairing.comparisons) for pairing in pairings]
+        self._laboratories, self._causes = laboratories, causes
+        self._same = [
+            {run for run, comparison in pairing.comparisons.items() if comparison.same_outputs} for pairing in pairings
+        ]
         self.faults: list[str] = []
-        self.labels: set[str] = set()
-        self._here: dict[str, list[Row]] = {}
-        self._there: dict[str, list[list[Row]]] = {}
+        self._read: dict[str, _Rows] = {}
         for table in (*TABLES, CLAIMS):
-            self._read(table)
+            try:
+                there, rows = [other.rows(table.path) for other in laboratories], here.rows(table.path)
+                by_key, *others = (rows_by_key(table, each, "") for each in (rows, *there))
+            except HocbenchError as error:
+                self.faults.append(str(error))
+            else:
+                self._read[table.name] = _Rows(table, there, rows, others, by_key)
 
-    def _read(self, table: Table) -> None:
-        try:
-            there = [each.rows(table.path) for each in self._laboratories]
-            here = self._laboratory.rows(table.path)
-            # Rows that cannot be told apart are found here, while the table can still be left out.
-            [rows_by_key(table, rows, "") for rows in (*there, here)]
-        except HocbenchError as error:
-            self.faults.append(str(error))
-            return
-        # A claim without data has a label of its own.
-        self.labels.update({row.get("label", "") for row in (*there[0], *here)} & LABELS)
-        self._there[table.name], self._here[table.name] = there, here
+    @property
+    def labels(self) -> set[str]:
+        """What the data are; a claim without data has a label of its own."""
+        rows = (row for read in self._read.values() for row in (*read.there[0], *read.here))
+        return {row.get("label", "") for row in rows} & LABELS
 
     def cells(self) -> list[Cell]:
-        read = [table for table in TABLES if table.name in self._here]
-        spreads = {table.name: Spreads(table, self._there[table.name]) for table in read}
-        varying = [(table, cell) for table in read for cell in spreads[table.name].varying]
+        read = [rows for name, rows in self._read.items() if name != CLAIMS.name]
+        spreads = [Spreads(rows.table, rows.there) for rows in read]
+        varying = [(rows.table, cell) for rows, spread in zip(read, spreads, strict=True) for cell in spread.varying]
         headlines = sum(is_headline(table, *cell) for table, cell in varying)
         blocks = len({(table.name, table.block(key)) for table, (key, _) in varying})
         levels = OTHERS / max(blocks, 1), HEADLINES / max(headlines, 1)
-        names = [each.name for each in self._laboratories]
+        names = [laboratory.name for laboratory in self._laboratories]
         cells: list[Cell] = []
-        for table in read:
-            there = [rows_by_key(table, rows, "") for rows in self._there[table.name]]
-            expected = Expected(table, names, there, spreads[table.name], self._twin(table), *levels)
-            here = self._here[table.name]
-            found = settle(expected, compare_rows(expected, rows_by_key(table, here, "")))
-            cells += check_choices(found, here) if table.name == "windows" else found
+        for rows, spread in zip(read, spreads, strict=True):
+            expected = Expected(rows.table, names, rows.there_by_key, spread, self._twin(rows.table), *levels)
+            compared = settle(expected, compare_rows(expected, rows.here_by_key))
+            cells += check_choices(compared, rows.here) if rows.table.name == "windows" else compared
         return cells
 
     def _twin(self, table: Table) -> Callable[[Key], int | None]:
@@ -258,14 +249,10 @@ class _Tables:
         return same
 
     def conclusions(self) -> list[Conclusion]:
-        found: list[Conclusion] = []
-        if CLAIMS.name in self._here:
-            found += compare_verdicts(self._there[CLAIMS.name], self._here[CLAIMS.name])
-        if "differences" in self._here:
-            found += compare_differences(self._there["differences"], self._here["differences"])
-        return found
-
-
-def _same_outputs(comparisons: dict[str, Comparison]) -> set[str]:
-    """Name the runs here whose outputs are all those of the laboratory's."""
-    return {name for name, each in comparisons.items() if each.outputs and all(each.outputs.values())}
+        comparisons = {CLAIMS.name: compare_verdicts, "differences": compare_differences}
+        return [
+            conclusion
+            for name, compare in comparisons.items()
+            if name in self._read
+            for conclusion in compare(self._read[name].there, self._read[name].here)
+        ]

@@ -58,16 +58,19 @@ class Pairing:
         }
 
 
-def pair_runs(there: Sequence[str], here: Sequence[str], reference: Runs, own: Runs) -> Pairing:
+def pair_runs(
+    reference: Runs, own: Runs, there: Iterable[str] | None = None, here: Iterable[str] | None = None
+) -> Pairing:
     """Find for each run the one that it repeats: that of the same id, or else of the same axes.
 
     Parameters
     ----------
-    there, here : sequence of str
-        Names of the reference's runs, and of those here.
     reference, own : dict of str to Record
-        Their manifests, as far as they are there.
+        Manifests of the reference's runs, and of those here, as far as they are there.
+    there, here : iterable of str, optional
+        Names of all runs; by default those with a manifest.
     """
+    there, here = (list(runs if names is None else names) for runs, names in ((reference, there), (own, here)))
     pairs = {name: name for name in here if name in set(there)}
     left = [name for name in there if name not in pairs], [name for name in here if name not in pairs]
     by_axes = [_by_axes(names, runs) for names, runs in zip(left, (reference, own), strict=True)]
@@ -97,19 +100,17 @@ def _by_axes(names: Sequence[str], runs: Mapping[str, Record]) -> dict[tuple[str
 
 
 def explain(comparison: Comparison) -> str:
-    """Say in one line why a run probably differs from its repetition."""
-    if comparison.outputs and all(comparison.outputs.values()):
+    """Name in one line why a run probably differs from its repetition."""
+    if comparison.same_outputs:
         return SAME_OUTPUTS
-    reasons = [
-        (group.name, [each for each in differences if each.certain]) for group, differences in comparison.reasons
-    ]
-    reasons = [(name, differences) for name, differences in reasons if differences]
-    causes = [reason for reason in reasons if reason[0] not in CONSEQUENCES] or reasons
+    reasons = {group.name: [each for each in keys if each.certain] for group, keys in comparison.reasons}
+    reasons = {name: differences for name, differences in reasons.items() if differences}
+    causes = {name: differences for name, differences in reasons.items() if name not in CONSEQUENCES} or reasons
     texts = []
-    for name, differences in causes:
-        if any(each.key == "processor" for each in differences):
-            differences = [each for each in differences if each.key != PROCESSORS]
-        shown = [f"{each.key} {each.a} → {each.b}" for each in differences[:MOST]]
+    for name, differences in causes.items():
+        if any(difference.key == "processor" for difference in differences):
+            differences = [difference for difference in differences if difference.key != PROCESSORS]
+        shown = [f"{difference.key} {difference.a} → {difference.b}" for difference in differences[:MOST]]
         more = [f"{len(differences) - MOST} more"] if len(differences) > MOST else []
         texts.append(f"{name} ({', '.join([*shown, *more])})")
     return "; ".join(texts) or NOTHING
@@ -121,7 +122,7 @@ class Causes:
     Parameters
     ----------
     costs : iterable of dict
-        Rows of costs.csv, here and of what is missing here: which run stands behind which row.
+        Rows of costs.csv, here and of what is missing here: which run is of which row.
     pairing : Pairing
         See there.
     """
@@ -137,19 +138,19 @@ class Causes:
         self._texts = {name: explain(comparison) for name, comparison in pairing.comparisons.items()}
 
     def of(self, keys: Mapping[str, str]) -> str:
-        """Name the likely causes for a row with these keys, of all runs behind it."""
+        """Name the likely causes for a row with these keys, of all its runs."""
         texts = dict.fromkeys(self._text(run) for run in self.runs(keys))
         # What stayed the same explains nothing if something else changed.
         changed = [text for text in texts if text != SAME_OUTPUTS]
         return " | ".join(changed or texts) or "unknown: no run of this row is known"
 
     def runs(self, keys: Mapping[str, str]) -> dict[str, None]:
-        """Name the runs behind a row with these keys, as "dataset/run id"."""
-        found = self._of_method(keys)
+        """Name the runs of a row with these keys, as "dataset/run id"."""
+        runs = self._of_method(keys)
         if "reference" in keys:
-            rival = {"method": keys["reference"], "variant": keys.get("reference_variant", "")}
-            found |= self._of_method({"dataset": keys["dataset"], "target": keys["target"]} | rival)
-        return found
+            reference = {"method": keys["reference"], "variant": keys.get("reference_variant", "")}
+            runs |= self._of_method({"dataset": keys["dataset"], "target": keys["target"]} | reference)
+        return runs
 
     def _of_method(self, keys: Mapping[str, str]) -> dict[str, None]:
         rows = self._rows.get((keys.get("dataset", ""), keys.get("method", "")), [])

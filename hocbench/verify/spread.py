@@ -70,10 +70,9 @@ class Spreads:
     Parameters
     ----------
     table : Table
-        Says which cells are alike.
+        Which cells are alike.
     laboratories : sequence of sequence of dict
-        Rows of this table, of each laboratory. Equal values count once: bytes that agree say nothing about roundings
-        that do not.
+        Its rows in each laboratory. Equal values count once: bytes that agree say nothing about roundings that do not.
     """
 
     def __init__(self, table: Table, laboratories: Sequence[Iterable[Row]]) -> None:
@@ -96,49 +95,41 @@ class Spreads:
         return (*(keys[name] for name in self._table.like), cell[1])
 
     def _pool(self) -> dict[tuple[str, ...], _Pool]:
-        squares: dict[tuple[str, ...], list[tuple[float, int]]] = defaultdict(list)
+        squares: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        freedoms: dict[tuple[str, ...], int] = defaultdict(int)
         units: dict[tuple[str, ...], dict[tuple[str, ...], int]] = defaultdict(dict)
         for cell, values in self._values.items():
             like, freedom = self._like(cell), len(values) - 1
-            squares[like].append((float(np.var(values)) * len(values), freedom))
+            squares[like].append(float(np.var(values)) * len(values))
+            freedoms[like] += freedom
             keys = self._table.named(cell[0])
             unit = tuple(keys.get(name, "") for name in UNITS)
             units[like][unit] = max(freedom, units[like].get(unit, 0))
-        pools = {}
-        for like, parts in squares.items():
-            freedom = sum(each for _, each in parts)
-            if freedom:
-                pools[like] = _Pool(sum(square for square, _ in parts) / freedom, float(sum(units[like].values())))
-        return pools
+        return {
+            like: _Pool(sum(squares[like]) / freedom, float(sum(units[like].values())))
+            for like, freedom in freedoms.items()
+            if freedom
+        }
 
     def _moderated(self, pools: Mapping[tuple[str, ...], _Pool]) -> dict[tuple[str, ...], _Pool]:
         """Draw variances towards the level that they have in common, as far as they are alike."""
         by_kin: dict[tuple[str, ...], list[tuple[str, ...]]] = defaultdict(list)
         for like in pools:
-            by_kin[*(text for name, text in zip(self._table.like, like, strict=False) if name in KIN), like[-1]].append(
-                like
-            )
-        found = {}
+            kin = (text for name, text in zip(self._table.like, like, strict=False) if name in KIN)
+            by_kin[*kin, like[-1]].append(like)
+        moderated = {}
         for likes in by_kin.values():
             variance, df = prior([pools[like].variance for like in likes], [pools[like].df for like in likes])
             for like in likes:
-                own = pools[like]
+                pool = pools[like]
                 # A few laboratories cannot show how unlike the pools are: each counts for itself as much at least.
-                weight = min(df, own.df)
-                total = own.df + weight
-                found[like] = _Pool((own.df * own.variance + weight * variance) / total, total)
-        return found
+                weight = min(df, pool.df)
+                total = pool.df + weight
+                moderated[like] = _Pool((pool.df * pool.variance + weight * variance) / total, total)
+        return moderated
 
     def of(self, key: tuple[str, ...], column: str) -> Prediction:
-        """Predict a cell.
-
-        Parameters
-        ----------
-        key : tuple of str
-            Of its row, after ``table.keys``.
-        column : str
-            One of ``table.scored``.
-        """
+        """Predict a cell by the key of its row, after ``table.keys``, and its column, one of ``table.scored``."""
         values = self._values.get((key, column), [])
         if not values:
             return Prediction(None, None, math.nan, UNKNOWN)
@@ -167,10 +158,8 @@ def prior(variances: Sequence[float], dfs: Sequence[float]) -> tuple[float, floa
 
     Parameters
     ----------
-    variances : sequence of float
-        Sample variances; zeros count as a ten-thousandth of the median.
-    dfs : sequence of float
-        Their degrees of freedom.
+    variances, dfs : sequence of float
+        Sample variances, of which zeros count as a ten-thousandth of the median, and their degrees of freedom.
 
     Returns
     -------
