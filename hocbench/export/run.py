@@ -15,7 +15,7 @@ from hocbench.export.forms import GRAPH, OPSET, PROGRAM, Form, dynamic_dimension
 from hocbench.export.inputs import Shape, crops_input, random_input
 from hocbench.files.checksums import file_hash
 from hocbench.files.staging import staged
-from hocbench.files.write import write_text
+from hocbench.files.write import write_json
 from hocbench.nn import ResNet, compact, parameter_count
 from hocbench.nn.folding import check_paths, choose_paths, fold
 from hocbench.paths import prepared
@@ -83,15 +83,9 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
     options = options or Options()
     if out.is_file():
         raise ExportError(f"{out} is a file; give a folder by --out")
-    network, _ = load_network(run)
-    network.eval()
-    manifest = _manifest(run)
-    spec = manifest["spec"]
+    network, manifest = load_network(run)[0].eval(), _manifest(run)
     shape = _input_shape(network, manifest, options)
-    inputs: Batches = {"random": random_input(shape, derive_seed(spec["root_seed"], use="export"))}
-    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["axes"]["dataset"]), shape)
-    if crops:
-        inputs["crops"] = crops
+    inputs, note = _inputs(manifest["spec"], options, shape)
     small = compact(network) if network.config.kind == "cp" else network
     paths = choose_paths(small, shape) if options.paths is None else read_paths(options.paths, small)
     folded = fold(small, paths)
@@ -102,8 +96,9 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
     with _kept_if_complete(out) as folder:
         for name, form in write_forms(folder, folded, shape[-1], label).items():
             differences[name] = _differences(run, name, form, inputs, expected)
-        write_text(_json(paths), folder / PATHS)
-        report = label | {
+        write_json(paths, folder / PATHS)
+        report = _interface(network, shape) | label
+        report |= {
             "weights": manifest["files"]["weights.safetensors"],
             "paths": "measured" if options.paths is None else "given",
             "parameters": {"trained": parameter_count(network), "compacted": parameter_count(small)},
@@ -111,13 +106,19 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
             "differences": differences,
             "files": {name: _describe(folder / name) for name in (PROGRAM, GRAPH, PATHS)},
         }
-        report |= _interface(network, shape)
-        write_text(_json(report), folder / REPORT)
+        write_json(report, folder / REPORT)
     return report
 
 
+def _inputs(spec: dict[str, Any], options: Options, shape: Shape) -> tuple[Batches, dict[str, Any]]:
+    """Take what the exported network is checked on, and what to say about the crops among it."""
+    inputs = {"random": random_input(shape, derive_seed(spec["root_seed"], use="export"))}
+    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["axes"]["dataset"]), shape)
+    return inputs | ({"crops": crops} if crops else {}), note
+
+
 def _interface(network: ResNet, shape: Shape) -> dict[str, Any]:
-    """Say what goes in and out, and what the export was made and checked with."""
+    """Describe what goes in and out, and what the export was made and checked with."""
     return {
         "config": network.config.as_dict(),
         "input": {"shape": [*shape], "dtype": "float32", "colours": "RGB", "values": "(pixel - 127.5) / 63.75"},
@@ -128,10 +129,6 @@ def _interface(network: ResNet, shape: Shape) -> dict[str, Any]:
         "environment": environment(),
         "tolerance": TOLERANCE,
     }
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"
 
 
 def _describe(file: Path) -> dict[str, Any]:

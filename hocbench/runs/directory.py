@@ -1,6 +1,5 @@
 """The files of a run: written one by one under temporary names, the manifest last."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pandas as pd
 
 from hocbench.files.checksums import hashes_of, sealed
 from hocbench.files.staging import staged
-from hocbench.files.write import write_bytes, write_parquet, write_text
+from hocbench.files.write import write_bytes, write_json, write_parquet, write_text
 from hocbench.paths import RUN_FILES
 from hocbench.runs.manifest import MANIFEST
 
@@ -38,14 +37,10 @@ def write_run(
     """
     with staged(out, "run", MANIFEST) as folder:
         write_bytes(weights, folder / "weights.safetensors")
-        write_text(_json(network | {"label": manifest["label"]}), folder / "network.json")
+        write_json(network | {"label": manifest["label"]}, folder / "network.json")
         history = tables["history"].to_csv(index=False, float_format="%.9g", lineterminator="\n")
         write_text(history, folder / "history.csv")
         write_parquet(tables["predictions"], folder / "predictions.parquet")
-        write_text(_json(cost), folder / "cost.json")
+        write_json(cost, folder / "cost.json")
         files = hashes_of(folder, [name for name in RUN_FILES if name != MANIFEST])
         write_text(sealed(manifest | {"files": files}), folder / MANIFEST)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"

@@ -43,12 +43,10 @@ def by_key(rows: Sequence[Row], keys: Sequence[str], where: str) -> dict[tuple[s
 
     Parameters
     ----------
-    rows : sequence of dict
-        From `read_rows`.
+    rows, where : sequence of dict, str
+        From `read_rows`, and the name of the table in messages.
     keys : sequence of str
         Columns; those in `OPTIONAL` may be absent and are then empty.
-    where : str
-        Name of the table in messages.
 
     Raises
     ------

@@ -19,6 +19,7 @@ CHOSEN, MEAN = "chosen", "mean_ccc"
 MOST = 0.5
 ROUNDING = 1e-6  # relative: tables have ten digits, and sums of many frames lose some of them
 Key = tuple[str, ...]
+Judged = tuple[float | None, float | None, str, str]  # the last four attributes of a cell
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,8 @@ class Expected:
     ----------
     table : Table
         What its columns mean.
-    names : list of str
-        Of the laboratories, the reference's own first.
-    rows : list of dict
-        By laboratory: its rows by key.
+    names, rows : list of str, list of dict
+        Of the laboratories, the reference's own first: what they are called, and their rows by key.
     spreads : Spreads
         Between the laboratories.
     same : callable
@@ -139,46 +138,44 @@ def _compare_row(expected: Expected, key: Key, a: Row, b: Row) -> list[Cell]:
             continue
         reference, value = a.get(column), b.get(column)
         if reference is None or value is None:
-            outcome = MISSING if value is None else EXTRA
-            cells.append(Cell(table.name, key, column, reference, value, None, None, "", outcome))
+            judged: Judged = None, None, "", MISSING if value is None else EXTRA
         elif same is not None and twin is not None and column in twin:
-            cells.append(_equal(expected, key, column, (reference, twin[column], value), expected.names[same]))
+            judged = _equal(reference, twin[column], value, expected.names[same])
         else:
-            cells.append(_predicted(expected, key, column, reference, value))
+            judged = _predicted(expected, (key, column), reference, value)
+        cells.append(Cell(table.name, key, column, reference, value, *judged))
     if twin is not None or not (a and b):
         return cells
     return [_follow(cell, cells, table) if cell.column in table.follows else cell for cell in cells]
 
 
-def _equal(expected: Expected, key: Key, column: str, texts: tuple[str, str, str], name: str) -> Cell:
+def _equal(reference: str, twin: str, value: str, name: str) -> Judged:
     """Judge a cell whose runs gave the same outputs in some laboratory: nothing but the last digits may differ."""
-    reference, twin, value = texts
     outcome, difference = judge(twin, value)
     tolerance = None if difference is None else ROUNDING * max(abs(number(twin) or 0.0), 1e-3)
     if outcome == DIFFERENT and difference is not None and tolerance is not None and abs(difference) <= tolerance:
         outcome = WITHIN
     if outcome == IDENTICAL and reference != twin:
         outcome = WITHIN  # not as in the reference's own laboratory
-    basis = SAME_RUNS.format(name)
-    return Cell(expected.table.name, key, column, reference, value, difference, tolerance, basis, outcome)
+    return difference, tolerance, SAME_RUNS.format(name), outcome
 
 
-def _predicted(expected: Expected, key: Key, column: str, reference: str, value: str) -> Cell:
+def _predicted(expected: Expected, place: tuple[Key, str], reference: str, value: str) -> Judged:
+    """Judge a cell by where one more laboratory is expected, if it is a score, or else by its text."""
     outcome, difference = judge(reference, value)
-    tolerance, basis = None, EXACT
-    if column in expected.table.scored:
-        prediction = expected.spreads.of(key, column)
-        headline = is_headline(expected.table, key, column)
-        tolerance = prediction.half_width(expected.headline_level if headline else expected.level)
-        basis, here = prediction.basis, number(value)
-        if prediction.centre is not None:
-            difference = None if here is None else here - prediction.centre
-        if prediction.centre is not None and tolerance is not None and outcome == DIFFERENT:
+    if place[1] not in expected.table.scored:
+        return difference, None, EXACT, outcome
+    prediction, headline = expected.spreads.of(*place), is_headline(expected.table, *place)
+    tolerance = prediction.half_width(expected.headline_level if headline else expected.level)
+    if prediction.centre is not None:
+        here = number(value)
+        difference = None if here is None else here - prediction.centre
+        if tolerance is not None and outcome == DIFFERENT:
             # What is no number, or not finite, is within no tolerance: limits of an interval that cannot be had.
             inside = difference is not None and math.isfinite(difference) and abs(difference) <= tolerance
             outside = DIFFERENT if headline or not tolerance else UNUSUAL
             outcome = WITHIN if inside else outside
-    return Cell(expected.table.name, key, column, reference, value, difference, tolerance, basis, outcome)
+    return difference, tolerance, prediction.basis, outcome
 
 
 def judge(reference: str, value: str) -> tuple[str, float | None]:

@@ -53,19 +53,12 @@ class Conclusion:
 
 
 def compare_verdicts(laboratories: Sequence[Sequence[Row]], here: Sequence[Row]) -> list[Conclusion]:
-    """Compare the verdicts of claims.
+    """Compare the verdicts of claims; one that nobody has run is the same, one that one side has run missing or new.
 
     Parameters
     ----------
-    laboratories : sequence of sequence of dict
-        claims.csv of each laboratory of the reference, its own first.
-    here : sequence of dict
-        That of this run.
-
-    Returns
-    -------
-    list of Conclusion
-        A claim that both did not run is the same; one that only one of them ran is missing or new.
+    laboratories, here : sequence of sequence of dict, sequence of dict
+        claims.csv of each laboratory of the reference, its own first, and that of this run.
     """
     return _compare("verdict", CLAIM_KEYS, (laboratories, here), _verdict, _outcome_of_verdict)
 
@@ -76,12 +69,7 @@ def compare_differences(laboratories: Sequence[Sequence[Row]], here: Sequence[Ro
     Parameters
     ----------
     laboratories, here
-        See `compare_verdicts`; of differences.csv.
-
-    Returns
-    -------
-    list of Conclusion
-        One for each pair of methods, target and metric.
+        As of `compare_verdicts`, but differences.csv: a row per pair of methods, target and metric.
     """
     return _compare("difference", DIFFERENCE_KEYS, (laboratories, here), _side, _outcome_of_difference)
 

@@ -19,7 +19,7 @@ class DataRow:
     dataset, what : str
         Which.
     same : bool or None
-        Whether it is equal; None where the reference or this machine does not have it.
+        Whether it is equal; None where one side does not have it.
     """
 
     dataset: str

@@ -1,6 +1,6 @@
 """One finished reproduction: its tables, its runs and its data, in results/PROFILE or recorded in small form."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -49,19 +49,13 @@ class Laboratory:
     revisions: list[dict[str, Any]] = field(default_factory=list)
 
     def rows(self, name: str) -> list[Row]:
-        """Read a table; no rows where there is none.
-
-        Raises
-        ------
-        VerifyError, DamageError
-            If it is not the one that was written, or no table.
-        """
+        """Read a table, refusing one that is not as it was written; no rows where there is none."""
         self.check(name)
         path = self.folder / name
         return read_rows(path) if path.is_file() else []
 
     def check(self, name: str) -> None:
-        """Refuse a table that is not the recorded one, or not the one that its seal is of; see `rows`."""
+        """Refuse a table that is not the recorded one (VerifyError), or not the one of its seal (DamageError)."""
         path = self.folder / name
         if name not in self.copies:
             if path.is_file() and path.parent.name in SEALS:
@@ -85,13 +79,7 @@ class Laboratory:
 
     @cached_property
     def costs(self) -> dict[str, Row]:
-        """Rows of the table of costs, which says what runs the tables are made of, by "dataset/run id".
-
-        Raises
-        ------
-        VerifyError, DamageError
-            If there are no tables, or it is not the one that was written.
-        """
+        """Rows of the table of costs, by "dataset/run id": what the tables are made of; see `rows`."""
         name = "evaluation/costs.csv"
         if not (self.folder / name).exists() and name not in self.copies:
             raise VerifyError(
@@ -134,26 +122,17 @@ def read_results(results: Path) -> tuple[Laboratory, list[str]]:
         data = read_hashes(results / paths.DATA_HASHES) if (results / paths.DATA_HASHES).is_file() else {}
     except HocbenchError as error:
         faults.append(str(error))
-    revisions = distinct_values({key: run.values.get(f"revision.{key}") for key in REVISION} for run in runs.values())
+    revisions = distinct_values([{key: run.values.get(f"revision.{key}") for key in REVISION} for run in runs.values()])
     return Laboratory(results, results.name, runs, {}, data, revisions), faults
 
 
-def distinct_values(values: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def distinct_values(values: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out repetitions."""
-    distinct: list[dict[str, Any]] = []
-    for value in values:
-        if value not in distinct:
-            distinct.append(value)
-    return distinct
+    return [value for place, value in enumerate(values) if value not in values[:place]]
 
 
 def read_laboratory(folder: Path) -> Laboratory:
-    """Read what `hocbench.verify.record` wrote, or a folder of result tables alone.
-
-    Parameters
-    ----------
-    folder : Path
-        Tables are read when they are asked for.
+    """Read what `hocbench.verify.record` wrote, or a folder of result tables alone; tables are read when asked for.
 
     Raises
     ------
@@ -182,19 +161,10 @@ def folders_of(reference: Path) -> list[Path]:
 
 
 def read_laboratories(reference: Path) -> list[Laboratory]:
-    """Read all laboratories of a reference, its own first; see `read_laboratory`."""
-    return distinct([read_laboratory(folder) for folder in folders_of(reference)])
-
-
-def distinct(laboratories: Sequence[Laboratory]) -> list[Laboratory]:
-    """Leave out repetitions: who has computed the same bytes as another one says nothing new."""
+    """Read the laboratories of a reference, its own first: who has computed the bytes of another says nothing new."""
     by_bytes: dict[str, Laboratory] = {}
-    for each in laboratories:
-        by_bytes.setdefault(_bytes_of(each) if each.runs else each.name, each)
+    for laboratory in map(read_laboratory, folders_of(reference)):
+        # Whatever runs are called: native and portable ones have other names.
+        outputs = sorted((name.split("/")[0], sorted(run.outputs.items())) for name, run in laboratory.runs.items())
+        by_bytes.setdefault(repr(outputs) if outputs else laboratory.name, laboratory)
     return list(by_bytes.values())
-
-
-def _bytes_of(laboratory: Laboratory) -> str:
-    """Return what all runs wrote, whatever they are called: native and portable runs have other names."""
-    runs = [(name.split("/")[0], sorted(run.outputs.items())) for name, run in laboratory.runs.items()]
-    return repr(sorted(runs))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hocbench.arithmetic import PORTABLE
@@ -63,29 +62,25 @@ class Bytes:
         return self.certain and any(equal is False for name, equal in self.files.items() if name.startswith("runs/"))
 
 
-def compare_bytes(results: Path, reference: Laboratory, runs: Runs, pairing: Pairing) -> Bytes:
-    """Compare the files of a reference that hold no times, and what the runs wrote, if they should be equal.
+def compare_bytes(reference: Laboratory, here: Laboratory, pairing: Pairing) -> Bytes:
+    """Compare the files that hold no times, and what the runs wrote, if they should be equal.
 
     Parameters
     ----------
-    results : Path
-        ``results/<profile>``.
-    reference : Laboratory
-        The reference's own.
-    runs : dict of str to Record
-        Manifests here.
+    reference, here : Laboratory
+        The reference's own, and the results that are verified.
     pairing : Pairing
-        Of both.
+        Of their runs.
     """
-    there, here = settings(reference.runs), settings(runs)
-    portable = all(is_portable(run.values) for run in (*reference.runs.values(), *runs.values()))
-    compared = Bytes({what: (there[what], here[what]) for what in SETTING}, bool(reference.runs), portable, {})
+    a, b = settings(reference.runs), settings(here.runs)
+    portable = all(is_portable(run.values) for run in (*reference.runs.values(), *here.runs.values()))
+    compared = Bytes({what: (a[what], b[what]) for what in SETTING}, bool(reference.runs), portable, {})
     if not compared.comparable:
         return compared
     for path in reference.files:
         if path.stem not in EXEMPT:
             name = path.relative_to(reference.folder)
-            other = results / name
+            other = here.folder / name
             compared.files[name.as_posix()] = path.read_bytes() == other.read_bytes() if other.is_file() else None
     for run, comparison in pairing.comparisons.items():
         compared.files[f"runs/{run}"] = not comparison.differ

@@ -89,7 +89,7 @@ def merge(folders: Iterable[Path]) -> Merged:
 
 
 def _read(folder: Path) -> Iterator[Laboratory]:
-    """Read a folder, and those below it if it is a reference."""
+    """Read a folder, and those in it if it is a reference."""
     if not (folder / MANIFESTS).is_file():
         if (folder / f"{MERGED}.json").is_file():
             return

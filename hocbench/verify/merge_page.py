@@ -65,11 +65,6 @@ def write_merged(merged: Merged, out: Path) -> Tables:
     out : Path
         Folder to write; made if need be.
 
-    Returns
-    -------
-    Tables
-        What was written.
-
     Raises
     ------
     VerifyError
@@ -90,15 +85,7 @@ def write_merged(merged: Merged, out: Path) -> Tables:
 
 
 def page(merged: Merged, tables: Tables) -> str:
-    """Write the page on merged laboratories.
-
-    Parameters
-    ----------
-    merged : Merged
-        From `hocbench.verify.merge.merge`.
-    tables : Tables
-        See there.
-    """
+    """Write the page on merged laboratories and their tables."""
     parts = {"To be said first": bullets(merged.notes)} if merged.notes else {}
     parts |= {"Laboratories": laboratories(tables.laboratories), "Verdicts": verdicts(tables.verdicts)}
     if len(tables.scores):
@@ -141,23 +128,24 @@ def verdicts(table: pd.DataFrame, here: Mapping[tuple[str, str], str] | None = N
     """
     if not len(table):
         return "No laboratory has judged the claims; `hocbench claims` does."
-    header = ["claim", "data", *(["this run"] if here is not None else []), "laboratories"]
     lines = []
     for row in records(table):
-        own = [] if here is None else [_verdict(here.get((row["claim"], row["dataset"]), NOT_JUDGED))]
+        beside = [] if here is None else [_verdict(here.get((row["claim"], row["dataset"]), NOT_JUDGED))]
         title = f"{row['claim']} {escape(row['title'])}"
-        lines.append([title, dataset_name(row["dataset"]), *own, _verdicts(row, laboratory_names(table))])
+        lines.append([title, dataset_name(row["dataset"]), *beside, _verdicts(row)])
+    header = ["claim", "data", *(["this run"] if here is not None else []), "laboratories"]
     return "\n\n".join([agreement(table, here), markdown_table(header, lines)])
 
 
-def _verdicts(row: Mapping[str, Any], names: Sequence[str]) -> str:
+def _verdicts(row: Mapping[str, Any]) -> str:
     """Write the verdict of all laboratories, or who reaches which."""
     by_verdict: dict[str, list[str]] = {}
-    for name in names:
-        by_verdict.setdefault(row[f"{VERDICT}_{name}"], []).append(escape(name))
+    for column, text in row.items():
+        if column.startswith(f"{VERDICT}_"):
+            by_verdict.setdefault(text, []).append(escape(column.removeprefix(f"{VERDICT}_")))
     if len(by_verdict) == 1:
         return _verdict(next(iter(by_verdict)))
-    return "; ".join(f"{_verdict(text)}: {', '.join(who)}" for text, who in by_verdict.items())
+    return "; ".join(f"{_verdict(text)}: {', '.join(names)}" for text, names in by_verdict.items())
 
 
 def _verdict(text: str) -> str:
@@ -165,25 +153,20 @@ def _verdict(text: str) -> str:
 
 
 def agreement(table: pd.DataFrame, here: Mapping[tuple[str, str], str] | None = None) -> str:
-    """Count how many verdicts are the same in all laboratories, and which are not; see `verdicts`."""
-    names = laboratory_names(table)
-    first = f"{VERDICT}_{names[0]}"
+    """Count how many verdicts are the same in all laboratories, and name those that are not; see `verdicts`."""
+    first, *others = (column for column in table.columns if column.startswith(f"{VERDICT}_"))
     judged = [row for row in records(table) if not (row["agree"] and row[first] in (NOT_JUDGED, NOT_RUN))]
     agree = [row for row in judged if row["agree"]]
     split = [f"{row['claim']} ({dataset_name(row['dataset'])})" for row in judged if not row["agree"]]
-    text = f"{len(names)} laboratories reach the same verdict on {len(agree)} of {len(judged)} claims and data sets."
-    if len(names) == 1:
-        text = f"One laboratory, with verdicts on {len(judged)} claims and data sets."
+    text = f"One laboratory, with verdicts on {len(judged)} claims and data sets."
+    if others:
+        count = 1 + len(others)
+        text = f"{count} laboratories reach the same verdict on {len(agree)} of {len(judged)} claims and data sets."
     text += f" They do not on {', '.join(split)}." if split else ""
     if here is not None:
         same = sum(here.get((row["claim"], row["dataset"])) == row[first] for row in agree)
         text += f" Of the {len(agree)} verdicts that they share, this run reaches {same}."
     return text
-
-
-def laboratory_names(verdicts: pd.DataFrame) -> list[str]:
-    """Return the laboratories that a table of verdicts is of, in their order."""
-    return [name.removeprefix(f"{VERDICT}_") for name in verdicts.columns if name.startswith(f"{VERDICT}_")]
 
 
 def few(count: int) -> str:
@@ -258,10 +241,8 @@ def _spread_table(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], 
 
 def in_order(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return rows with their data sets in the order of all tables."""
-    order = list(DATASET_NAMES)
-    return sorted(
-        records(table), key=lambda row: order.index(row["dataset"]) if row["dataset"] in order else len(order)
-    )
+    order = {dataset: place for place, dataset in enumerate(DATASET_NAMES)}
+    return sorted(records(table), key=lambda row: order.get(row["dataset"], len(order)))
 
 
 def spread_cells(row: Mapping[str, Any]) -> dict[str, str]:

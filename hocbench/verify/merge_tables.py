@@ -35,9 +35,8 @@ class Tables:
     Attributes
     ----------
     laboratories : DataFrame
-        A row each: machines, versions and revisions; what several runs of a laboratory do not share is listed, with
-        commas. ``same_bytes_as`` names the laboratory that a repetition is counted with, ``same_weights`` is the number
-        of runs whose weights are the first laboratory's.
+        A row each: machines, versions, revisions; with commas, what its runs do not share. ``same_bytes_as`` names the
+        laboratory that it is counted with, ``same_weights`` is the number of runs with the weights of the first one.
     scores : DataFrame
         CCC of all frames, of each method row and target: `SCORE`, label, n_seeds, a column "value_NAME" per laboratory,
         and the fields of `hocbench.verify.heterogeneity.Between`.
@@ -150,22 +149,22 @@ def _where(laboratory: Laboratory, name: str) -> str:
 
 def _read(merged: Merged, name: str, keys: Sequence[str]) -> list[tuple[tuple[str, ...], list[Row]]]:
     """Read a table of all laboratories, the CCC of all frames only; by key, the row of each laboratory."""
-    tables: list[tuple[Laboratory, dict[tuple[str, ...], Row]]] = []
-    for each in merged.counted:
-        rows = [row for row in each.rows(f"evaluation/{name}.csv") if _is_ccc(row)]
-        tables.append((each, by_key(rows, keys, _where(each, name))))
-    every = dict.fromkeys(key for _, table in tables for key in table)
-    faults = []
-    for each, table in tables:
-        absent = [key for key in every if key not in table]
-        if absent:
-            faults.append(
-                f"{_where(each, name)} lacks {len(absent)} rows that another laboratory has, the first: "
-                f"{named(keys, absent[0])}; evaluate and record it again with the same version of hocbench"
-            )
+    tables = {}
+    for laboratory in merged.counted:
+        rows = [row for row in laboratory.rows(f"evaluation/{name}.csv") if _is_ccc(row)]
+        where = _where(laboratory, name)
+        tables[where] = by_key(rows, keys, where)
+    every = dict.fromkeys(key for table in tables.values() for key in table)
+    absent = {where: [key for key in every if key not in table] for where, table in tables.items()}
+    faults = [
+        f"{where} lacks {len(rows)} rows that another laboratory has, the first: {named(keys, rows[0])}; evaluate and "
+        "record it again with the same version of hocbench"
+        for where, rows in absent.items()
+        if rows
+    ]
     if faults:
         raise VerifyError("\n".join(faults))
-    return [(key, [table[key] for _, table in tables]) for key in sorted(every)]
+    return [(key, [table[key] for table in tables.values()]) for key in sorted(every)]
 
 
 def _is_ccc(row: Row) -> bool:
@@ -173,25 +172,25 @@ def _is_ccc(row: Row) -> bool:
 
 
 def _value(row: Row, column: str) -> float:
-    found = number(row.get(column, ""))
-    return float("nan") if found is None else found
+    value = number(row.get(column, ""))
+    return float("nan") if value is None else value
 
 
 def _by_seed(laboratory: Laboratory) -> BySeed:
     """Read the scores of each seed, mean over folds."""
-    found: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    scores: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in laboratory.rows("evaluation/scores.csv"):
         if _is_ccc(row):
-            found[tuple(row.get(name, "") for name in SCORE)][row["seed"]].append(_value(row, "value"))
-    return {key: {seed: float(np.mean(values)) for seed, values in seeds.items()} for key, seeds in found.items()}
+            scores[tuple(row.get(name, "") for name in SCORE)][row["seed"]].append(_value(row, "value"))
+    return {key: {seed: float(np.mean(values)) for seed, values in seeds.items()} for key, seeds in scores.items()}
 
 
-def _reference(names: Mapping[str, str], found: BySeed) -> tuple[str, ...]:
+def _reference(names: Mapping[str, str], scores: BySeed) -> tuple[str, ...]:
     """Find the other row of a paired difference, whose rank is the same, none, or that of the paper."""
     # A LASSO weight is compared with none, and a network that an experiment changed with itself unchanged.
     lasso = names["lasso"] if names["method"] == names["reference"] and names["variant"] else "0"
     fixed = (names["dataset"], names["reference"], lasso, names["reference_variant"], names["target"])
-    ranks = sorted(key[2] for key in found if (key[0], key[1], *key[3:]) == fixed)
+    ranks = sorted(key[2] for key in scores if (key[0], key[1], *key[3:]) == fixed)
     rank = next((rank for rank in (names["rank"], "", "same", *ranks) if rank in ranks), "")
     return (*fixed[:2], rank, *fixed[2:])
 

@@ -98,11 +98,5 @@ def summarize(runs: Mapping[str, Record]) -> dict[str, Any]:
         for key, value in first.items()
         if all(key in other and json.dumps(other[key]) == json.dumps(value) for other in values.values())
     }
-    further = {
-        name: {
-            "values": {key: value for key, value in values[name].items() if key not in shared},
-            "outputs": run.outputs,
-        }
-        for name, run in runs.items()
-    }
-    return {"shared": shared, "runs": further}
+    own = {name: {key: value for key, value in each.items() if key not in shared} for name, each in values.items()}
+    return {"shared": shared, "runs": {name: {"values": own[name], "outputs": runs[name].outputs} for name in runs}}

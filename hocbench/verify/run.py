@@ -137,7 +137,7 @@ def verify(results: Path, reference: Path) -> Verification:
         cells=tables.cells(),
         faults=faults + tables.faults,
         causes=causes,
-        bytes=compare_bytes(results, own, here.runs, pairings[0]),
+        bytes=compare_bytes(own, here, pairings[0]),
         revisions=(own.revisions, here.revisions),
         labels=sorted(tables.labels),
     )
@@ -171,19 +171,17 @@ def _run_faults(pairing: Pairing, reference: Path, recorded: bool) -> list[str]:
         f"parameter {text} ({len(runs)} runs, the first: {runs[0]}); verify with the parameters of the reference"
         for text, runs in pairing.parameters.items()
     ]
-    if pairing.missing:
-        missing = _listed(pairing.missing)
-        faults.append(f"missing here: {missing}; give results of the parameters that the reference is of")
-    if pairing.extra:
-        faults.append(f"not in the reference: {_listed(pairing.extra)}; give results of its parameters")
+    for what, names, whose in (
+        ("missing here", pairing.missing, "the parameters that the reference is of"),
+        ("not in the reference", pairing.extra, "its parameters"),
+    ):
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        if names:
+            listed = f"{len(names)} runs: {', '.join(names[:NAMED])}{more}"
+            faults.append(f"{what}: {listed}; give results of {whose}")
     if (pairing.missing or pairing.extra) and not recorded:
         faults.append(f"{reference / MANIFESTS} is not there, so the parameters that differ cannot be named")
     return faults
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{len(names)} runs: {', '.join(names[:NAMED])}{more}"
 
 
 @dataclass(frozen=True)

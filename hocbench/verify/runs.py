@@ -134,12 +134,12 @@ class Causes:
             # Tables without methods, such as that of sparsity, ask for a dataset.
             for name in (method, smoothed_name(method), ""):
                 self._rows[row["dataset"], name].append(row)
-        self._pairing = pairing
         self._texts = {name: explain(comparison) for name, comparison in pairing.comparisons.items()}
+        self._texts |= {run: f"run {run} is missing here" for run in pairing.missing}
 
     def of(self, keys: Mapping[str, str]) -> str:
         """Name the likely causes for a row with these keys, of all its runs."""
-        texts = dict.fromkeys(self._text(run) for run in self.runs(keys))
+        texts = dict.fromkeys(self._texts.get(run, NOT_RECORDED) for run in self.runs(keys))
         # What stayed the same explains nothing if something else changed.
         changed = [text for text in texts if text != SAME_OUTPUTS]
         return " | ".join(changed or texts) or "unknown: no run of this row is known"
@@ -158,8 +158,3 @@ class Causes:
         asked = [key for key in RUN if key in keys and key not in ("method", keys.get("axis"))]
         fitting = [row for row in rows if all(row.get(key, "") == keys[key] for key in asked)]
         return dict.fromkeys(f"{row['dataset']}/{row['run']}" for row in fitting)
-
-    def _text(self, run: str) -> str:
-        if run in self._pairing.missing:
-            return f"run {run} is missing here"
-        return self._texts.get(run, NOT_RECORDED)

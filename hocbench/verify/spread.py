@@ -37,11 +37,9 @@ class Prediction(NamedTuple):
     ----------
     centre : float or None
         Mean of the laboratories that differ; None if none has a number there.
-    scale : float or None
-        Standard error of a prediction: half widths of intervals are multiples of it. 0 where all laboratories agree in
-        all like cells, None where no spread is known.
-    df : float
-        Degrees of freedom of the scale.
+    scale, df : float or None, float
+        Standard error of a prediction and its degrees of freedom: half widths of intervals are multiples of it. 0 where
+        all laboratories agree in all like cells, None where no spread is known.
     basis : str
         Where it comes from.
     """
@@ -154,12 +152,9 @@ def _distinct_values(table: Table, laboratories: Sequence[Iterable[Row]]) -> dic
 
 
 def prior(variances: Sequence[float], dfs: Sequence[float]) -> tuple[float, float]:
-    """Fit a scaled inverse chi-squared distribution to variances: their common level, and how alike they are.
+    """Fit a scaled inverse chi-squared distribution to sample variances: their common level, and how alike they are.
 
-    Parameters
-    ----------
-    variances, dfs : sequence of float
-        Sample variances, of which zeros count as a ten-thousandth of the median, and their degrees of freedom.
+    Zeros count as a ten-thousandth of the median.
 
     Returns
     -------

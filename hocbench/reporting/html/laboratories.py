@@ -71,7 +71,7 @@ def read_recorded(folder: Path | None, manifests: Sequence[dict[str, Any]]) -> R
         tables = read_tables(merged)
     except HocbenchError as error:
         return Recorded(notes=[f"What is recorded in {folder} cannot be shown; see what is missing."], fault=str(error))
-    here = commits_of(distinct_values(each.get("revision") or {} for each in manifests))
+    here = commits_of(distinct_values([each.get("revision") or {} for each in manifests]))
     if here != commits_of(first.revisions):
         notes.append(f"the runs of this report are of another commit ({here})")
     return Recorded(merged, tables, [*notes, *merged.notes])
