@@ -59,7 +59,7 @@ def estimate_table(result: "Estimate") -> "Table":
 
 
 def estimate_notes(result: "Estimate") -> list[str]:
-    """Say what an estimate rests on, a line each."""
+    """Name what an estimate rests on, a line each."""
     from hocbench.reporting.cost import show_hours
     from hocbench.runs.environment import environment
 

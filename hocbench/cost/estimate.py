@@ -159,7 +159,7 @@ def measure_evaluation(spec: dict[str, Any]) -> Seconds:
 
 
 def _network(spec: dict[str, Any], samples: Samples, accelerator: NotedAccelerator) -> ResNet:
-    """Build the network of a run anew: what it starts from has the same layers and costs the same."""
+    """Build a new network as a run has it: what it starts from has the same layers and costs the same."""
     fresh = spec | {"parent": None, "axes": spec["axes"] | {"stage": "scratch"}}
     return begin(fresh, None, samples, accelerator)[0]
 
@@ -171,7 +171,7 @@ def _enough(durations: Sequence[Seconds]) -> bool:
 
 
 def _median(durations: Sequence[Seconds]) -> Seconds:
-    """Take the medians without the first, which warms up, if there are others."""
+    """Return the medians without the first, which warms up, if there are others."""
     chosen = durations[1:] or durations
     return Seconds(*(statistics.median(getattr(duration, name) for duration in chosen) for name in ("cpu", "wall")))
 

@@ -104,7 +104,7 @@ def profile_run(run: Path, crops: Path | None = None, steps: int = 10) -> Profil
 
 
 def _run(watch: StepWatch, steps: int) -> list[Step]:
-    """Take so many steps, some before them to warm up, and one after them, by which the last wait is known."""
+    """Measure so many steps, with some before them to warm up, and one after them, by which the last wait is known."""
     return watch.run(lambda taken: len(taken) > WARM_UP + steps)[WARM_UP:-1]
 
 

@@ -71,12 +71,12 @@ def _prepared(spec: dict[str, Any], folder: Path) -> Sizes:
     frames = pd.read_parquet(folder / "frames.parquet")
     label = json.loads((folder / "crops.json").read_text(encoding="utf-8"))["label"]
     splits = make_splits(frames, spec["split"], spec["root_seed"])
-    own = splits[splits["fold"] == spec["axes"]["fold"]].set_index("clip")["part"]
+    part_of = splits[splits["fold"] == spec["axes"]["fold"]].set_index("clip")["part"]
     usable = frames[frames["usable"]]
     parts: dict[str, dict[Stretches, float]] = {part: defaultdict(float) for part in PARTS}
     for clip, numbers in usable.groupby("clip")["frame"]:
-        if own.get(clip) in parts:
-            parts[own[clip]][stretches(numbers.to_numpy())] += 1
+        if part_of.get(clip) in parts:
+            parts[part_of[clip]][stretches(numbers.to_numpy())] += 1
     return Sizes(parts, f"{folder} ({label})")
 
 

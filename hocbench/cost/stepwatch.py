@@ -52,7 +52,7 @@ def one_process(threads: int) -> Iterator[NotedAccelerator]:
 def make_training(
     spec: dict[str, Any], network: ResNet, train: Samples, validation: Samples, accelerator: NotedAccelerator
 ) -> Training:
-    """Put a run's training together as it is after its first validation, for one process with its share of a batch.
+    """Build a run's training as it is after its first validation, for one process with its share of a batch.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class StepWatch:
         self._mark = self._begun.wall
 
     def _end(self) -> bool:
-        """Put a step to the others; a batch of the validation between epochs is none."""
+        """Add a step to the others; a batch of the validation between epochs is none."""
         outcome = self._training.outcome
         if self._steps:
             # The loop counts the wait for a batch when it asks for the next one.
@@ -173,7 +173,7 @@ class StepWatch:
         self._mark, self._part = mark, part
 
     def watch_layers(self) -> None:
-        """Take the time of each layer's forward pass too, which makes steps slower."""
+        """Measure the time of each layer's forward pass too, which makes steps slower."""
         started: dict[str, float] = {}
 
         def enter(name: str, *_: Any) -> None:

@@ -111,7 +111,7 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
 
 
 def _inputs(spec: dict[str, Any], options: Options, shape: Shape) -> tuple[Batches, dict[str, Any]]:
-    """Take what the exported network is checked on, and what to say about the crops among it."""
+    """Choose what the exported network is checked on, with a note on the crops among it."""
     inputs = {"random": random_input(shape, derive_seed(spec["root_seed"], use="export"))}
     crops, note = crops_input(options.crops, prepared(spec["profile"], spec["axes"]["dataset"]), shape)
     return inputs | ({"crops": crops} if crops else {}), note
@@ -180,7 +180,7 @@ def read_paths(file: Path, network: ResNet) -> dict[str, str]:
 @torch.no_grad()
 def _differences(run: Path, name: str, form: Form, inputs: Batches, expected: Batches) -> dict[str, dict[str, float]]:
     """Compare one form with the trained network, by input: largest difference, and its share of the largest output."""
-    found = {}
+    differences = {}
     for what, batches in inputs.items():
         wanted = torch.cat([y.flatten() for y in expected[what]])
         absolute = (torch.cat([form(x).flatten() for x in batches]) - wanted).abs().max().item()
@@ -192,13 +192,13 @@ def _differences(run: Path, name: str, form: Form, inputs: Batches, expected: Ba
                 f"largest output (allowed: {TOLERANCE:g}); nothing was written. Its weights magnify rounding errors: "
                 "give --paths with other paths, or train it anew"
             )
-        found[what] = {"absolute": absolute, "relative": relative}
-    return found
+        differences[what] = {"absolute": absolute, "relative": relative}
+    return differences
 
 
 @contextmanager
 def _kept_if_complete(out: Path) -> Iterator[Path]:
-    """Give a folder for the files; they go to ``out`` if nothing fails, the report last."""
+    """Yield a folder for the files; they go to ``out`` if nothing fails, the report last."""
     try:
         with staged(out, "export", REPORT) as folder:
             yield folder

@@ -153,7 +153,7 @@ def compare_records(first: Record, second: Record) -> Comparison:
 
 
 def is_compared(key: str) -> bool:
-    """Tell whether a key of a flattened manifest can explain anything."""
+    """Whether a key of a flattened manifest can explain anything."""
     return not any(_below(key, ignored) for ignored in IGNORED)
 
 
@@ -167,17 +167,17 @@ def _group_of(key: str) -> Group:
 
 
 def _differences(keys: Iterable[str], a: Record, b: Record) -> tuple[Difference, ...]:
-    found = []
+    differences = []
     for key in keys:
         recorded = key in a.values, key in b.values
-        # A layer that only one of the networks has tells nothing about the order of its computation.
+        # A layer that only one of the networks has shows nothing of the order of its computation.
         if not all(recorded) and _below(key, "paths"):
             continue
         if not all(recorded) or a.values[key] != b.values[key]:
             shown = key.removeprefix("spec.").removeprefix("environment.")
             texts = [_text(record.values[key]) if key in record.values else None for record in (a, b)]
-            found.append(Difference(shown, *texts))
-    return tuple(sorted(found, key=lambda difference: not difference.certain))
+            differences.append(Difference(shown, *texts))
+    return tuple(sorted(differences, key=lambda difference: not difference.certain))
 
 
 def _text(value: Any) -> str:

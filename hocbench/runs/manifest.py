@@ -56,7 +56,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
 
 @contextmanager
 def manifest_values(run: Path) -> Iterator[dict[str, Any]]:
-    """Give the manifest of a run to a block that picks values from it, and refuse one that lacks them.
+    """Yield the manifest of a run to a block that picks values from it, and refuse one that lacks them.
 
     Parameters
     ----------

@@ -82,12 +82,12 @@ def _compare(
     judge: Callable[[list[Row], Row | None], str],
 ) -> list[Conclusion]:
     """Hold each row against the rows of the laboratories with the same key."""
-    *there, own = (by_key(rows, keys, "the table of conclusions") for rows in (*tables[0], tables[1]))
+    *there, last = (by_key(rows, keys, "the table of conclusions") for rows in (*tables[0], tables[1]))
     conclusions = []
-    for key in dict.fromkeys((*there[0], *own)):
-        rows, row = [table[key] for table in there if key in table], own.get(key)
+    for key in dict.fromkeys((*there[0], *last)):
+        rows, row = [table[key] for table in there if key in table], last.get(key)
         what = named(keys, key) if kind == "difference" else " on ".join(filter(None, key))
-        first, here = (say(table[key]) if key in table else "" for table in (there[0], own))
+        first, here = (say(table[key]) if key in table else "" for table in (there[0], last))
         conclusions.append(Conclusion(kind, what, first, here, tuple(dict.fromkeys(map(say, rows))), judge(rows, row)))
     return conclusions
 

@@ -11,13 +11,13 @@ from hocbench.datasets.hashes import Hashes, read_hashes
 from hocbench.errors import HocbenchError, VerifyError
 from hocbench.files.checksums import check_beside, file_hash, read_sealed
 from hocbench.runs.record import Record, read_record
+from hocbench.runs.revision import UNKNOWN
 from hocbench.verify.cells import Row, by_key, read_rows
 from hocbench.verify.tables import SEALS
 
 MANIFESTS = "manifests.json"
 MORE = "laboratories"  # folder in a reference that holds those beside its own
 OWN = "reference"  # name of its own
-REVISION = ("commit", "dirty", "diff")  # what `hocbench.runs.revision` says
 # The files that a laboratory is made of, below its folder.
 PATTERNS = ("evaluation/*.csv", "evaluation/metrics.json", "tables/*.md", "claims/*.csv", "claims/*.md")
 Runs = dict[str, Record]  # by "dataset/run id"
@@ -122,7 +122,7 @@ def read_results(results: Path) -> tuple[Laboratory, list[str]]:
         data = read_hashes(results / paths.DATA_HASHES) if (results / paths.DATA_HASHES).is_file() else {}
     except HocbenchError as error:
         faults.append(str(error))
-    revisions = distinct_values([{key: run.values.get(f"revision.{key}") for key in REVISION} for run in runs.values()])
+    revisions = distinct_values([{key: run.values.get(f"revision.{key}") for key in UNKNOWN} for run in runs.values()])
     return Laboratory(results, results.name, runs, {}, data, revisions), faults
 
 

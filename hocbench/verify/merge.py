@@ -109,7 +109,7 @@ def _again(path: Path) -> str:
 
 
 def _by_name(given: Sequence[Laboratory]) -> tuple[list[Laboratory], list[str]]:
-    """Take each laboratory once, in an order of its own, and list what was given more often."""
+    """Keep each laboratory once, in an order of its own, and list what was given more often."""
     by_name: dict[str, Laboratory] = {}
     for laboratory in given:
         known = by_name.setdefault(laboratory.name, laboratory)

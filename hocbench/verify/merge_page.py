@@ -226,7 +226,7 @@ def _scores(table: pd.DataFrame) -> str:
 
 def _spread_table(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], counts: Sequence[str] = ()) -> str:
     """Write rows by what tells them apart, with their spread, and last some counts in one column."""
-    # A network without a rank is told by its method.
+    # A network without a rank is known by its method.
     neutral: dict[str, set[str]] = {"rank": {""}, "lasso": set(), "variant": set()}
     varying = [name for name, texts in neutral.items() if len({row[name] for row in rows} - texts) > 1]
     columns = [*titles, *varying, "target"]

@@ -74,21 +74,21 @@ def read_tables(merged: Merged) -> Tables:
     VerifyError
         If a laboratory lacks a row that another one has.
     """
-    seeds = [_by_seed(each) for each in merged.counted]
+    seeds = [_by_seed(laboratory) for laboratory in merged.counted]
     tables = _laboratories(merged), _scores(merged, seeds), _differences(merged, seeds), _verdicts(merged)
     return Tables(*tables, _judged(merged))
 
 
 def _laboratories(merged: Merged) -> pd.DataFrame:
     rows = []
-    for each in merged.laboratories:
-        row: dict[str, object] = {"laboratory": each.name}
-        row |= {what.replace(" ", "_"): ", ".join(values) for what, values in settings(each.runs).items()}
-        software = {what: ", ".join(_distinct(each, key)) for what, key in SOFTWARE.items()}
+    for laboratory in merged.laboratories:
+        row: dict[str, object] = {"laboratory": laboratory.name}
+        row |= {what.replace(" ", "_"): ", ".join(values) for what, values in settings(laboratory.runs).items()}
+        software = {what: ", ".join(_distinct(laboratory, key)) for what, key in SOFTWARE.items()}
         row["software"] = ", ".join(f"{what} {text}" for what, text in software.items() if text)
-        row |= {"code": ", ".join(_distinct(each, "code")), "revision": commits_of(each.revisions)}
-        row |= {"same_bytes_as": merged.same.get(each.name, ""), "runs": len(each.runs)}
-        rows.append(row | {"same_weights": merged.same_weights[each.name]})
+        row |= {"code": ", ".join(_distinct(laboratory, "code")), "revision": commits_of(laboratory.revisions)}
+        row |= {"same_bytes_as": merged.same.get(laboratory.name, ""), "runs": len(laboratory.runs)}
+        rows.append(row | {"same_weights": merged.same_weights[laboratory.name]})
     return pd.DataFrame(rows)
 
 
@@ -121,7 +121,8 @@ def _differences(merged: Merged, seeds: Sequence[BySeed]) -> pd.DataFrame:
 
 def _verdicts(merged: Merged) -> pd.DataFrame:
     tables = {
-        each.name: by_key(each.rows("claims/claims.csv"), CLAIM_KEYS, _where(each, "claims")) for each in merged.counted
+        laboratory.name: by_key(laboratory.rows("claims/claims.csv"), CLAIM_KEYS, _where(laboratory, "claims"))
+        for laboratory in merged.counted
     }
     rows = []
     for key in dict.fromkeys(key for table in tables.values() for key in table):
@@ -137,8 +138,8 @@ def _verdicts(merged: Merged) -> pd.DataFrame:
 def _judged(merged: Merged) -> set[tuple[str, ...]]:
     return {
         (*(row[name] for name in METHOD), row["reference"], row["target"])
-        for each in merged.counted
-        for row in each.rows("claims/evidence.csv")
+        for laboratory in merged.counted
+        for row in laboratory.rows("claims/evidence.csv")
         if row["statistic"] == "difference" and row["judged"] == "1" and row["metric"] == "ccc"
     }
 
@@ -196,8 +197,8 @@ def _reference(names: Mapping[str, str], scores: BySeed) -> tuple[str, ...]:
 
 
 def _columns(merged: Merged, keys: Sequence[str]) -> list[str]:
-    own = [f"{VALUE}_{each.name}" for each in merged.counted]
-    return [*keys, "label", "n_seeds", *own, *(field.name for field in fields(Between))]
+    values = [f"{VALUE}_{laboratory.name}" for laboratory in merged.counted]
+    return [*keys, "label", "n_seeds", *values, *(field.name for field in fields(Between))]
 
 
 def _spread(
@@ -208,7 +209,7 @@ def _spread(
     column: str,
     by_seed: Sequence[Mapping[str, float]],
 ) -> dict[str, object]:
-    """Put together what laboratories find in a row, and how far they are apart."""
+    """Join what laboratories find in a row, and how far they are apart."""
     seeds = sorted(set.intersection(*(set(table) for table in by_seed)))
     if not seeds:
         last = min(zip(merged.counted, by_seed, strict=True), key=lambda pair: len(pair[1]))[0]
@@ -218,6 +219,6 @@ def _spread(
         )
     values = [_value(row, column) for row in rows]
     spread = between(np.array(values), np.array([[table[seed] for seed in seeds] for table in by_seed]))
-    by_name = {f"{VALUE}_{each.name}": value for each, value in zip(merged.counted, values, strict=True)}
+    by_name = dict(zip((f"{VALUE}_{laboratory.name}" for laboratory in merged.counted), values, strict=True))
     names = dict(zip(keys, key, strict=True)) | {"label": rows[0].get("label", ""), "n_seeds": len(seeds)}
     return names | by_name | asdict(spread)

@@ -21,7 +21,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
 def record(results: Path, folder: Path, laboratory: str) -> int:
-    """Take a finished reproduction over in small form: as the reference, or as one laboratory more.
+    """Record a finished reproduction in small form: as the reference, or as one laboratory more.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def _check_whole(results: Path) -> None:
 
 
 def summarize(runs: Mapping[str, Record]) -> dict[str, Any]:
-    """Put the manifests of runs, one at least, into small form: what all of them share stands once.
+    """Shorten the manifests of runs, one at least: what all of them share stands once.
 
     Returns
     -------
@@ -98,5 +98,5 @@ def summarize(runs: Mapping[str, Record]) -> dict[str, Any]:
         for key, value in first.items()
         if all(key in other and json.dumps(other[key]) == json.dumps(value) for other in values.values())
     }
-    own = {name: {key: value for key, value in each.items() if key not in shared} for name, each in values.items()}
-    return {"shared": shared, "runs": {name: {"values": own[name], "outputs": runs[name].outputs} for name in runs}}
+    rest = {name: {key: value for key, value in run.items() if key not in shared} for name, run in values.items()}
+    return {"shared": shared, "runs": {name: {"values": rest[name], "outputs": runs[name].outputs} for name in runs}}

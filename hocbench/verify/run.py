@@ -119,37 +119,37 @@ def verify(results: Path, reference: Path) -> Verification:
         If there is nothing to compare: no tables, another profile, or no run in common.
     """
     laboratories, left_out = _laboratories(reference)
-    own = laboratories[0]
+    first = laboratories[0]
     here, faults = (read_laboratory(results), []) if (results / MANIFESTS).is_file() else read_results(results)
     pairings = [pair_runs(there.runs, here.runs, there.costs, here.costs) for there in laboratories]
-    _check_profiles(results, here.runs, own.runs)
-    faults += _run_faults(pairings[0], reference, bool(own.runs))
-    if not own.costs.keys() & here.costs.keys() and (pairings[0].parameters or not pairings[0].pairs):
+    _check_profiles(results, here.runs, first.runs)
+    faults += _run_faults(pairings[0], reference, bool(first.runs))
+    if not first.costs.keys() & here.costs.keys() and (pairings[0].parameters or not pairings[0].pairs):
         raise VerifyError("\n".join([f"{results} is another experiment than {reference}:", *faults]))
-    causes = Causes([*here.costs.values(), *(own.costs[name] for name in pairings[0].missing)], pairings[0])
+    causes = Causes([*here.costs.values(), *(first.costs[name] for name in pairings[0].missing)], pairings[0])
     tables = _Tables(here, laboratories, causes, pairings)
     return Verification(
         laboratories=[laboratory.name for laboratory in laboratories],
         left_out=left_out,
-        data=compare_hashes(own.data, here.data) if own.data and here.data else [],
+        data=compare_hashes(first.data, here.data) if first.data and here.data else [],
         unpromised=next(filter(None, (unpromised(run.values) for run in here.runs.values())), ""),
         conclusions=tables.conclusions(),
         cells=tables.cells(),
         faults=faults + tables.faults,
         causes=causes,
-        bytes=compare_bytes(own, here, pairings[0]),
-        revisions=(own.revisions, here.revisions),
+        bytes=compare_bytes(first, here, pairings[0]),
+        revisions=(first.revisions, here.revisions),
         labels=sorted(tables.labels),
     )
 
 
 def _laboratories(reference: Path) -> tuple[list[Laboratory], list[str]]:
     """Read those of one experiment, and say why others are left out: they may be older than the reference itself."""
-    own, *others = read_laboratories(reference)
-    laboratories, left_out = [own], []
+    first, *others = read_laboratories(reference)
+    laboratories, left_out = [first], []
     for other in others:
-        pairing = pair_runs(own.runs, other.runs)
-        why = next(other_experiment(own, other, pairing), "")
+        pairing = pair_runs(first.runs, other.runs)
+        why = next(other_experiment(first, other, pairing), "")
         if why:
             left_out.append(f"{other.name} is left out: {why}")
         else:
@@ -157,8 +157,8 @@ def _laboratories(reference: Path) -> tuple[list[Laboratory], list[str]]:
     return laboratories, left_out
 
 
-def _check_profiles(results: Path, own: Runs, recorded: Runs) -> None:
-    profiles = [sorted({str(run.values.get("spec.profile")) for run in runs.values()}) for runs in (recorded, own)]
+def _check_profiles(results: Path, here: Runs, there: Runs) -> None:
+    profiles = [sorted({str(run.values.get("spec.profile")) for run in runs.values()}) for runs in (there, here)]
     if all(profiles) and profiles[0] != profiles[1]:
         raise VerifyError(
             f"{results} is of profile {', '.join(profiles[1])}, the reference of profile {', '.join(profiles[0])}; "
@@ -210,7 +210,7 @@ class _Tables:
         for table in (*TABLES, CLAIMS):
             try:
                 there, rows = [other.rows(table.path) for other in laboratories], here.rows(table.path)
-                by_key, *others = (rows_by_key(table, each, "") for each in (rows, *there))
+                by_key, *others = (rows_by_key(table, lines, "") for lines in (rows, *there))
             except HocbenchError as error:
                 self.faults.append(str(error))
             else:

@@ -11,7 +11,7 @@ from hocbench.verify.cells import Row
 from hocbench.verify.laboratory import Runs
 from hocbench.verify.tables import RUN
 
-PROCESSORS = "processors"  # those of all tries of a run; of one try it says what the environment says
+PROCESSORS = "processors"  # those of all attempts of a run; of one attempt it says what the environment says
 PARAMETERS = ("parameters", "seeds")  # groups of differences that name a key of params.yaml
 NOT_RECORDED = "unknown: the reference has no manifests"
 SAME_OUTPUTS = "the runs gave the same predictions: their evaluation was another one (its code, parameters or packages)"
@@ -59,21 +59,21 @@ class Pairing:
 
 
 def pair_runs(
-    reference: Runs, own: Runs, there: Iterable[str] | None = None, here: Iterable[str] | None = None
+    reference: Runs, runs: Runs, there: Iterable[str] | None = None, here: Iterable[str] | None = None
 ) -> Pairing:
     """Find for each run the one that it repeats: that of the same id, or else of the same axes.
 
     Parameters
     ----------
-    reference, own : dict of str to Record
+    reference, runs : dict of str to Record
         Manifests of the reference's runs, and of those here, as far as they are there.
     there, here : iterable of str, optional
         Names of all runs; by default those with a manifest.
     """
-    there, here = (list(runs if names is None else names) for runs, names in ((reference, there), (own, here)))
+    there, here = list(reference if there is None else there), list(runs if here is None else here)
     pairs = {name: name for name in here if name in set(there)}
     left = [name for name in there if name not in pairs], [name for name in here if name not in pairs]
-    by_axes = [_by_axes(names, runs) for names, runs in zip(left, (reference, own), strict=True)]
+    by_axes = _by_axes(left[0], reference), _by_axes(left[1], runs)
     for axes, names in by_axes[1].items():
         others = by_axes[0].get(axes, [])
         if len(names) == len(others) == 1:
@@ -83,7 +83,7 @@ def pair_runs(
         pairs,
         tuple(name for name in there if name not in repeated),
         tuple(name for name in here if name not in pairs),
-        {a: compare_records(reference[b], own[a]) for a, b in pairs.items() if a in own and b in reference},
+        {a: compare_records(reference[b], runs[a]) for a, b in pairs.items() if a in runs and b in reference},
     )
 
 

@@ -10,7 +10,6 @@ methods*, Statistical Applications in Genetics and Molecular Biology 3(1).
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -56,8 +55,7 @@ class Prediction(NamedTuple):
         return float(stats.t.isf(level / 2, self.df)) * self.scale
 
 
-@dataclass(frozen=True)
-class _Pool:
+class _Pool(NamedTuple):
     variance: float
     df: float
 
