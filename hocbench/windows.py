@@ -1,6 +1,14 @@
 """Which frames of a clip follow each other: cut into runs without gaps, and these into windows (no torch)."""
 
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
+
+# First frame and length of each stretch of usable frames of a clip, from 0; a clip without gaps has one.
+Stretches = tuple[tuple[int, int], ...]
+Clips = Mapping[Stretches, float]  # number of clips of this form
 
 
 def cut_runs(frames: np.ndarray, step: int = 1) -> list[list[np.ndarray]]:
@@ -91,3 +99,67 @@ def covering_windows(frames: np.ndarray, length: int, step: int = 1) -> list[np.
 
 def _window(run: np.ndarray, start: int, length: int) -> np.ndarray:
     return run[np.minimum(np.arange(start, start + length), len(run) - 1)]
+
+
+def stretches(frames: np.ndarray) -> Stretches:
+    """Describe a clip by its usable frames alone; windows of clips of the same form are as many.
+
+    Parameters
+    ----------
+    frames : ndarray of int
+        See `cut_runs`.
+    """
+    return tuple((int(frames[run[0]] - frames[0]), len(run)) for runs in cut_runs(frames) for run in runs)
+
+
+def training_items(clips: Clips, order: int, options: Mapping[str, Any]) -> float:
+    """Count the images, or the windows, that are learned from in one epoch.
+
+    Parameters
+    ----------
+    clips : mapping of Stretches to float
+        Number of clips by their frames; a still image is a clip of one.
+    order : int
+        2 for images, 3 for windows.
+    options : mapping
+        ``training`` part of a run's slice.
+    """
+    if order == 2:
+        return _images(clips)
+    length, step = options["clip_length"], options["frame_step"]
+    windows = sum(number * _trained(clip, length, step) for clip, number in clips.items())
+    there = sum(clips.values())
+    # Of an experiment with fewer training clips, a part of average clips.
+    return windows * min(1.0, options.get("clips", there) / there)
+
+
+def evaluation_items(clips: Clips, order: int, options: Mapping[str, Any]) -> float:
+    """Count the images, or the overlapping windows, of one pass of prediction; see `training_items`."""
+    if order == 2:
+        return _images(clips)
+    length, step = options["clip_length"], options["frame_step"]
+    return sum(number * _covering(clip, length, step) for clip, number in clips.items())
+
+
+def batches(items: float, options: Mapping[str, Any]) -> int:
+    """Count the batches of an epoch of so many images or windows; fewer than a batch are one."""
+    return max(1, int(items) // int(options["batch_size"]))
+
+
+def _images(clips: Clips) -> float:
+    return sum(length * number for clip, number in clips.items() for _, length in clip)
+
+
+# Each run of a plan asks for the same clips.
+@lru_cache(maxsize=2**14)
+def _trained(clip: Stretches, length: int, step: int) -> int:
+    return count_trained(_frames(clip), length, step)
+
+
+@lru_cache(maxsize=2**14)
+def _covering(clip: Stretches, length: int, step: int) -> int:
+    return len(covering_windows(_frames(clip), length, step))
+
+
+def _frames(clip: Stretches) -> np.ndarray:
+    return np.concatenate([np.arange(first, first + length) for first, length in clip])

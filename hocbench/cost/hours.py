@@ -1,16 +1,17 @@
 """From measured steps to the cost of a plan: arithmetic alone, so that it can be tested without a network."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hocbench.cost.sizes import Clips, Sizes, evaluation_items, training_items
+from hocbench.cost.sizes import Sizes
 from hocbench.experiment.plan import Run, canonical_json
+from hocbench.windows import batches, evaluation_items, training_items
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Median duration of something.
+    """Duration of something, by two clocks.
 
     Attributes
     ----------
@@ -22,6 +23,9 @@ class Seconds:
 
     cpu: float
     wall: float
+
+    def __sub__(self, other: "Seconds") -> "Seconds":
+        return Seconds(self.cpu - other.cpu, self.wall - other.wall)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Measured:
     Attributes
     ----------
     steps, items : mapping
-        Seconds of a training step, and of predicting an image or window, by `key` of their kind.
+        Seconds of a training step, and of predicting an image or window, by their kind.
     start : Seconds
         Of loading what a run needs.
     """
@@ -63,60 +67,43 @@ class Measured:
     start: Seconds
 
 
-def step_kind(spec: dict[str, Any]) -> dict[str, Any]:
-    """Pick out of a run's slice what the cost of its training step depends on."""
+def step_kind(spec: dict[str, Any]) -> str:
+    """Name what the cost of a training step depends on, out of a run's slice."""
     axes, training = spec["axes"], spec["training"]
     names = ("batch_size", "precision", "accumulation", "recompute", "mirror", "augmentation", "gradient_clip")
-    return evaluation_kind(spec) | {
+    kind = {
+        "prediction": evaluation_kind(spec),
         "trained": "time" if axes["stage"] == "temporal" else "all",
         "penalty": training["method"] if axes["stage"] == "lasso" else None,
         "processes": spec["processes"],
-        **{name: training[name] for name in names},
     }
+    return canonical_json(kind | {name: training[name] for name in names})
 
 
-def evaluation_kind(spec: dict[str, Any]) -> dict[str, Any]:
-    """Pick out of a run's slice what the cost of a prediction depends on."""
-    axes = spec["axes"]
-    kind = {"network": spec["network"], "order": axes["order"], "size": spec["data"]["crop"]["size"]}
-    kind |= {"threads": spec["threads"]}
-    if axes["order"] == 3:
+def evaluation_kind(spec: dict[str, Any]) -> str:
+    """Name what the cost of a prediction depends on, out of a run's slice."""
+    order, kind = spec["axes"]["order"], {"network": spec["network"], "size": spec["data"]["crop"]["size"]}
+    kind |= {"order": order, "threads": spec["threads"]}
+    if order == 3:
         kind |= {"temporal": spec["temporal"], "clip_length": spec["training"]["clip_length"]}
-    return kind
-
-
-def key(kind: Mapping[str, Any]) -> str:
-    """Name a kind of step, the same name for equal kinds."""
     return canonical_json(kind)
 
 
 def distinct_steps(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-    """Pick one run's slice for each kind of training step, by `key`."""
-    return _distinct([run.spec for run in runs if run.axes.epochs], step_kind)
+    """Pick one run's slice for each kind of training step."""
+    return {step_kind(run.spec): run.spec for run in runs if run.axes.epochs}
 
 
 def distinct_evaluations(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-    """Pick one run's slice for each kind of prediction, by `key`."""
-    # A temporal stage also scores the network for images that it starts from.
-    images = [_on(run.parent.spec, run.spec) for run in runs if run.axes.stage == "temporal" and run.parent]
-    return _distinct([run.spec for run in runs] + images, evaluation_kind)
+    """Pick one run's slice for each kind of prediction."""
+    return {evaluation_kind(spec): spec for run in runs for spec in (run.spec, *_scored_first(run))}
 
 
-def _distinct(specs: Sequence[dict[str, Any]], kind: Callable[[dict[str, Any]], Any]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for spec in specs:
-        found.setdefault(key(kind(spec)), spec)
-    return found
-
-
-def _on(parent: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-    """Let a network look at another dataset's crops."""
-    return parent | {"data": spec["data"]}
-
-
-def steps_per_epoch(clips: Clips, order: int, options: Mapping[str, Any]) -> int:
-    """Count the batches of an epoch; see `hocbench.training.data.steps_per_epoch`."""
-    return max(1, int(training_items(clips, order, options)) // options["batch_size"])
+def _scored_first(run: Run) -> list[dict[str, Any]]:
+    """Name the network that a stage scores before it begins: a temporal one that for images, on its own crops."""
+    if run.axes.stage != "temporal" or run.parent is None:
+        return []
+    return [run.parent.spec | {"data": run.spec["data"]}]
 
 
 def predicted_items(run: Run, sizes: Sizes) -> float:
@@ -128,8 +115,13 @@ def predicted_items(run: Run, sizes: Sizes) -> float:
     # epoch of LASSO.
     passes = int(axes.stage in ("lasso", "temporal") or axes.kind == "inflated")
     passes += int(axes.stage == "temporal" and axes.epochs > 0) + (axes.epochs if axes.stage == "lasso" else 0)
-    batches = min(options["reestimation_batches"], steps_per_epoch(sizes.parts["train"], axes.order, options))
-    return total + passes * batches * options["batch_size"]
+    reestimation = min(options["reestimation_batches"], _steps_per_epoch(run, sizes))
+    return total + passes * reestimation * options["batch_size"]
+
+
+def _steps_per_epoch(run: Run, sizes: Sizes) -> int:
+    options = run.spec["training"]
+    return batches(training_items(sizes.parts["train"], run.axes.order, options), options)
 
 
 def extrapolate(runs: Sequence[Run], sizes: Mapping[str, Sizes], measured: Measured) -> list[RunCost]:
@@ -148,17 +140,15 @@ def extrapolate(runs: Sequence[Run], sizes: Mapping[str, Sizes], measured: Measu
 
 
 def _cost(run: Run, sizes: Sizes, measured: Measured) -> RunCost:
-    axes, options, processes = run.axes, run.spec["training"], run.spec["processes"]
-    steps = axes.epochs * steps_per_epoch(sizes.parts["train"], axes.order, options)
+    processes, steps = run.spec["processes"], run.axes.epochs * _steps_per_epoch(run, sizes)
     parts: list[tuple[float, Seconds]] = []
     if steps:
-        parts.append((steps, measured.steps[key(step_kind(run.spec))]))
+        parts.append((steps, measured.steps[step_kind(run.spec)]))
     # Processes share predictions, and each has a share of every batch.
-    parts.append((predicted_items(run, sizes) / processes, measured.items[key(evaluation_kind(run.spec))]))
-    if axes.stage == "temporal" and run.parent is not None:
-        # The network for images is scored on the same frames first.
-        images = evaluation_items(sizes.parts["validation"], 2, options)
-        parts.append((images / processes, measured.items[key(evaluation_kind(_on(run.parent.spec, run.spec)))]))
-    cpu = sum(count * each.cpu for count, each in parts) + measured.start.cpu
-    wall = sum(count * each.wall for count, each in parts) + measured.start.wall
+    parts.append((predicted_items(run, sizes) / processes, measured.items[evaluation_kind(run.spec)]))
+    for spec in _scored_first(run):
+        images = evaluation_items(sizes.parts["validation"], 2, run.spec["training"])
+        parts.append((images / processes, measured.items[evaluation_kind(spec)]))
+    cpu = sum(count * seconds.cpu for count, seconds in parts) + measured.start.cpu
+    wall = sum(count * seconds.wall for count, seconds in parts) + measured.start.wall
     return RunCost(run, steps, processes * cpu, wall)

@@ -4,7 +4,6 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,11 @@ import pandas as pd
 from hocbench import paths
 from hocbench.datasets.splits import PARTS, make_splits
 from hocbench.errors import ParameterError
-from hocbench.windows import count_trained, covering_windows, cut_runs
+from hocbench.windows import Clips, Stretches, stretches
 
 # Nobody published the frames of SEWA's 538 clips; this is the length of the clip that docs/real-data.md and the README
 # name as an example of the layout, frames 742 to 1590.
 SEWA_CLIP_FRAMES = 849
-
-# First frame and length of each stretch of usable frames of a clip, from 0; a clip without gaps has one.
-Stretches = tuple[tuple[int, int], ...]
-Clips = Mapping[Stretches, float]  # → number of such clips
 
 
 @dataclass(frozen=True)
@@ -65,14 +60,10 @@ def part_sizes(spec: dict[str, Any]) -> Sizes:
             "run `snakemake --cores all data` first"
         )
     if "synthetic" in spec["data"]:
-        return Sizes(
-            _divided(spec, *_synthetic(dataset, spec["data"]["synthetic"])), "SYNTHETIC sizes of the parameters"
-        )
-    note = _SEWA_NOTE if dataset == "sewa" else ""
+        sizes = _synthetic(dataset, spec["data"]["synthetic"])
+        return Sizes(_divided(spec, *sizes), "SYNTHETIC sizes of the parameters")
+    note = f" of clips, {SEWA_CLIP_FRAMES} frames each assumed" if dataset == "sewa" else ""
     return Sizes(_divided(spec, *_published(dataset)), f"published counts{note}")
-
-
-_SEWA_NOTE = f" of clips, {SEWA_CLIP_FRAMES} frames each assumed"
 
 
 def _prepared(spec: dict[str, Any], folder: Path) -> Sizes:
@@ -80,17 +71,13 @@ def _prepared(spec: dict[str, Any], folder: Path) -> Sizes:
     frames = pd.read_parquet(folder / "frames.parquet")
     label = json.loads((folder / "crops.json").read_text(encoding="utf-8"))["label"]
     splits = make_splits(frames, spec["split"], spec["root_seed"])
-    own = splits[splits["fold"] == spec["axes"]["fold"]].set_index("clip")["part"]
+    part_of = splits[splits["fold"] == spec["axes"]["fold"]].set_index("clip")["part"]
     usable = frames[frames["usable"]]
     parts: dict[str, dict[Stretches, float]] = {part: defaultdict(float) for part in PARTS}
     for clip, numbers in usable.groupby("clip")["frame"]:
-        if own.get(clip) in parts:
-            parts[own[clip]][_stretches(numbers.to_numpy())] += 1
+        if part_of.get(clip) in parts:
+            parts[part_of[clip]][stretches(numbers.to_numpy())] += 1
     return Sizes(parts, f"{folder} ({label})")
-
-
-def _stretches(frames: np.ndarray) -> Stretches:
-    return tuple((int(frames[run[0]] - frames[0]), len(run)) for runs in cut_runs(frames) for run in runs)
 
 
 def whole(frames: int) -> Stretches:
@@ -131,43 +118,3 @@ def _divided(spec: dict[str, Any], frames: float, clips: float, official: float)
         validation = split["validation_share"] * (clips - test)
         shares = {"train": clips - test - validation, "validation": validation, "test": test}
     return {part: {whole(max(1, round(frames))): float(count)} for part, count in shares.items()}
-
-
-def training_items(clips: Clips, order: int, options: Mapping[str, Any]) -> float:
-    """Count the images, or the windows, of one epoch; see `hocbench.training.data.training_windows`."""
-    if order == 2:
-        return _images(clips)
-    windows = sum(
-        number * _trained(clip, options["clip_length"], options["frame_step"]) for clip, number in clips.items()
-    )
-    there = sum(clips.values())
-    # Of an experiment with fewer training clips, a part of average clips.
-    return windows * min(1.0, options.get("clips", there) / there)
-
-
-def evaluation_items(clips: Clips, order: int, options: Mapping[str, Any]) -> float:
-    """Count the images, or the overlapping windows, of one pass; see `hocbench.training.data.overlapping_windows`."""
-    if order == 2:
-        return _images(clips)
-    return sum(
-        number * _covering(clip, options["clip_length"], options["frame_step"]) for clip, number in clips.items()
-    )
-
-
-def _images(clips: Clips) -> float:
-    return sum(length * number for clip, number in clips.items() for _, length in clip)
-
-
-# Each run of a plan asks for the same clips.
-@lru_cache(maxsize=2**14)
-def _trained(clip: Stretches, length: int, step: int) -> int:
-    return count_trained(_frames(clip), length, step)
-
-
-@lru_cache(maxsize=2**14)
-def _covering(clip: Stretches, length: int, step: int) -> int:
-    return len(covering_windows(_frames(clip), length, step))
-
-
-def _frames(clip: Stretches) -> np.ndarray:
-    return np.concatenate([np.arange(first, first + length) for first, length in clip])

@@ -28,7 +28,7 @@ def random_input(shape: Shape, seed: int) -> list[Tensor]:
 
 
 def crops_input(named: Path | None, usual: Path, shape: Shape) -> tuple[list[Tensor], dict[str, Any]]:
-    """Take images, or windows of clips, from all over a crop store.
+    """Choose images, or windows of clips, from all over a crop store.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def environment() -> dict[str, Any]:
         process may use), instructions (see `hocbench.arithmetic.asked`) and, where torch is loaded, torch: version
         with the tag of its build, cuda, cudnn, cpu_capability, gpu and driver, None for what is not there.
     """
-    about: dict[str, Any] = {
+    values: dict[str, Any] = {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "c_library": " ".join(platform.libc_ver()).strip(),
@@ -33,7 +33,7 @@ def environment() -> dict[str, Any]:
         "instructions": asked(),
     }
     # A job that only draws or counts has no use for torch and should not wait for it.
-    return about | {"torch": _torch_build()} if "torch" in sys.modules else about
+    return values | {"torch": _torch_build()} if "torch" in sys.modules else values
 
 
 def _processor() -> str:
@@ -58,7 +58,7 @@ def _torch_build() -> dict[str, Any]:
 
 
 def _driver(info: Path) -> str | None:
-    """Take the version number alone: the line also names who built the driver, and where."""
+    """Return the version number alone: the line also names who built the driver, and where."""
     text = info.read_text() if info.is_file() else ""
-    found = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", text)
-    return found[1] if found else None
+    match = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", text)
+    return match[1] if match else None

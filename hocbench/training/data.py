@@ -1,5 +1,6 @@
 """Batches of crops: single images, or windows of a clip."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from hocbench.faces.store import CropStore
 from hocbench.seeds import derive_seed, generator
 from hocbench.training.augment import Augmentation, draw
 from hocbench.training.stopping import ignore_signals
-from hocbench.windows import count_trained, covering_windows, cut_runs, trained_windows
+from hocbench.windows import batches, covering_windows, cut_runs, stretches, trained_windows, training_items
 
 EVALUATION_IMAGES = 256  # images, or frames of clips, per batch when nothing is learned
 
@@ -266,12 +267,11 @@ def _places(count: int, options: dict[str, Any], first_step: int, share: tuple[i
 
 def steps_per_epoch(samples: Samples, order: int, options: dict[str, Any]) -> int:
     """Count the batches of an epoch, which are the same number in each."""
-    count = len(samples.rows)
-    if order == 3:
-        length, step = options["clip_length"], options["frame_step"]
-        _check_step(samples, step)
-        count = sum(count_trained(frames, length, step) for _, frames in samples.numbered())
-    return max(1, count // options["batch_size"])
+    if order == 2:
+        return batches(len(samples.rows), options)
+    _check_step(samples, options["frame_step"])
+    clips = Counter(stretches(frames) for _, frames in samples.numbered())
+    return batches(training_items(clips, order, options), options)
 
 
 def _check_step(samples: Samples, step: int) -> None:

@@ -11,7 +11,7 @@ from hocbench.files.write import write_text
 from hocbench.nn import resnet18
 from hocbench.nn.implementation import CANDIDATES
 from hocbench.nn.layers import factorized_layers
-from hocbench.runs.directory import write_run
+from hocbench.training.networks import save_run
 from tests.nn.oracles import aged
 from tests.training.conftest import SIZE, make_runs, restored_globals, write_store  # noqa: F401
 
@@ -43,7 +43,7 @@ def write(folder, network, label="synthetic"):
     spec = {"axes": {"dataset": "sewa"}, "profile": "none", "root_seed": 0}
     spec |= {"training": {"clip_length": LENGTH}, "data": {"crop": {"size": SIZE}}}
     tables = dict.fromkeys(("history", "predictions"), pd.DataFrame({"epoch": [0]}))
-    write_run(folder, network, [], tables, {}, {"run": folder.name, "label": label, "spec": spec})
+    save_run(folder, network, None, tables, {}, {"run": folder.name, "label": label, "spec": spec})
     return folder
 
 

@@ -19,8 +19,8 @@ from hocbench.faces.store import CropStore
 from hocbench.files.checksums import file_hash
 from hocbench.nn.folding import fold
 from hocbench.nn.layers import factorized_layers
-from hocbench.runs.directory import load_network
 from hocbench.training import fit
+from hocbench.training.networks import load_network
 from tests.conftest import ROOT
 from tests.export.conftest import FILES, LENGTH, TOLERANCE, alternating, trained, write
 from tests.training.conftest import SIZE, make_runs, write_store

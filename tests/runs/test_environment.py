@@ -13,7 +13,6 @@ import pytest
 
 from hocbench.arithmetic import asked
 from hocbench.runs.environment import _driver, environment
-from hocbench.runs.record import flat
 
 SECRET = "hunter2-no-manifest-may-hold-this"
 
@@ -74,8 +73,3 @@ def test_driver_is_a_version_number_and_nothing_else(tmp_path, line, number):
 
 def test_driver_without_its_file(tmp_path):
     assert _driver(tmp_path / "version") is None
-
-
-def test_flat_spells_nested_values_out():
-    nested = {"training": {"loss_weights": {"ccc": 1.0}, "ratio": [3, 1]}, "threads": 1}
-    assert flat(nested) == {"training.loss_weights.ccc": 1.0, "training.ratio": [3, 1], "threads": 1}
