@@ -14,7 +14,7 @@ shell.prefix(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH;
 from hocbench import paths
 from hocbench.files.code import PACKAGE, code_hash
 from hocbench.errors import HocbenchError
-from hocbench.runs.environment import file_hash
+from hocbench.files.checksums import file_hash
 from hocbench.config.load import is_rendered, merge_files, parse_params
 from hocbench.experiment.plan import describe, make_plan
 from hocbench.experiment.run_spec import split_protocol

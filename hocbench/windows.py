@@ -1,6 +1,13 @@
 """Which frames of a clip follow each other: cut into runs without gaps, and these into windows (no torch)."""
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 import numpy as np
+
+# First frame and length of each stretch of usable frames of a clip, from 0; a clip without gaps has one.
+Stretches = tuple[tuple[int, int], ...]
+Clips = Mapping[Stretches, float]  # number of clips of this form
 
 
 def cut_runs(frames: np.ndarray, step: int = 1) -> list[list[np.ndarray]]:
@@ -91,3 +98,66 @@ def covering_windows(frames: np.ndarray, length: int, step: int = 1) -> list[np.
 
 def _window(run: np.ndarray, start: int, length: int) -> np.ndarray:
     return run[np.minimum(np.arange(start, start + length), len(run) - 1)]
+
+
+def stretches(frames: np.ndarray) -> Stretches:
+    """Describe a clip by its usable frames alone; windows of clips of the same form are as many.
+
+    Parameters
+    ----------
+    frames : ndarray of int
+        See `cut_runs`.
+    """
+    return tuple((int(frames[run[0]] - frames[0]), len(run)) for runs in cut_runs(frames) for run in runs)
+
+
+def training_items(clips: Clips, length: int | None, step: int = 1, limit: int | None = None) -> float:
+    """Count the images, or the windows, that are learned from in one epoch.
+
+    Parameters
+    ----------
+    clips : mapping of Stretches to float
+        Number of clips by their frames; a still image is a clip of one.
+    length : int or None
+        Frames of a window; None for images.
+    step : int
+        From one frame of a window to the next.
+    limit : int, optional
+        Clips that are learned from, where these are fewer: a part of average clips.
+    """
+    if length is None:
+        return _images(clips)
+    windows = sum(number * _trained(clip, length, step) for clip, number in clips.items())
+    there = sum(clips.values())
+    return windows if limit is None else windows * min(1.0, limit / there)
+
+
+def evaluation_items(clips: Clips, length: int | None, step: int = 1) -> float:
+    """Count the images, or the overlapping windows, of one pass of prediction; see `training_items`."""
+    if length is None:
+        return _images(clips)
+    return sum(number * _covering(clip, length, step) for clip, number in clips.items())
+
+
+def batches(items: float, batch_size: int) -> int:
+    """Count the batches of an epoch of so many images or windows; fewer than a batch are one."""
+    return max(1, int(items) // batch_size)
+
+
+def _images(clips: Clips) -> float:
+    return sum(length * number for clip, number in clips.items() for _, length in clip)
+
+
+# Each run of a plan asks for the same clips.
+@lru_cache(maxsize=2**14)
+def _trained(clip: Stretches, length: int, step: int) -> int:
+    return count_trained(_frames(clip), length, step)
+
+
+@lru_cache(maxsize=2**14)
+def _covering(clip: Stretches, length: int, step: int) -> int:
+    return len(covering_windows(_frames(clip), length, step))
+
+
+def _frames(clip: Stretches) -> np.ndarray:
+    return np.concatenate([np.arange(first, first + length) for first, length in clip])

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from hocbench.arithmetic import make_portable
 from hocbench.cli.main import main
 from studies.__main__ import main as studies_main
 from tests.watchdog import pytest_configure  # noqa: F401 - daemons end with the tests, whatever ends these
+
+# As every run computes: what a test trains is then the same on any CPU. torch and numpy read it when they are imported.
+make_portable()
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("Snakefile", "hocbench", "studies", "workflow", "profiles", "params", "params.yaml")

@@ -17,7 +17,7 @@ from hocbench.datasets.check import check_dataset, write_inventory  # noqa: E402
 from hocbench.datasets.index import read_index, write_index  # noqa: E402
 from hocbench.datasets.splits import make_splits, write_splits  # noqa: E402
 from hocbench.faces.crops import make_crops  # noqa: E402
-from hocbench.runs.environment import file_hash  # noqa: E402
+from hocbench.files.checksums import file_hash  # noqa: E402
 from hocbench.synthetic import synthesize  # noqa: E402
 
 RENDERED = {

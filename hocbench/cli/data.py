@@ -19,7 +19,7 @@ ExcludeOption = Annotated[
 
 
 def _list_of(dataset: str, path: Path | None) -> Path:
-    from hocbench.datasets.index import ADAPTERS
+    from hocbench.datasets.adapters import ADAPTERS
 
     if dataset not in ADAPTERS:
         raise DatasetError(f"unknown dataset {dataset!r}; choose from {', '.join(ADAPTERS)}")
@@ -88,13 +88,14 @@ def verify(dataset: str, root: Path, checksums: ListOption = None) -> None:
 
 @data_app.command()
 def conformance(adapter: str, root: Path) -> None:
-    """Hold an adapter, ours by name or yours as module:name, against the contract. Exit code 2: it breaks it."""
-    from hocbench.datasets.conformance import check_adapter, load_adapter
-    from hocbench.datasets.index import ADAPTERS
+    """Hold an adapter, ours by name or yours as file.py:Class or module:Class, against the contract.
 
-    # A user's module is looked for where the command is called, as `python -m` does.
-    sys.path.insert(0, str(Path.cwd()))
-    verdicts = check_adapter(load_adapter(adapter, ADAPTERS), root)
+    Exit code 2: it breaks it.
+    """
+    from hocbench.datasets.adapters import load_adapter
+    from hocbench.datasets.conformance import check_adapter
+
+    verdicts = check_adapter(load_adapter(adapter), root)
     for verdict in verdicts:
         sys.stdout.write(f"{'BROKEN' if verdict.fault else 'kept  '}  {verdict.clause}\n")
         if verdict.fault:
@@ -130,7 +131,7 @@ def splits(
     from hocbench.cli.options import read_json
     from hocbench.config.base import Section, Seed, check_values
     from hocbench.config.datasets import AnySplit
-    from hocbench.datasets.contract import load_index
+    from hocbench.datasets.prepared import load_index
     from hocbench.datasets.splits import INDEX_COLUMNS, make_splits, write_splits
 
     given = read_json(split, "--split", AnySplit, "`hocbench params` describes the keys")

@@ -196,7 +196,7 @@ def audit(
 def export(
     run: Path,
     out: Annotated[Path, typer.Option(help="folder to write")],
-    batch: Annotated[int, typer.Option(help="inputs per call to choose paths for")] = 2,
+    batch: Annotated[int, typer.Option(help="inputs per call to choose implementations for")] = 2,
     clip_length: Annotated[int | None, typer.Option(help="frames per clip, by default the run's")] = None,
     size: Annotated[int | None, typer.Option(help="pixels per side, by default the run's")] = None,
     paths: Annotated[Path | None, typer.Option(help="paths.json of an export to repeat")] = None,

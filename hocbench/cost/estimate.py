@@ -1,25 +1,36 @@
-"""`hocbench plan --cost`: count, measure, extrapolate, and say it."""
+"""`hocbench plan --cost`: count, measure on random pixels, extrapolate."""
 
-import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
 import torch
-from rich.table import Table
 
-from hocbench.cost.hours import (
-    Measured,
-    RunCost,
-    distinct_evaluations,
-    distinct_steps,
-    extrapolate,
-)
+from hocbench.cost.hours import Measured, RunCost, Seconds, distinct_evaluations, distinct_steps, extrapolate
 from hocbench.cost.sizes import Sizes, part_sizes
-from hocbench.cost.steps import measure_evaluation, measure_start, measure_step
+from hocbench.cost.stepwatch import NotedAccelerator, StepWatch, make_training, now, one_process
 from hocbench.experiment.plan import Run
-from hocbench.reporting.cost import show_hours
+from hocbench.experiment.spec import RunSpec
+from hocbench.faces.store import CropStore
+from hocbench.nn import ResNet
 from hocbench.runs.environment import environment
 from hocbench.terminal import progress
+from hocbench.tracking.switch import is_off
+from hocbench.training.data import EVALUATION_IMAGES, Samples, batch_size, window_shape
+from hocbench.training.predict import predict
+from hocbench.training.starting_network import begin
+
+# A measurement ends after so many steps and seconds, or after more seconds with fewer steps.
+STEPS, SHORT_S, LONG_S = 3, 0.5, 2.0
+# A first step that takes so long is itself the measurement: what it does once is little beside it.
+VERY_LONG_S = 5.0
+POOL = 64  # different random pictures
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,17 @@ class Estimate:
     jobs: int
     on_gpu: bool
 
+    def hours(self, cost: RunCost) -> float:
+        """Return GPU hours of a run, or CPU hours."""
+        return (cost.wall_s * cost.run.spec.processes if self.on_gpu else cost.cpu_s) / 3600
+
+    @property
+    def elapsed_h(self) -> float:
+        """Hours by the clock until all runs are done, if nothing else is on this machine."""
+        cpus = self.costs[0].run.spec.processes * self.costs[0].run.spec.threads
+        seconds = (cost.wall_s if self.on_gpu else cost.cpu_s / cpus for cost in self.costs)
+        return sum(seconds) / 3600 / self.jobs
+
 
 def estimate(runs: Sequence[Run]) -> Estimate:
     """Measure each kind of step of a plan once and extrapolate to its runs.
@@ -64,67 +86,99 @@ def estimate(runs: Sequence[Run]) -> Estimate:
     steps = {name: measure_step(spec) for name, spec in progress(distinct_steps(runs).items(), "training steps")}
     evaluations = progress(distinct_evaluations(runs).items(), "predictions")
     measured = Measured(steps, {name: measure_evaluation(spec) for name, spec in evaluations}, measure_start())
-    sources = {run.axes.dataset: sizes[run.id].source for run in runs}
-    gpus, processes = torch.cuda.device_count(), runs[0].spec["processes"]
-    units, each = (gpus, processes) if gpus else (environment()["cpus"], processes * runs[0].spec["threads"])
-    costs = extrapolate(runs, sizes, measured)
-    return Estimate(costs, sources, measured, max(1, units // each), bool(gpus))
+    sources = {run.key.dataset: sizes[run.id].source for run in runs}
+    gpus, processes = torch.cuda.device_count(), runs[0].spec.processes
+    jobs = gpus // processes if gpus else environment()["cpus"] // (processes * runs[0].spec.threads)
+    return Estimate(extrapolate(runs, sizes, measured), sources, measured, max(1, jobs), bool(gpus))
 
 
 def _sizes(runs: Sequence[Run]) -> dict[str, Sizes]:
     """Count by dataset and fold, each once."""
-    known: dict[tuple[str, int], Sizes] = {}
-    for run in runs:
-        where = run.axes.dataset, run.axes.fold
-        if where not in known:
-            known[where] = part_sizes(run.spec)
-    return {run.id: known[run.axes.dataset, run.axes.fold] for run in runs}
+    specs = {(run.key.dataset, run.key.fold): run.spec for run in runs}
+    known = {fold: part_sizes(spec) for fold, spec in specs.items()}
+    return {run.id: known[run.key.dataset, run.key.fold] for run in runs}
 
 
-def estimate_table(result: Estimate) -> Table:
-    """Lay the costs out by dataset and method, with a total."""
-    unit = "GPU" if result.on_gpu else "CPU"
-    header = ["dataset", "method", "rank", "LASSO", "runs", "steps of a run", f"{unit} hours of a run", f"{unit} hours"]
-    table = Table(*header, title=f"Estimated cost of {len(result.costs)} runs", show_footer=False)
-    groups: dict[tuple[str, str, str, str], list[RunCost]] = {}
-    for cost in result.costs:
-        axes = cost.run.axes
-        row = axes.dataset, cost.run.method, "-" if axes.rank is None else str(axes.rank), f"{axes.lasso:g}"
-        groups.setdefault(row, []).append(cost)
-    for row, own in groups.items():
-        total = sum(hours(cost, result.on_gpu) for cost in own)
-        steps = round(sum(cost.steps for cost in own) / len(own))
-        table.add_row(*row, str(len(own)), f"{steps:,}", show_hours(total / len(own)), show_hours(total))
-    table.add_section()
-    everything = sum(hours(cost, result.on_gpu) for cost in result.costs)
-    table.add_row("all", "", "", "", str(len(result.costs)), "", "", show_hours(everything))
-    return table
+class _Noise(CropStore):
+    """Random pixels and labels in the place of crops."""
+
+    def __init__(self, count: int, size: int) -> None:
+        rng = np.random.default_rng(0)
+        self.frames = pd.DataFrame(rng.uniform(-1, 1, (count, 2)), columns=["valence", "arousal"])
+        self.label, self.size = "random", size
+        self.crops = rng.integers(0, 256, (POOL, size, size, 3), np.uint8)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        return self.crops[rows % POOL]
 
 
-def hours(cost: RunCost, on_gpu: bool) -> float:
-    """Return GPU hours of a run, or CPU hours."""
-    return (cost.wall_s * cost.run.spec["processes"] if on_gpu else cost.cpu_s) / 3600
+def _samples(items: int, spec: RunSpec) -> Samples:
+    """Make so many images, or so many clips of a window each."""
+    length, step = window_shape(spec.training)
+    rows = np.arange(items * length)
+    clips, numbers = np.split(rows, items), np.split(rows * step, items)
+    return Samples(_Noise(len(rows), spec.data.crop.size), rows, clips, numbers=numbers)
 
 
-def estimate_notes(result: Estimate) -> list[str]:
-    """Say what the estimate rests on, a line each."""
-    about, spec = environment(), result.costs[0].run.spec
-    elapsed = sum(_quiet_s(cost, result.on_gpu) for cost in result.costs) / 3600 / result.jobs
-    device = about["torch"]["gpu"] if result.on_gpu else about["processor"]
-    start = result.measured.start
-    lines = [
-        f"An estimate from {len(result.measured.steps)} kinds of training steps and {len(result.measured.items)} of "
-        f"predictions measured on this machine just now: {device}, {spec['threads']} thread(s) and "
-        f"{spec['processes']} process(es) per run, load {os.getloadavg()[0]:.1f}.",
-        f"With {result.jobs} job(s) at once on this machine and nothing else on it: {show_hours(elapsed)} hours, or "
-        "more where runs wait for those that they start from. Rendering, cropping, scoring and tables are not in it.",
-        f"Each run starts with {start.cpu:.1f} CPU seconds of loading. Networks behind LASSO are counted with all "
-        "components, so they may take less.",
-    ]
-    return lines + [f"{dataset}: sizes from {source}" for dataset, source in result.sources.items()]
+def measure_step(spec: RunSpec) -> Seconds:
+    """Run some of a run's training steps, with the share of a batch that one process of several has.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        From `hocbench.cost.hours.as_built`.
+    """
+    with one_process(spec.threads) as accelerator:
+        samples = _samples(batch_size(spec.training) // spec.processes * (STEPS + 1), spec)
+        network = _network(spec, samples, accelerator)
+        watch = StepWatch(make_training(spec, network, samples, samples, accelerator))
+        return _median([step.seconds for step in watch.run(_enough)])
 
 
-def _quiet_s(cost: RunCost, on_gpu: bool) -> float:
-    """Return the seconds by the clock that a run takes where no other job stands in its way."""
-    spec = cost.run.spec
-    return cost.wall_s if on_gpu else cost.cpu_s / (spec["processes"] * spec["threads"])
+def measure_evaluation(spec: RunSpec) -> Seconds:
+    """Predict with a run's network, and return the time of one image or window.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        From `hocbench.cost.hours.as_built`.
+    """
+    with one_process(spec.threads) as accelerator:
+        order, device = spec.order, accelerator.device
+        length, step = window_shape(spec.training)
+        items = EVALUATION_IMAGES if order == 2 else max(1, EVALUATION_IMAGES // length)
+        samples = _samples(items, spec)
+        network = _network(spec, samples, accelerator).to(device)
+        batches: list[Seconds] = []
+        while not _enough(batches):
+            begun = now(device)
+            predict(network, samples, order, length, device, step)
+            batches.append(now(device) - begun)
+        batch = _median(batches)
+        return Seconds(batch.cpu / items, batch.wall / items)
+
+
+def _network(spec: RunSpec, samples: Samples, accelerator: NotedAccelerator) -> ResNet:
+    return begin(spec, None, samples, accelerator)[0]
+
+
+def _enough(durations: Sequence[Seconds]) -> bool:
+    spent = sum(duration.wall for duration in durations[1:])
+    is_slow = bool(durations) and durations[0].wall >= VERY_LONG_S
+    return is_slow or spent >= LONG_S or (len(durations) > STEPS and spent >= SHORT_S)
+
+
+def _median(durations: Sequence[Seconds]) -> Seconds:
+    """Return the medians without the first, which warms up, if there are others."""
+    chosen = durations[1:] or durations
+    return Seconds(*(statistics.median(getattr(duration, name) for duration in chosen) for name in ("cpu", "wall")))
+
+
+def measure_start() -> Seconds:
+    """Load in a process of its own what every run loads; its deliveries load MLflow."""
+    what = "import hocbench.training" + ("" if is_off() else ", mlflow")
+    begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", what], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Seconds(cpu, time.perf_counter() - begun)

@@ -1,16 +1,17 @@
 """From measured steps to the cost of a plan: arithmetic alone, so that it can be tested without a network."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from hocbench.cost.sizes import Clips, Sizes, evaluation_items, training_items
-from hocbench.experiment.plan import Run, canonical_json
+from hocbench.cost.sizes import Sizes
+from hocbench.experiment.plan import Run
+from hocbench.experiment.spec import RunSpec, canonical_json
+from hocbench.windows import batches, evaluation_items, training_items
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Median duration of something.
+    """Duration of something, by two clocks.
 
     Attributes
     ----------
@@ -22,6 +23,9 @@ class Seconds:
 
     cpu: float
     wall: float
+
+    def __sub__(self, other: "Seconds") -> "Seconds":
+        return Seconds(self.cpu - other.cpu, self.wall - other.wall)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Measured:
     Attributes
     ----------
     steps, items : mapping
-        Seconds of a training step, and of predicting an image or window, by `key` of their kind.
+        Seconds of a training step, and of predicting an image or window, by their kind.
     start : Seconds
         Of loading what a run needs.
     """
@@ -63,73 +67,84 @@ class Measured:
     start: Seconds
 
 
-def step_kind(spec: dict[str, Any]) -> dict[str, Any]:
-    """Pick out of a run's slice what the cost of its training step depends on."""
-    axes, training = spec["axes"], spec["training"]
-    names = ("batch_size", "precision", "accumulation", "recompute", "mirror", "augmentation", "gradient_clip")
-    return evaluation_kind(spec) | {
-        "trained": "time" if axes["stage"] == "temporal" else "all",
-        "penalty": training["method"] if axes["stage"] == "lasso" else None,
-        "processes": spec["processes"],
-        **{name: training[name] for name in names},
+def as_built(run: Run) -> RunSpec:
+    """Return what a run is told as if it built its network itself: what it starts from has the same layers.
+
+    Parameters
+    ----------
+    run : Run
+        With all that it starts from.
+    """
+    network, temporal, ancestor = run.spec.network, run.spec.temporal, run.parent
+    while ancestor is not None and network is None:
+        network = ancestor.spec.network
+        temporal = temporal or (ancestor.spec.temporal if run.spec.order == 3 else None)
+        ancestor = ancestor.parent
+    return run.spec.model_copy(update={"network": network, "temporal": temporal, "parent": None})
+
+
+def step_kind(spec: RunSpec) -> str:
+    """Name what the cost of a training step depends on, out of what a run is told; see `as_built`."""
+    training, steps = spec.training, spec.training.steps
+    names = {"precision", "accumulation", "recompute", "mirror", "augmentation", "gradient_clip"}
+    kind = {
+        "prediction": evaluation_kind(spec),
+        "trained": "time" if spec.stage == "temporal" else "all",
+        "penalty": training.lasso.method if training.lasso else None,
+        "processes": spec.processes,
+        "batch_size": training.batch_size,
+        "steps": steps.model_dump(mode="json", include=names) if steps else None,
     }
-
-
-def evaluation_kind(spec: dict[str, Any]) -> dict[str, Any]:
-    """Pick out of a run's slice what the cost of a prediction depends on."""
-    axes = spec["axes"]
-    kind = {"network": spec["network"], "order": axes["order"], "size": spec["data"]["crop"]["size"]}
-    kind |= {"threads": spec["threads"]}
-    if axes["order"] == 3:
-        kind |= {"temporal": spec["temporal"], "clip_length": spec["training"]["clip_length"]}
-    return kind
-
-
-def key(kind: Mapping[str, Any]) -> str:
-    """Name a kind of step, the same name for equal kinds."""
     return canonical_json(kind)
 
 
-def distinct_steps(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-    """Pick one run's slice for each kind of training step, by `key`."""
-    return _distinct([run.spec for run in runs if run.axes.epochs], step_kind)
+def evaluation_kind(spec: RunSpec) -> str:
+    """Name what the cost of a prediction depends on, out of what a run is told; see `as_built`."""
+    kind = {"order": spec.order, "threads": spec.threads, "size": spec.data.crop.size, "length": spec.clip_length}
+    kind |= spec.model_dump(mode="json", include={"network", "temporal"})
+    return canonical_json(kind)
 
 
-def distinct_evaluations(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-    """Pick one run's slice for each kind of prediction, by `key`."""
-    # A temporal stage also scores the network for images that it starts from.
-    images = [_on(run.parent.spec, run.spec) for run in runs if run.axes.stage == "temporal" and run.parent]
-    return _distinct([run.spec for run in runs] + images, evaluation_kind)
+def distinct_steps(runs: Sequence[Run]) -> dict[str, RunSpec]:
+    """Pick one run for each kind of training step."""
+    return {step_kind(spec): spec for run in runs if run.spec.training.steps for spec in [as_built(run)]}
 
 
-def _distinct(specs: Sequence[dict[str, Any]], kind: Callable[[dict[str, Any]], Any]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for spec in specs:
-        found.setdefault(key(kind(spec)), spec)
-    return found
+def distinct_evaluations(runs: Sequence[Run]) -> dict[str, RunSpec]:
+    """Pick one run for each kind of prediction."""
+    return {evaluation_kind(spec): spec for run in runs for spec in (as_built(run), *_scored_first(run))}
 
 
-def _on(parent: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-    """Let a network look at another dataset's crops."""
-    return parent | {"data": spec["data"]}
-
-
-def steps_per_epoch(clips: Clips, order: int, options: Mapping[str, Any]) -> int:
-    """Count the batches of an epoch; see `hocbench.training.data.steps_per_epoch`."""
-    return max(1, int(training_items(clips, order, options)) // options["batch_size"])
+def _scored_first(run: Run) -> list[RunSpec]:
+    """Name the network that a stage scores before it begins: a temporal one that for images, on its own crops."""
+    if run.spec.stage != "temporal" or run.parent is None:
+        return []
+    return [as_built(run.parent).model_copy(update={"data": run.spec.data})]
 
 
 def predicted_items(run: Run, sizes: Sizes) -> float:
     """Count the images or windows that a run predicts: validations, final predictions, statistics of BatchNorm."""
-    axes, options = run.axes, run.spec["training"]
-    validation, test = (evaluation_items(sizes.parts[part], axes.order, options) for part in ("validation", "test"))
-    total = (axes.epochs + 2) * validation + test
+    spec, training = run.spec, run.spec.training
+    window = training.clip_length, training.frame_step or 1
+    validation, test = (evaluation_items(sizes.parts[part], *window) for part in ("validation", "test"))
+    total = (training.epochs + 2) * validation + test
+    if training.reestimation_batches is None or training.batch_size is None:
+        return total
     # As `hocbench.training`: once where the scale of activations changed, after the temporal stage, and after each
     # epoch of LASSO.
-    passes = int(axes.stage in ("lasso", "temporal") or axes.kind == "inflated")
-    passes += int(axes.stage == "temporal" and axes.epochs > 0) + (axes.epochs if axes.stage == "lasso" else 0)
-    batches = min(options["reestimation_batches"], steps_per_epoch(sizes.parts["train"], axes.order, options))
-    return total + passes * batches * options["batch_size"]
+    passes = int(spec.rescales) + int(spec.stage == "temporal" and training.epochs > 0)
+    passes += training.epochs if training.lasso else 0
+    reestimation = min(training.reestimation_batches, _steps_per_epoch(run, sizes))
+    return total + passes * reestimation * training.batch_size
+
+
+def _steps_per_epoch(run: Run, sizes: Sizes) -> int:
+    training = run.spec.training
+    if training.batch_size is None:
+        return 0
+    limit = training.steps.clips if training.steps else None
+    items = training_items(sizes.parts["train"], training.clip_length, training.frame_step or 1, limit)
+    return batches(items, training.batch_size)
 
 
 def extrapolate(runs: Sequence[Run], sizes: Mapping[str, Sizes], measured: Measured) -> list[RunCost]:
@@ -148,17 +163,16 @@ def extrapolate(runs: Sequence[Run], sizes: Mapping[str, Sizes], measured: Measu
 
 
 def _cost(run: Run, sizes: Sizes, measured: Measured) -> RunCost:
-    axes, options, processes = run.axes, run.spec["training"], run.spec["processes"]
-    steps = axes.epochs * steps_per_epoch(sizes.parts["train"], axes.order, options)
+    processes, spec = run.spec.processes, as_built(run)
+    steps = run.spec.training.epochs * _steps_per_epoch(run, sizes)
     parts: list[tuple[float, Seconds]] = []
     if steps:
-        parts.append((steps, measured.steps[key(step_kind(run.spec))]))
+        parts.append((steps, measured.steps[step_kind(spec)]))
     # Processes share predictions, and each has a share of every batch.
-    parts.append((predicted_items(run, sizes) / processes, measured.items[key(evaluation_kind(run.spec))]))
-    if axes.stage == "temporal" and run.parent is not None:
-        # The network for images is scored on the same frames first.
-        images = evaluation_items(sizes.parts["validation"], 2, options)
-        parts.append((images / processes, measured.items[key(evaluation_kind(_on(run.parent.spec, run.spec)))]))
-    cpu = sum(count * each.cpu for count, each in parts) + measured.start.cpu
-    wall = sum(count * each.wall for count, each in parts) + measured.start.wall
+    parts.append((predicted_items(run, sizes) / processes, measured.items[evaluation_kind(spec)]))
+    for first in _scored_first(run):
+        images = evaluation_items(sizes.parts["validation"], None)
+        parts.append((images / processes, measured.items[evaluation_kind(first)]))
+    cpu = sum(count * seconds.cpu for count, seconds in parts) + measured.start.cpu
+    wall = sum(count * seconds.wall for count, seconds in parts) + measured.start.wall
     return RunCost(run, steps, processes * cpu, wall)

@@ -4,7 +4,6 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,16 @@ import numpy as np
 import pandas as pd
 
 from hocbench import paths
+from hocbench.config.datasets import OfficialSplit, SessionSplit, SubjectSplit
 from hocbench.datasets.splits import PARTS, make_splits
 from hocbench.errors import ParameterError
-from hocbench.windows import count_trained, covering_windows, cut_runs
+from hocbench.experiment.spec import RunSpec
+from hocbench.paths import PAPER_DATASETS
+from hocbench.windows import Clips, Stretches, stretches
 
 # Nobody published the frames of SEWA's 538 clips; this is the length of the clip that docs/real-data.md and the README
 # name as an example of the layout, frames 742 to 1590.
 SEWA_CLIP_FRAMES = 849
-
-# First frame and length of each stretch of usable frames of a clip, from 0; a clip without gaps has one.
-Stretches = tuple[tuple[int, int], ...]
-Clips = Mapping[Stretches, float]  # → number of such clips
 
 
 @dataclass(frozen=True)
@@ -42,55 +40,52 @@ class Sizes:
     source: str
 
 
-def part_sizes(spec: dict[str, Any]) -> Sizes:
+def part_sizes(spec: RunSpec) -> Sizes:
     """Count the clips of a run's parts: in its prepared data if they are there, else by what is known of the dataset.
 
     Parameters
     ----------
-    spec : dict
-        Resolved slice of a run.
+    spec : RunSpec
+        What a run is told.
 
     Raises
     ------
     ParameterError
         If the split is a list and the data are not prepared, so that nobody knows how many clips are on each side.
     """
-    dataset = spec["axes"]["dataset"]
-    folder = paths.prepared(spec["profile"], dataset)
+    dataset = spec.key.dataset
+    folder = paths.prepared(spec.profile, dataset)
     if (folder / "crops.json").is_file():
         return _prepared(spec, folder)
-    if spec["split"]["kind"] == "file":
+    if spec.split.kind == "file":
         raise ParameterError(
             f"datasets.{dataset}.split is a list and {folder} is not there to count its clips; "
             "run `snakemake --cores all data` first"
         )
-    if "synthetic" in spec["data"]:
-        return Sizes(
-            _divided(spec, *_synthetic(dataset, spec["data"]["synthetic"])), "SYNTHETIC sizes of the parameters"
+    if spec.data.synthetic is not None:
+        sizes = _synthetic(spec.data.synthetic)
+        return Sizes(_divided(spec, *sizes), "SYNTHETIC sizes of the parameters")
+    if dataset not in PAPER_DATASETS:
+        raise ParameterError(
+            f"nobody knows how many clips datasets.{dataset} has before {folder} is there; run "
+            "`snakemake --cores all data` first"
         )
-    note = _SEWA_NOTE if dataset == "sewa" else ""
+    note = f" of clips, {SEWA_CLIP_FRAMES} frames each assumed" if dataset == "sewa" else ""
     return Sizes(_divided(spec, *_published(dataset)), f"published counts{note}")
 
 
-_SEWA_NOTE = f" of clips, {SEWA_CLIP_FRAMES} frames each assumed"
-
-
-def _prepared(spec: dict[str, Any], folder: Path) -> Sizes:
+def _prepared(spec: RunSpec, folder: Path) -> Sizes:
     """Count usable frames, as training does."""
     frames = pd.read_parquet(folder / "frames.parquet")
     label = json.loads((folder / "crops.json").read_text(encoding="utf-8"))["label"]
-    splits = make_splits(frames, spec["split"], spec["root_seed"])
-    own = splits[splits["fold"] == spec["axes"]["fold"]].set_index("clip")["part"]
+    splits = make_splits(frames, spec.split.model_dump(mode="json"), spec.root_seed)
+    part_of = splits[splits["fold"] == spec.key.fold].set_index("clip")["part"]
     usable = frames[frames["usable"]]
     parts: dict[str, dict[Stretches, float]] = {part: defaultdict(float) for part in PARTS}
     for clip, numbers in usable.groupby("clip")["frame"]:
-        if own.get(clip) in parts:
-            parts[own[clip]][_stretches(numbers.to_numpy())] += 1
+        if part_of.get(clip) in parts:
+            parts[part_of[clip]][stretches(numbers.to_numpy())] += 1
     return Sizes(parts, f"{folder} ({label})")
-
-
-def _stretches(frames: np.ndarray) -> Stretches:
-    return tuple((int(frames[run[0]] - frames[0]), len(run)) for runs in cut_runs(frames) for run in runs)
 
 
 def whole(frames: int) -> Stretches:
@@ -98,11 +93,11 @@ def whole(frames: int) -> Stretches:
     return ((0, frames),)
 
 
-def _synthetic(dataset: str, sizes: dict[str, Any]) -> tuple[float, float, float]:
+def _synthetic(sizes: Mapping[str, Any]) -> tuple[float, float, float]:
     """Return frames of a clip, clips, and clips of an official validation list."""
-    if dataset == "affectnet":
+    if "images" in sizes:
         return 1, sizes["images"], sizes["validation_images"]
-    if dataset in ("sewa", "sewa_control"):
+    if "subjects" in sizes:
         return sizes["frames"], sizes["subjects"], 0
     return (sizes["frames_min"] + sizes["frames_max"]) / 2, sizes["clips"], 0
 
@@ -118,56 +113,16 @@ def _published(dataset: str) -> tuple[float, float, float]:
     return frames, known["clips"], 0
 
 
-def _divided(spec: dict[str, Any], frames: float, clips: float, official: float) -> dict[str, Clips]:
+def _divided(spec: RunSpec, frames: float, clips: float, official: float) -> dict[str, Clips]:
     """Share clips among the parts as the protocol of the split does, on average."""
-    split = spec["split"]
-    if split["kind"] == "official":
-        validation = split["validation_share"] * clips
+    split = spec.split
+    if isinstance(split, OfficialSplit):
+        validation = split.validation_share * clips
         shares = {"train": clips - validation, "validation": validation, "test": official}
-    elif split["kind"] == "sessions":
-        shares = dict(zip(PARTS, clips * np.asarray(split["ratio"]) / sum(split["ratio"]), strict=True))
-    else:
-        test = clips / split["folds"]
-        validation = split["validation_share"] * (clips - test)
+    elif isinstance(split, SessionSplit):
+        shares = dict(zip(PARTS, clips * np.asarray(split.ratio) / sum(split.ratio), strict=True))
+    elif isinstance(split, SubjectSplit):
+        test = clips / split.folds
+        validation = split.validation_share * (clips - test)
         shares = {"train": clips - test - validation, "validation": validation, "test": test}
     return {part: {whole(max(1, round(frames))): float(count)} for part, count in shares.items()}
-
-
-def training_items(clips: Clips, order: int, options: Mapping[str, Any]) -> float:
-    """Count the images, or the windows, of one epoch; see `hocbench.training.data.training_windows`."""
-    if order == 2:
-        return _images(clips)
-    windows = sum(
-        number * _trained(clip, options["clip_length"], options["frame_step"]) for clip, number in clips.items()
-    )
-    there = sum(clips.values())
-    # Of an experiment with fewer training clips, a part of average clips.
-    return windows * min(1.0, options.get("clips", there) / there)
-
-
-def evaluation_items(clips: Clips, order: int, options: Mapping[str, Any]) -> float:
-    """Count the images, or the overlapping windows, of one pass; see `hocbench.training.data.overlapping_windows`."""
-    if order == 2:
-        return _images(clips)
-    return sum(
-        number * _covering(clip, options["clip_length"], options["frame_step"]) for clip, number in clips.items()
-    )
-
-
-def _images(clips: Clips) -> float:
-    return sum(length * number for clip, number in clips.items() for _, length in clip)
-
-
-# Each run of a plan asks for the same clips.
-@lru_cache(maxsize=2**14)
-def _trained(clip: Stretches, length: int, step: int) -> int:
-    return count_trained(_frames(clip), length, step)
-
-
-@lru_cache(maxsize=2**14)
-def _covering(clip: Stretches, length: int, step: int) -> int:
-    return len(covering_windows(_frames(clip), length, step))
-
-
-def _frames(clip: Stretches) -> np.ndarray:
-    return np.concatenate([np.arange(first, first + length) for first, length in clip])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.contract import read_each
+from hocbench.datasets.faults import read_each
 from hocbench.datasets.holdings import PICTURES, Holdings, extension, plain_first
 from hocbench.datasets.names import did_you_mean, without_copy_mark
 from hocbench.datasets.numbering import Pictures, decide_shift

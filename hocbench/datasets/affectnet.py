@@ -12,10 +12,10 @@ import pandas as pd
 
 from hocbench.datasets import affectnet_2021
 from hocbench.datasets.affectnet_labels import scale_labels
-from hocbench.datasets.contract import read_csv, to_numbers
 from hocbench.datasets.holdings import PICTURES, Holdings, extension
 from hocbench.datasets.names import canonical, did_you_mean, without_copy_mark
 from hocbench.datasets.sources import read_bytes
+from hocbench.datasets.tables import read_csv, to_numbers
 from hocbench.errors import DatasetError
 
 LISTS = "Manually_Annotated_file_lists"

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets.affectnet_labels import scale_labels
-from hocbench.datasets.contract import read_each
+from hocbench.datasets.faults import read_each
 from hocbench.datasets.holdings import PICTURES, Holdings, extension
 from hocbench.datasets.names import canonical, did_you_mean, without_copy_mark
 from hocbench.datasets.sources import read_bytes

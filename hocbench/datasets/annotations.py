@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.contract import read_csv, to_numbers
 from hocbench.datasets.scales import LabelFile
+from hocbench.datasets.tables import read_csv, to_numbers
 from hocbench.errors import DatasetError
 
 LABELS_PER_SECOND = 50.0

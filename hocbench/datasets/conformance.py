@@ -1,6 +1,5 @@
 """Whether an adapter, ours or a user's, keeps the contract of `hocbench.datasets.contract`."""
 
-import importlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.contract import FRAME_COLUMNS, NO_LABEL, STATUSES, Adapter
+from hocbench.datasets.columns import FRAME_COLUMNS, NO_LABEL, STATUSES
+from hocbench.datasets.contract import Adapter
 from hocbench.datasets.sources import locate
 from hocbench.errors import DatasetError
 
@@ -32,27 +32,6 @@ class Verdict:
 
     clause: str
     fault: str
-
-
-def load_adapter(name: str, known: dict[str, Adapter]) -> Adapter:
-    """Find an adapter by our name of it, or as ``module:name`` of a class or an object.
-
-    Raises
-    ------
-    DatasetError
-        If there is none.
-    """
-    if name in known:
-        return known[name]
-    module, _, attribute = name.partition(":")
-    if not attribute:
-        raise DatasetError(f"no adapter {name!r}; choose from {', '.join(known)}, or give your own as module:name")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise DatasetError(f"adapter {name!r} cannot be imported ({error}); is its folder in PYTHONPATH?") from None
-    adapter: Adapter = found() if isinstance(found, type) else found
-    return adapter
 
 
 def check_adapter(adapter: Adapter, root: Path) -> list[Verdict]:

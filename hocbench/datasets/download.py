@@ -6,16 +6,19 @@ import logging
 import os
 import re
 import shutil
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
 import pooch
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ResponseError, TimeoutError
+from urllib3.response import BaseHTTPResponse
 
 from hocbench.datasets.extract import is_archive, unpack
 from hocbench.errors import FetchError
@@ -25,6 +28,7 @@ from hocbench.terminal import transfer
 FETCHED_MARKER = "FETCHED.json"  # written last: everything is there
 USER, PASSWORD, TOKEN = "HOCBENCH_FETCH_USER", "HOCBENCH_FETCH_PASSWORD", "HOCBENCH_FETCH_TOKEN"
 BLOCK_BYTES = 2**16
+SILENCE_S = 60  # without any byte from the server
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
 DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -52,16 +56,24 @@ class Item:
         return Path(unquote(urlsplit(self.url).path)).name
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long to try: seconds before each new attempt, and without any byte from the server."""
+class Patience(Retry):
+    """How often a server is asked again, and after how long; says so in the log, without the query of an address."""
 
-    waits_s: tuple[float, ...] = (1, 5, 20)
-    silence_s: float = 60
-    sleep: Any = field(default=time.sleep, repr=False)
+    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
+        """Wait before the next request."""
+        last = self.history[-1]
+        reason = _reason(last.error) if last.error else f"the server answers {last.status}"
+        log.info("%s: %s; again in %g s", Item(last.url or "").name, reason, self.get_backoff_time())
+        super().sleep(response)
 
 
-def fetch(root: Path, items: Sequence[Item], patience: Patience | None = None) -> None:
+# The second request follows at once, the others after 10 and 20 s.
+PATIENCE = Patience(
+    total=3, backoff_factor=5, status_forcelist=AGAIN, raise_on_status=False, respect_retry_after_header=False
+)
+
+
+def fetch(root: Path, items: Sequence[Item], patience: Patience = PATIENCE) -> None:
     """Download files into a dataset's folder and unpack the archives among them.
 
     What is whole is not fetched again, and what is not goes on where it stopped. Archives are kept in
@@ -73,7 +85,7 @@ def fetch(root: Path, items: Sequence[Item], patience: Patience | None = None) -
         Dataset folder.
     items : sequence of Item
         What to fetch. User and password, or a token, come from the environment only.
-    patience : Patience, optional
+    patience : Patience
         See there.
 
     Raises
@@ -85,7 +97,7 @@ def fetch(root: Path, items: Sequence[Item], patience: Patience | None = None) -
     downloads = root / ".downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     found = []
-    paths = [_retrieve(item, downloads, patience or Patience()) for item in items]
+    paths = [_retrieve(item, downloads, patience) for item in items]
     # From here on files of the copy are replaced.
     (root / FETCHED_MARKER).unlink(missing_ok=True)
     written: dict[str, Path] = {}
@@ -162,7 +174,9 @@ def _shown(url: str) -> str:
 
 def _retrieve(item: Item, downloads: Path, patience: Patience) -> Path:
     """Let pooch fetch and check one file."""
-    pooch.get_logger().setLevel("WARNING")  # it would print whole addresses
+    # They would print whole addresses.
+    pooch.get_logger().setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     # A file of the same name from elsewhere is another file.
     folder = downloads / hashlib.sha256(item.url.encode()).hexdigest()[:16]
     folder.mkdir(exist_ok=True)
@@ -186,40 +200,35 @@ def _retrieve(item: Item, downloads: Path, patience: Patience) -> Path:
 
 
 def _download(url: str, part: Path, patience: Patience) -> None:
-    """Fetch into a partial file, attempt after attempt."""
+    """Fetch into a partial file: the session asks again for an answer, and this loop for the rest of one."""
     if url.startswith("file:"):
         _copy(url, part)
         return
-    for wait_s in (*patience.waits_s, None):
-        try:
-            _attempt(url, part, patience.silence_s)
-            return
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            fault = f"{_shown(url)}: {_reason(error)}"
-        except _ServerError as error:
-            fault = str(error)
-        if wait_s is not None:
-            log.info("%s; again in %g s", fault, wait_s)
-            patience.sleep(wait_s)
-    raise FetchError(
-        f"{fault}, {len(patience.waits_s) + 1} times; what came so far is kept, so the same command goes on from there"
-    )
+    try:
+        while (left := _fetch_rest(url, part, patience)) is not None:
+            patience = left
+            patience.sleep()
+    except (requests.ConnectionError, requests.Timeout, MaxRetryError) as error:
+        times = len(patience.history) + int(patience.total or 0) + 1
+        raise FetchError(
+            f"{_shown(url)}: {_reason(error)}, {times} times; what came so far is kept, so the same command goes on "
+            "from there"
+        ) from None
 
 
-class _ServerError(Exception):
-    """An answer that may be another one in a while."""
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, requests.Timeout):
+def _reason(error: object) -> str:
+    """Say why an answer did not come, or not to its end."""
+    while isinstance(error, MaxRetryError | requests.RequestException):
+        error = error.reason if isinstance(error, MaxRetryError) else next(iter(error.args), None)
+    if isinstance(error, ResponseError):
+        return str(error)
+    if isinstance(error, TimeoutError) and not isinstance(error, NewConnectionError):
         return "no answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection ended early"
-    return "no connection"
+    return "the connection ended early" if isinstance(error, ProtocolError) else "no connection"
 
 
-def _attempt(url: str, part: Path, silence_s: float) -> None:
-    """Ask for what is missing and append it."""
+def _fetch_rest(url: str, part: Path, patience: Patience) -> Patience | None:
+    """Ask for what is missing and append it; returns the patience that is left if more has to be asked for."""
     about = part.with_name(f"{part.name}.json")
     have = part.stat().st_size if part.is_file() and about.is_file() else 0
     credentials = _credentials()
@@ -227,10 +236,17 @@ def _attempt(url: str, part: Path, silence_s: float) -> None:
     if have:
         # If-Range: the rest of the same file, or else all of a newer one.
         headers |= {"Range": f"bytes={have}-", "If-Range": json.loads(about.read_text())["version"]}
-    options = {"headers": headers, "stream": True, "timeout": silence_s} | credentials
-    with _session() as session, session.get(url, **options) as answer:
-        _refuse(url, answer.status_code, part)
-        if answer.status_code != 206:
+    options = {"headers": headers, "stream": True, "timeout": SILENCE_S} | credentials
+    with _session(patience) as session, session.get(url, **options) as answer:
+        left, status = cast(Patience, answer.raw.retries), answer.status_code
+        if status in (416, *AGAIN):
+            if status == 416:
+                # There is no such rest: what is here is of another file.
+                part.unlink(missing_ok=True)
+            return left.increment("GET", url, error=ResponseError(f"the server answers {status}"))
+        if status not in (200, 206):
+            raise _refused(url, status)
+        if status != 206:
             have = 0
         version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
         if version and not version.startswith("W/"):
@@ -241,38 +257,35 @@ def _attempt(url: str, part: Path, silence_s: float) -> None:
         total = have + int(length) if length else None
         with transfer(part.stem, total) as advance, part.open("ab" if have else "wb") as file:
             advance(have)
-            for block in answer.iter_content(BLOCK_BYTES):
-                file.write(block)
-                advance(len(block))
+            try:
+                for block in answer.iter_content(BLOCK_BYTES):
+                    file.write(block)
+                    advance(len(block))
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+                return left.increment("GET", url, error=error)
     about.unlink(missing_ok=True)
+    return None
 
 
-def _session() -> requests.Session:
+def _session(patience: Patience) -> requests.Session:
     """Open a session that takes proxies and certificates from the environment, but no password from a file."""
     session = requests.Session()
     session.trust_env = False
     session.proxies.update(getproxies())
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=patience))
     return session
 
 
-def _refuse(url: str, status: int, part: Path) -> None:
-    if status in (200, 206):
-        return
-    if status == 416:
-        # There is no such rest: what is here is of another file.
-        part.unlink(missing_ok=True)
-        raise _ServerError(f"{_shown(url)}: the server has no rest to send")
-    if status in AGAIN:
-        raise _ServerError(f"{_shown(url)}: the server answers {status}")
+def _refused(url: str, status: int) -> FetchError:
     if status in (401, 403):
-        raise FetchError(
-            f"{_shown(url)}: the server answers {status}, you are not admitted; "
-            f"set {USER} and {PASSWORD}, or {TOKEN}, in the environment"
-        )
-    if status in (404, 410):
-        raise FetchError(f"{_shown(url)}: the server answers {status}, there is no such file; ask for the new address")
-    raise FetchError(f"{_shown(url)}: the server answers {status}; ask those who gave you the address")
+        advice = f", you are not admitted; set {USER} and {PASSWORD}, or {TOKEN}, in the environment"
+    elif status in (404, 410):
+        advice = ", there is no such file; ask for the new address"
+    else:
+        advice = "; ask those who gave you the address"
+    return FetchError(f"{_shown(url)}: the server answers {status}{advice}")
 
 
 def _copy(url: str, part: Path) -> None:

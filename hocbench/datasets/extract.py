@@ -8,14 +8,16 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from hocbench.datasets.litter import MACOS, STORAGE, WINDOWS, litter_kind
 from hocbench.datasets.sources import ENCRYPTED
 from hocbench.errors import FetchError
+from hocbench.files.write import replaced
 from hocbench.terminal import progress
 
 ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -51,7 +53,7 @@ class Limits:
 class _Member:
     name: str
     size: int
-    entry: zipfile.ZipInfo | tarfile.TarInfo
+    open: Callable[[], IO[bytes] | None]
 
 
 def is_archive(path: Path) -> bool:
@@ -87,15 +89,13 @@ def unpack(path: Path, target: Path, limits: Limits | None = None, written: dict
         If the archive is damaged or encrypted, a member has a name that leads out of the target, is a link or a device,
         clashes with another one or with another file of ``written``, or it goes beyond a limit.
     """
-    limits = limits or Limits()
     target.mkdir(parents=True, exist_ok=True)
     try:
         with _open(path) as archive:
-            members = [member for member in _members(path, archive)]
-            _check(path, members, limits, shutil.disk_usage(target).free)
-            budget = _Budget(path, limits, path.stat().st_size)
+            members = list(_members(path, archive))
+            _check(path, members, limits or Limits(), shutil.disk_usage(target).free)
             for member in progress(members, f"Unpacking {path.name}", len(members)):
-                _write(path, archive, member, target, budget, {} if written is None else written)
+                _write(path, member, target, {} if written is None else written)
     except DAMAGES as error:
         raise FetchError(f"{path} cannot be unpacked ({' '.join(str(error).split())}); fetch it again") from None
     except OSError as error:
@@ -121,7 +121,7 @@ def _members(path: Path, archive: zipfile.ZipFile | tarfile.TarFile) -> Iterator
                 raise FetchError(f"{path} is encrypted; nothing was unpacked. Unpack it by hand, with its password")
             name = info.filename.replace("\\", "/")
             if not name.endswith("/") and litter_kind(name) not in LEFT_OUT:
-                yield _Member(name, info.file_size, info)
+                yield _Member(name, info.file_size, partial(archive.open, info))
         return
     for entry in archive:
         if entry.issym() or entry.islnk():
@@ -129,7 +129,8 @@ def _members(path: Path, archive: zipfile.ZipFile | tarfile.TarFile) -> Iterator
         if not (entry.isfile() or entry.isdir()):
             raise _refused(path, entry.name, "is a device")
         if entry.isfile() and litter_kind(entry.name) not in LEFT_OUT:
-            yield _Member(entry.name, entry.size, entry)
+            # By entry: a name would be looked up from the beginning.
+            yield _Member(entry.name, entry.size, partial(archive.extractfile, entry))
     # The checksum of a packed archive stands at its end, where nothing else would look.
     while archive.fileobj is not None and archive.fileobj.read(BLOCK_BYTES):
         pass
@@ -143,6 +144,11 @@ def _check(path: Path, members: list[_Member], limits: Limits, free: int) -> Non
         raise FetchError(
             f"{path} would unpack to {total:,} bytes, more than the {min(limits.total_bytes, free):,} that are allowed "
             "and free; nothing was unpacked. Make room or unpack it by hand"
+        )
+    # Small archives may hold a few very compressible files.
+    if total > limits.ratio * max(path.stat().st_size, 10 * BLOCK_BYTES):
+        raise FetchError(
+            f"{path} unpacks to more than {limits.ratio:g} times its size; stopped. Do not trust this archive"
         )
     seen: dict[str, str] = {}
     for member in members:
@@ -170,43 +176,19 @@ def _refused(path: Path, name: str, fault: str) -> FetchError:
     return FetchError(f"{path}: member {name!r:.200} {fault}; nothing was unpacked. Do not trust this archive")
 
 
-class _Budget:
-    """Counts what is really written, whatever the archive states."""
-
-    def __init__(self, path: Path, limits: Limits, packed: int) -> None:
-        self.path, self.limits = path, limits
-        # Small archives may hold a few very compressible files.
-        self.most = min(limits.total_bytes, limits.ratio * max(packed, 10 * BLOCK_BYTES))
-        self.written = 0
-
-    def add(self, count: int) -> None:
-        self.written += count
-        if self.written > self.most:
-            raise FetchError(
-                f"{self.path} unpacks to more than {self.limits.ratio:g} times its size; stopped. "
-                "Do not trust this archive"
-            )
-
-
-def _write(
-    path: Path,
-    archive: zipfile.ZipFile | tarfile.TarFile,
-    member: _Member,
-    target: Path,
-    budget: _Budget,
-    written: dict[str, Path],
-) -> None:
+def _write(path: Path, member: _Member, target: Path, written: dict[str, Path]) -> None:
     place = target / member.name
     place.parent.mkdir(parents=True, exist_ok=True)
     # A link that was there before could lead the file elsewhere.
     if not place.parent.resolve().is_relative_to(target.resolve()):
         raise _refused(path, member.name, f"would be written outside of {target}")
-    temporary = place.with_name(f".{place.name}.part")
-    try:
-        with _read(archive, member) as source, temporary.open("wb") as file:
-            while block := source.read(BLOCK_BYTES):
-                budget.add(len(block))
-                file.write(block)
+    source = member.open()
+    if source is None:
+        raise tarfile.ReadError(f"{member.name} holds no data")
+    with replaced(place) as temporary:
+        # No more than the stated size is read, which has been held against the limits.
+        with source, temporary.open("wb") as file:
+            shutil.copyfileobj(source, file, BLOCK_BYTES)
         other = written.setdefault(str(place).casefold(), path)
         same = other == path or not place.exists() or filecmp.cmp(temporary, place, shallow=False)
         if not same and not litter_kind(member.name):
@@ -214,19 +196,3 @@ def _write(
                 f"{path}: member {member.name!r:.200} is in {other.name} too, and the two differ; {place} is that of "
                 f"{other.name}. Fetch them into two folders"
             )
-        temporary.replace(place)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _read(archive: zipfile.ZipFile | tarfile.TarFile, member: _Member) -> IO[bytes]:
-    # By entry: a tar archive would look a name up from its beginning.
-    if isinstance(member.entry, zipfile.ZipInfo) and isinstance(archive, zipfile.ZipFile):
-        return archive.open(member.entry)
-    if isinstance(member.entry, tarfile.TarInfo) and isinstance(archive, tarfile.TarFile):
-        source = archive.extractfile(member.entry)
-    else:
-        source = None
-    if source is None:
-        raise tarfile.ReadError(f"{member.name} holds no data")
-    return source

@@ -1,8 +1,9 @@
 """Faults of a dataset, reported together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hocbench.errors import DatasetError
+from hocbench.terminal import Item, progress
 
 MOST_FAULTS = 20  # named in one message
 
@@ -21,3 +22,20 @@ def refuse_all(name: str, faults: Sequence[str]) -> None:
         shown = [f"  {fault}" for fault in faults[:MOST_FAULTS]]
         rest = [f"  ... and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
         raise DatasetError("\n".join([f"{name}: {len(faults)} parts cannot be read:", *shown, *rest]))
+
+
+def read_each(name: str, items: Iterable[Item], read: Callable[[Item], None]) -> None:
+    """Read one part of a dataset after the other, with a progress bar, and report the faults of all of them together.
+
+    Raises
+    ------
+    DatasetError
+        If some part could not be read: its own message, or the first `MOST_FAULTS` of several.
+    """
+    faults = []
+    for item in progress(items, f"Reading {name}"):
+        try:
+            read(item)
+        except DatasetError as error:
+            faults.append(str(error))
+    refuse_all(name, faults)

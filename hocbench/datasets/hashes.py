@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.datasets.checksums import list_files
-from hocbench.datasets.contract import SYNTHETIC_MARKER
+from hocbench.datasets.columns import SYNTHETIC_MARKER
 from hocbench.errors import DatasetError
-from hocbench.files.checksums import FILES, check_file, read_sealed, sealed
+from hocbench.files.checksums import FILES, check_file, file_hash, read_sealed, sealed
 from hocbench.files.write import write_text
-from hocbench.runs.environment import file_hash
 
 # None of them holds a path of the machine or a time. The words of check.txt are those of check.json.
 PREPARED = (

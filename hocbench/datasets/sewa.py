@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets.annotations import Annotation, read_annotation
-from hocbench.datasets.contract import read_each
-from hocbench.datasets.faults import refuse_all
+from hocbench.datasets.faults import read_each, refuse_all
 from hocbench.datasets.holdings import Holdings, extension
 from hocbench.datasets.label_rate import Join, Track, join_all
 from hocbench.datasets.names import did_you_mean

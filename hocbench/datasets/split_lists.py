@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hocbench.datasets.contract import read_csv
+from hocbench.datasets.tables import read_csv
 from hocbench.errors import DatasetError, SplitError
 
 # What lists are keyed by, the finest first: a list that names clips may name their subjects beside.

@@ -18,8 +18,6 @@ logger = logging.getLogger(__name__)
 
 # Frames with these statuses may lack a prediction: there was no picture to look at.
 WITHOUT_PICTURE = frozenset({"frame_missing", "image_unreadable", "no_face"})
-# As `hocbench.datasets.contract` says: answered without a network. A change of an adapter makes no scores anew.
-NO_CROP = "no_crop"
 
 
 @dataclass(frozen=True)

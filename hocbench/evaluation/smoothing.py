@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hocbench.datasets.columns import NO_CROP
 from hocbench.errors import EvaluationError
-from hocbench.evaluation.pooling import NO_CROP
 from hocbench.metrics import ccc
 from hocbench.runs.finished import TARGETS
 from hocbench.windows import cut_runs

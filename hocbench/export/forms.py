@@ -91,7 +91,7 @@ def _session(file: Path) -> Form:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what the exporters tell about their insides."""
+    """Silence the exporters, which report their internals."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

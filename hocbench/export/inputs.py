@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hocbench.errors import ExportError
 from hocbench.faces.store import CropStore
-from hocbench.runs.environment import file_hash
+from hocbench.files.checksums import file_hash
 from hocbench.training.data import Samples, evaluation_batches, overlapping_windows, select
 
 CHECKED_FRAMES = 32
@@ -28,7 +28,7 @@ def random_input(shape: Shape, seed: int) -> list[Tensor]:
 
 
 def crops_input(named: Path | None, usual: Path, shape: Shape) -> tuple[list[Tensor], dict[str, Any]]:
-    """Take images, or windows of clips, from all over a crop store.
+    """Choose images, or windows of clips, from all over a crop store.
 
     Parameters
     ----------

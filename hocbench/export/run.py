@@ -10,17 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hocbench.errors import ExportError, RunError
+from hocbench.errors import ExportError
 from hocbench.export.forms import GRAPH, OPSET, PROGRAM, Form, dynamic_dimensions, write_forms
 from hocbench.export.inputs import Shape, crops_input, random_input
+from hocbench.files.checksums import file_hash
 from hocbench.files.staging import staged
-from hocbench.files.write import write_text
+from hocbench.files.write import write_json
 from hocbench.nn import ResNet, compact, parameter_count
-from hocbench.nn.folding import check_paths, choose_paths, fold
+from hocbench.nn.folding import check_implementations, choose_implementations, fold
 from hocbench.paths import prepared
-from hocbench.runs.directory import load_network
-from hocbench.runs.environment import environment, file_hash
+from hocbench.runs.environment import environment
+from hocbench.runs.manifest import manifest_values
 from hocbench.seeds import derive_seed
+from hocbench.training.networks import load_network
 from hocbench.training.predict import TARGETS
 
 PATHS, REPORT = "paths.json", "export.json"
@@ -37,7 +39,7 @@ class Options:
     Attributes
     ----------
     batch : int
-        Inputs per call that paths are chosen for; the exported network takes any number.
+        Inputs per call that implementations are chosen for; the exported network takes any number.
     clip_length, size : int, optional
         Frames per clip and pixels per side, by default those of the run.
     paths : Path, optional
@@ -72,7 +74,7 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
 
     Raises
     ------
-    RunError
+    RunError, DamageError
         If the run is not finished, or damaged.
     ExportError
         If an option does not fit the run, an exported form does not compute what the network does, or ``out`` cannot
@@ -81,18 +83,15 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
     options = options or Options()
     if out.is_file():
         raise ExportError(f"{out} is a file; give a folder by --out")
-    network, _ = load_network(run)
-    network.eval()
-    manifest = _manifest(run)
-    spec = manifest["spec"]
+    network, manifest = load_network(run)[0].eval(), _manifest(run)
     shape = _input_shape(network, manifest, options)
-    inputs: Batches = {"random": random_input(shape, derive_seed(spec["root_seed"], use="export"))}
-    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["axes"]["dataset"]), shape)
-    if crops:
-        inputs["crops"] = crops
+    inputs, note = _inputs(manifest["spec"], options, shape)
     small = compact(network) if network.config.kind == "cp" else network
-    paths = choose_paths(small, shape) if options.paths is None else read_paths(options.paths, small)
-    folded = fold(small, paths)
+    if options.paths is None:
+        implementations = choose_implementations(small, shape)
+    else:
+        implementations = read_implementations(options.paths, small)
+    folded = fold(small, implementations)
     label = {"run": manifest["run"], "label": "SYNTHETIC" if manifest["label"] == "synthetic" else manifest["label"]}
     with torch.no_grad():
         expected = {name: [network(x) for x in batches] for name, batches in inputs.items()}
@@ -100,8 +99,9 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
     with _kept_if_complete(out) as folder:
         for name, form in write_forms(folder, folded, shape[-1], label).items():
             differences[name] = _differences(run, name, form, inputs, expected)
-        write_text(_json(paths), folder / PATHS)
-        report = label | {
+        write_json(implementations, folder / PATHS)
+        report = _interface(network, shape) | label
+        report |= {
             "weights": manifest["files"]["weights.safetensors"],
             "paths": "measured" if options.paths is None else "given",
             "parameters": {"trained": parameter_count(network), "compacted": parameter_count(small)},
@@ -109,13 +109,19 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
             "differences": differences,
             "files": {name: _describe(folder / name) for name in (PROGRAM, GRAPH, PATHS)},
         }
-        report |= _interface(network, shape)
-        write_text(_json(report), folder / REPORT)
+        write_json(report, folder / REPORT)
     return report
 
 
+def _inputs(spec: dict[str, Any], options: Options, shape: Shape) -> tuple[Batches, dict[str, Any]]:
+    """Choose what the exported network is checked on, with a note on the crops among it."""
+    inputs = {"random": random_input(shape, derive_seed(spec["root_seed"], use="export"))}
+    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["axes"]["dataset"]), shape)
+    return inputs | ({"crops": crops} if crops else {}), note
+
+
 def _interface(network: ResNet, shape: Shape) -> dict[str, Any]:
-    """Say what goes in and out, and what the export was made and checked with."""
+    """Describe what goes in and out, and what the export was made and checked with."""
     return {
         "config": network.config.as_dict(),
         "input": {"shape": [*shape], "dtype": "float32", "colours": "RGB", "values": "(pixel - 127.5) / 63.75"},
@@ -128,18 +134,13 @@ def _interface(network: ResNet, shape: Shape) -> dict[str, Any]:
     }
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"
-
-
 def _describe(file: Path) -> dict[str, Any]:
     return {"bytes": file.stat().st_size, "sha256": file_hash(file)}
 
 
 def _manifest(run: Path) -> dict[str, Any]:
-    """Read what an export needs of a manifest that `load_network` has found."""
-    try:
-        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    """Read what an export needs of a manifest."""
+    with manifest_values(run) as manifest:
         spec = manifest["spec"]
         wanted = {
             "axes": {"dataset": spec["axes"]["dataset"]},
@@ -149,8 +150,6 @@ def _manifest(run: Path) -> dict[str, Any]:
             "root_seed": spec["root_seed"],
         }
         return {key: manifest[key] for key in ("run", "label", "files")} | {"spec": wanted}
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{run / 'manifest.json'} lacks {error}; delete the folder and run it again") from None
 
 
 def _input_shape(network: ResNet, manifest: dict[str, Any], options: Options) -> Shape:
@@ -165,26 +164,26 @@ def _input_shape(network: ResNet, manifest: dict[str, Any], options: Options) ->
     return (options.batch, 3, *([length] if order == 3 else []), size, size)
 
 
-def read_paths(file: Path, network: ResNet) -> dict[str, str]:
-    """Read the path of every factorized layer.
+def read_implementations(file: Path, network: ResNet) -> dict[str, str]:
+    """Read the implementation of every factorized layer.
 
     Raises
     ------
     ExportError
-        If the file cannot be read, or holds the paths of another network.
+        If the file cannot be read, or holds the implementations of another network.
     """
     try:
-        paths = json.loads(file.read_text(encoding="utf-8"))
-        check_paths(network, dict(paths.items()))
+        implementations: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+        check_implementations(network, dict(implementations.items()))
     except (OSError, ValueError, AttributeError) as error:  # a NetworkError is a ValueError
         raise ExportError(f"{file} cannot be used ({error}); give the paths.json of an export of this run") from None
-    return paths
+    return implementations
 
 
 @torch.no_grad()
 def _differences(run: Path, name: str, form: Form, inputs: Batches, expected: Batches) -> dict[str, dict[str, float]]:
     """Compare one form with the trained network, by input: largest difference, and its share of the largest output."""
-    found = {}
+    differences = {}
     for what, batches in inputs.items():
         wanted = torch.cat([y.flatten() for y in expected[what]])
         absolute = (torch.cat([form(x).flatten() for x in batches]) - wanted).abs().max().item()
@@ -194,15 +193,15 @@ def _differences(run: Path, name: str, form: Form, inputs: Batches, expected: Ba
             raise ExportError(
                 f"{run}: on {what} input, the {name} network differs from the trained one by {relative:.1e} of the "
                 f"largest output (allowed: {TOLERANCE:g}); nothing was written. Its weights magnify rounding errors: "
-                "give --paths with other paths, or train it anew"
+                "give --paths with other implementations, or train it anew"
             )
-        found[what] = {"absolute": absolute, "relative": relative}
-    return found
+        differences[what] = {"absolute": absolute, "relative": relative}
+    return differences
 
 
 @contextmanager
 def _kept_if_complete(out: Path) -> Iterator[Path]:
-    """Give a folder for the files; they go to ``out`` if nothing fails, the report last."""
+    """Yield a folder for the files; they go to ``out`` if nothing fails, the report last."""
     try:
         with staged(out, "export", REPORT) as folder:
             yield folder

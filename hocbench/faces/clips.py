@@ -16,7 +16,6 @@ from hocbench.errors import DatasetError
 from hocbench.faces.align import cut, from_box, from_landmarks
 from hocbench.faces.detect import detect_face, face_frame
 from hocbench.faces.pixels import PictureError, read_picture
-from hocbench.opencv import cv2
 
 # A crop of fewer pixels shows no face, and one of so many sides of the picture shows mostly nothing.
 SMALLEST_FACE_PIXELS, LARGEST_SIDE = 4, 8
@@ -164,14 +163,3 @@ def _played(root: Path, source: str) -> Iterator[tuple[int, Shown]]:
     except (av.FFmpegError, DatasetError, IndexError, OSError):
         # The index could still read it; now every frame that is asked for is reported.
         return
-
-
-def encode(pixels: np.ndarray, quality: int) -> bytes:
-    """Encode a crop, RGB, as JPEG."""
-    _, content = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return content.tobytes()
-
-
-def decode(content: np.ndarray) -> np.ndarray:
-    """Decode a crop from the bytes of a JPEG, RGB."""
-    return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR_RGB))

@@ -13,18 +13,19 @@ import pandas as pd
 
 from hocbench.config.base import Count, check_values
 from hocbench.config.crop import CropOptions
-from hocbench.datasets.contract import NO_LABEL, load_excluded, load_index
+from hocbench.datasets.columns import NO_LABEL
+from hocbench.datasets.prepared import load_excluded, load_index
 from hocbench.errors import FaceError
-from hocbench.faces.clips import Crop, crop_clip, encode
-from hocbench.files.checksums import FILES, hashes_of, read_sealed, sealed
+from hocbench.faces.clips import Crop, crop_clip
+from hocbench.files.checksums import FILES, file_hash, hashes_of, read_sealed, sealed
 from hocbench.files.staging import move_into
 from hocbench.files.write import write_parquet, write_text
+from hocbench.opencv import cv2
 from hocbench.parallel import shared
-from hocbench.runs.environment import file_hash
 
 STORE_COLUMNS = ["dataset", "subject", "session", "clip", "frame", "valence", "arousal", "split"]
-BATCH_FRAMES = 256  # at least so many, whole clips: what a kill loses of one worker
 JPEG_QUALITY = 95
+BATCH_FRAMES = 256  # at least so many, whole clips: what a kill loses of one worker
 PARTS = ".crops.part"  # survives a kill; not among the outputs that Snakemake deletes
 STORE = "store"  # below it, the new store
 
@@ -215,9 +216,15 @@ def _write_raw(crops: list[Crop], parts: Path, start: int) -> list[int]:
 
 
 def _write_jpeg(crops: list[Crop], parts: Path, start: int) -> list[int]:
-    files = [b"" if crop.pixels is None else encode(crop.pixels, JPEG_QUALITY) for crop in crops]
+    files = [b"" if crop.pixels is None else encode(crop.pixels) for crop in crops]
     (parts / f"{start:09d}.jpegs").write_bytes(b"".join(files))
     return [len(file) for file in files]
+
+
+def encode(pixels: np.ndarray) -> bytes:
+    """Encode a crop, RGB, as JPEG of `JPEG_QUALITY`."""
+    _, content = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return content.tobytes()
 
 
 def _join(index: pd.DataFrame, parts: Path, options: CropOptions) -> tuple[pd.DataFrame, pd.DataFrame]:

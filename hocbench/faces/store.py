@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from hocbench.errors import FaceError
-from hocbench.faces.clips import decode
 from hocbench.files.checksums import check_file, read_sealed
+from hocbench.opencv import cv2
 
 # Of larger ones only the size is looked at, each time; `hocbench audit` reads them whole.
 HASHED_BYTES = 2**30
@@ -89,3 +89,8 @@ def _check(folder: Path, files: dict[str, str]) -> None:
         path = folder / name
         if name in files and path.is_file() and path.stat().st_size <= HASHED_BYTES:
             check_file(path, files[name])
+
+
+def decode(content: np.ndarray) -> np.ndarray:
+    """Decode a crop from the bytes of a JPEG, RGB."""
+    return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR_RGB))

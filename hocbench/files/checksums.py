@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import DamageError
-from hocbench.runs.environment import file_hash
 
 SEAL = "seal"  # key of the hash of a JSON file's own text
 FILES = "files"  # key of the hashes of the files beside it
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hashes_of(folder: Path, names: Iterable[str]) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """Files that are there whole or not at all."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,11 @@ def write_bytes(content: bytes, path: Path) -> None:
 def write_text(text: str, path: Path) -> None:
     """Write a text file in one step: UTF-8, lines end as they are given."""
     write_bytes(text.encode(), path)
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write plain values as sorted, indented JSON in one step."""
+    write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", path)
 
 
 def write_parquet(frame: "pd.DataFrame", path: Path) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 from hocbench.experiment.description import Description
 from hocbench.network_tables.conventions import build, read_published
 from hocbench.nn import FactorizedConv, ResNet, convolutions, parameter_count
-from hocbench.nn.rank_selection import block_of, component_size
+from hocbench.nn.layers import block_of, component_size
 from hocbench.reporting import latex
 from hocbench.reporting.layout import read_layout
 from hocbench.reporting.markdown import STATUS_NOTE, escape, markdown_table, records

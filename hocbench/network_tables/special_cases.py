@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from hocbench.nn.special_cases import block_distance
+from hocbench.network_tables.block_distance import block_distance
 from hocbench.reporting.markdown import markdown_table, records
 from hocbench.seeds import derive_seed
 
@@ -28,7 +28,7 @@ def special_case_table(seed: int) -> pd.DataFrame:
     -------
     DataFrame
         Columns block, activations_kept, factorized_as, rank, difference_mean, difference_sd (over the draws, n - 1),
-        draws, verdict ("exact" or "not equal") and label. See `hocbench.nn.special_cases.block_distance`.
+        draws, verdict ("exact" or "not equal") and label. See `hocbench.network_tables.block_distance.block_distance`.
     """
     seeds = [derive_seed(seed, use="special_cases", draw=draw) for draw in range(DRAWS)]
     rows = []

@@ -2,10 +2,10 @@
 
 from hocbench.nn.compaction import compact
 from hocbench.nn.cost import multiply_adds, parameter_count
-from hocbench.nn.decomposition import factorize
 from hocbench.nn.factorized import FactorizedConv
-from hocbench.nn.paths import load_choices, save_choices, set_path
-from hocbench.nn.resnet import NetworkConfig, ResNet, convolutions, resnet18
+from hocbench.nn.layers import convolutions, load_choices, save_choices, set_implementation
+from hocbench.nn.network_factorization import factorize
+from hocbench.nn.resnet import NetworkConfig, ResNet, resnet18
 from hocbench.nn.transduction import reestimate_batchnorm, transduct
 
 __all__ = [
@@ -21,6 +21,6 @@ __all__ = [
     "reestimate_batchnorm",
     "resnet18",
     "save_choices",
-    "set_path",
+    "set_implementation",
     "transduct",
 ]

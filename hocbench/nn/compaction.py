@@ -1,19 +1,16 @@
 """Removal of components whose CP weight is zero."""
 
-import copy
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hocbench.errors import NetworkError
 from hocbench.nn.factorized import FactorizedConv
-from hocbench.nn.lasso import factorized_layers
-from hocbench.nn.plain import ITSELF, copied, peculiarity
+from hocbench.nn.layers import cp_layers
+from hocbench.nn.plain import ITSELF, Network, copied, norm_of_channels, peculiarity, replace_modules
 from hocbench.nn.resnet import config_of
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 def compact(network: Network) -> Network:
@@ -36,22 +33,17 @@ def compact(network: Network) -> Network:
         parametrized, or shares factors but not the places of its zeros.
     """
     smaller: Any = copied(network)
-    layers = factorized_layers(smaller)
-    done: dict[int, FactorizedConv] = {}
+    layers = cp_layers(smaller)
     # What stands in for a parameter, so that layers with the same ones have the same ones afterwards.
     made: dict[int, Any] = {}
-    # A layer that is used at several places stays one layer.
-    for name, module in list(smaller.named_modules(remove_duplicate=False)):
-        if not isinstance(module, FactorizedConv):
-            continue
-        if id(module) not in done:
-            done[id(module)] = _compact_layer(name or ITSELF, module, made)
-        if not name:
-            return done[id(module)]  # type: ignore[return-value]
-        smaller.set_submodule(name, done[id(module)])
+
+    def make(name: str, module: nn.Module) -> nn.Module | None:
+        return _compact_layer(name or ITSELF, module, made) if isinstance(module, FactorizedConv) else None
+
+    smaller = replace_modules(smaller, make)
     config = config_of(network)
     if config is not None:
-        ranks = config.ranks | {name: done[id(layer)].rank for name, layer in layers.items()}
+        ranks = config.ranks | {name: smaller.get_submodule(name).rank for name in layers}
         smaller.config = replace(config, ranks=ranks)
     return smaller
 
@@ -59,10 +51,10 @@ def compact(network: Network) -> Network:
 def _compact_layer(name: str, layer: FactorizedConv, made: dict[int, Any]) -> FactorizedConv:
     if (strange := peculiarity(layer, layer.parameter_names)) is not None:
         raise NetworkError(f"compact: layer {name!r} cannot lose components: {strange}")
-    kept = torch.nonzero(layer.weights).flatten()
-    if len(kept) == 0:
-        kept = torch.zeros(1, dtype=torch.long, device=layer.weights.device)
-    tensors = {key: tensor.detach()[..., kept] for key, tensor in layer.tensors.items()}
+    left = torch.nonzero(layer.weights).flatten()
+    if len(left) == 0:
+        left = torch.zeros(1, dtype=torch.long, device=layer.weights.device)
+    tensors = {key: tensor.detach()[..., left] for key, tensor in layer.tensors.items()}
     result = layer.with_tensors(tensors)
     result.bias = layer.bias
     tied = {key: made.setdefault(id(old), result.tensors[key]) for key, old in layer.tensors.items()}
@@ -70,17 +62,5 @@ def _compact_layer(name: str, layer: FactorizedConv, made: dict[int, Any]) -> Fa
         raise NetworkError(f"compact: layer {name!r} shares factors with one that has its zeros elsewhere; untie them")
     result.hold(tied)
     if layer.inner_norm is not None:
-        result.inner_norm = _compact_norm(layer.inner_norm, kept)
-    return result
-
-
-def _compact_norm(norm: nn.BatchNorm2d, kept: Tensor) -> nn.BatchNorm2d:
-    result = copy.deepcopy(norm)
-    result.num_features = len(kept)
-    for name in ("weight", "bias"):
-        if (old := getattr(norm, name)) is not None:
-            setattr(result, name, nn.Parameter(old.detach()[kept], requires_grad=old.requires_grad))
-    for name in ("running_mean", "running_var"):
-        if (old := getattr(norm, name)) is not None:
-            setattr(result, name, old[kept].clone())
+        result.inner_norm = norm_of_channels(layer.inner_norm, left)
     return result

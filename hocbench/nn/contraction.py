@@ -42,7 +42,7 @@ class Planes:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """Lay ``(B, C, ...)`` out in channels-last memory; by permuting, which torch.vmap understands unlike formats."""
+    """Return ``(B, C, ...)`` in channels-last memory; by permuting, which torch.vmap understands, unlike formats."""
     return x.movedim(1, -1).contiguous().movedim(-1, 1)
 
 

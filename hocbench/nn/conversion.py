@@ -1,7 +1,7 @@
 """Layers of one order more: factors for factorized ones, inflated kernels for dense ones."""
 
-from collections.abc import Callable, Container, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Container
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,35 +11,31 @@ from hocbench.errors import NetworkError
 from hocbench.nn.contraction import channels_last
 from hocbench.nn.factorized import FactorizedConv
 from hocbench.nn.geometry import DIMENSIONS
-from hocbench.nn.plain import carry_hooks, peculiarity
+from hocbench.nn.layers import factorized_layers
+from hocbench.nn.plain import ITSELF, Network, peculiarity, replace_modules
 
 Init = Literal["ones", "average", "centre"]
 INITS = ("ones", "average", "centre")
-Network = TypeVar("Network", bound=nn.Module)
 
-_CONVOLUTIONS: dict[type, type] = {nn.Conv1d: nn.Conv2d, nn.Conv2d: nn.Conv3d}
-_NORMS: dict[type, type] = {nn.BatchNorm1d: nn.BatchNorm2d, nn.BatchNorm2d: nn.BatchNorm3d}
-_DROPOUTS: dict[type, type] = {nn.Dropout1d: nn.Dropout2d, nn.Dropout2d: nn.Dropout3d}
-_POOLS: dict[type, type] = {
-    nn.MaxPool1d: nn.MaxPool2d,
-    nn.MaxPool2d: nn.MaxPool3d,
-    nn.AvgPool1d: nn.AvgPool2d,
-    nn.AvgPool2d: nn.AvgPool3d,
-}
-_ADAPTIVE: dict[type, type] = {
-    nn.AdaptiveAvgPool1d: nn.AdaptiveAvgPool2d,
-    nn.AdaptiveAvgPool2d: nn.AdaptiveAvgPool3d,
-    nn.AdaptiveMaxPool1d: nn.AdaptiveMaxPool2d,
-    nn.AdaptiveMaxPool2d: nn.AdaptiveMaxPool3d,
-}
+
+def _raised(*kinds: str) -> dict[type, type]:
+    """Map layers of torch for one and two dimensions to those for one more, given the names without the number."""
+    return {getattr(nn, f"{kind}{order}d"): getattr(nn, f"{kind}{order + 1}d") for kind in kinds for order in (1, 2)}
+
+
+_CONVOLUTIONS = _raised("Conv")
+_NORMS = _raised("BatchNorm")
+_DROPOUTS = _raised("Dropout")
+_POOLS = _raised("MaxPool", "AvgPool")
+_ADAPTIVE = _raised("AdaptiveAvgPool", "AdaptiveMaxPool")
 # Positions and channels are dealt with alike however many dimensions there are.
 _UNCHANGED = (
-    *(nn.Identity, nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict),
-    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.RReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
-    *(nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Tanhshrink, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Threshold),
-    *(nn.Hardtanh, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish),
-    *(nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.ChannelShuffle, nn.LocalResponseNorm),
-)
+    nn.Identity, nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict,
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.RReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish,
+    nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Tanhshrink, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Threshold,
+    nn.Hardtanh, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish,
+    nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.ChannelShuffle, nn.LocalResponseNorm,
+)  # fmt: skip
 # Act along one dimension, whose number they have.
 _ALONG = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.GLU)
 # No layers: losses, and what belongs to the parametrization of another module.
@@ -57,7 +53,7 @@ def _own_tensors(module: nn.Module) -> list[str]:
     """Name the parameters and buffers of a module itself that have more than one entry."""
     tensors = [*module._parameters.items(), *module._buffers.items()]
     lazy = nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer
-    return [name for name, each in tensors if each is not None and (isinstance(each, lazy) or each.numel() > 1)]
+    return [name for name, tensor in tensors if tensor is not None and (isinstance(tensor, lazy) or tensor.numel() > 1)]
 
 
 def _of_torch(module: nn.Module) -> type:
@@ -110,23 +106,14 @@ class Converter:
         """Replace every layer that counts dimensions."""
         orders = {_order_of(module) for module in network.modules()} - {None}
         self.order = orders.pop() if len(orders) == 1 else None
-        if "" not in self.skip and (replaced := self.layer("(itself)", network)) is not None:
-            carry_hooks(network, replaced)
-            return replaced  # type: ignore[return-value]
         # What a factorized layer is made of has its meaning there; its inner BatchNorm sees planes at every order.
-        layers = [module for module in network.modules() if isinstance(module, FactorizedConv)]
-        done: dict[int, nn.Module | None] = {id(part): None for layer in layers for part in layer.children()}
-        # A module that is used at several places stays one module.
-        for name, module in list(network.named_modules(remove_duplicate=False)):
-            if name == "" or name in self.skip:
-                continue
-            if id(module) not in done:
-                done[id(module)] = replaced = self.layer(name, module)
-                if replaced is not None:
-                    carry_hooks(module, replaced)
-            if (replaced := done[id(module)]) is not None:
-                network.set_submodule(name, replaced)
-        return network
+        layers = factorized_layers(network).values()
+        inner = {id(part) for layer in layers for part in layer.children()}
+
+        def make(name: str, module: nn.Module) -> nn.Module | None:
+            return None if id(module) in inner else self.layer(name or ITSELF, module)
+
+        return replace_modules(network, make, self.skip)  # type: ignore[return-value]
 
     def layer(self, name: str, module: nn.Module) -> nn.Module | None:
         """Return what stands in for a layer, None where it stays."""
@@ -152,12 +139,12 @@ class Converter:
     def _check_unchanged(self, name: str, module: nn.Module) -> None:
         """Refuse a module that would do something else to one dimension more, for all that can be known."""
         torch_class = _of_torch(module)
-        own = torch_class is not type(module)
+        derived = torch_class is not type(module)
         if (last := _trailing(module)) is not None:
             # Which are still the last ones unless the new dimension is among them.
             if self.position > (self.order or 1) - last:
                 raise self._refusal(name, module, "it acts on the last dimensions")
-        elif own and (torch_class is nn.Module or torch_class in _UNCHANGED):
+        elif derived and (torch_class is nn.Module or torch_class in _UNCHANGED):
             if tensors := _own_tensors(module):
                 raise self._refusal(name, module, f"it has tensors of its own ({', '.join(tensors)})")
             if type(module).__module__.startswith("tltorch"):
@@ -176,36 +163,38 @@ class Converter:
         if dim is None or (dim < 0 and self.order is None):
             raise self._refusal(name, module, f"dim={dim} may mean any dimension")
         if dim < 0:
-            behind = dim + 2 + (self.order or 0) >= place
-            return type(module)(dim if behind else dim - 1)
+            after = dim + 2 + (self.order or 0) >= place
+            return type(module)(dim if after else dim - 1)
         return type(module)(dim + 1 if dim >= place else dim)
 
-    def _size(self, name: str, kernel: Sequence[int]) -> int:
-        self._check_position(name, len(kernel))
-        return self.kernel if max(kernel) > 1 else 1
-
-    def _check_position(self, name: str, order: int) -> None:
+    def _order(self, name: str, module: nn.Module) -> int:
+        """Return the dimensions that a layer is for, if the new one has a place among them."""
+        order = _order_of(module) or 0
         if not 0 <= self.position <= order:
             raise NetworkError(
                 f"transduct: layer {name!r} of order {order} has no place {self.position}; "
                 f"give a position of 0 to {order}"
             )
+        return order
 
-    def _put(self, values: int | Sequence[int], order: int, value: int) -> tuple[int, ...]:
-        old = (values,) * order if isinstance(values, int) else tuple(values)
-        return (*old[: self.position], value, *old[self.position :])
+    def _extended(self, layer: Any, order: int, **added: int) -> dict[str, tuple[int, ...]]:
+        """Return options of a layer, as far as it has them, with a value for the new dimension."""
+        old = {key: getattr(layer, key) for key in added if hasattr(layer, key)}
+        values = {key: (value,) * order if isinstance(value, int) else tuple(value) for key, value in old.items()}
+        place = self.position
+        return {key: (*value[:place], added[key], *value[place:]) for key, value in values.items()}
 
     def _factorized(self, name: str, layer: FactorizedConv) -> FactorizedConv:
         unused = [dimension for dimension in DIMENSIONS if dimension not in layer.dimensions]
         if layer.order == 3 or len(unused) < self.remaining:
             raise NetworkError(f"transduct: layer {name!r} has order {layer.order}; three dimensions are the most")
         dimension = unused[-self.remaining]
-        size = self._size(name, layer.kernel_size)
+        self._order(name, layer)
+        size = self.kernel if max(layer.kernel_size) > 1 else 1
         geometry = layer.geometry.insert(self.position, size, self.padding)
         dimensions = (*layer.dimensions[: self.position], dimension, *layer.dimensions[self.position :])
-        sizes = dict(
-            zip(("output", "input", *dimensions), (*list(layer.sizes.values())[:2], *geometry.kernel_size), strict=True)
-        )
+        channels = {"output": layer.out_channels, "input": layer.in_channels}
+        sizes = channels | dict(zip(dimensions, geometry.kernel_size, strict=True))
         if (strange := peculiarity(layer, layer.parameter_names)) is not None:
             raise self._refusal(name, layer, strange)
         tensors = {key: tensor.detach() for key, tensor in layer.tensors.items()}
@@ -213,45 +202,30 @@ class Converter:
         result = layer.with_tensors(layer.scheme.add_mode(tensors, sizes, dimension, taps), geometry, dimensions)
         result.bias, result.inner_norm = layer.bias, layer.inner_norm
         before = layer.tensors
-        every = tuple(map(id, before.values()))
-        result.hold(
-            {
-                key: self.made.setdefault(id(before[key]) if key in before else (dimension, every), new)
-                for key, new in result.tensors.items()
-            }
-        )
+        # The new factor is that of layers which share all others.
+        keys = {key: id(tensor) for key, tensor in before.items()} | {dimension: (dimension, *map(id, before.values()))}
+        result.hold({key: self.made.setdefault(keys[key], tensor) for key, tensor in result.tensors.items()})
         return result
 
     def _convolution(self, name: str, layer: Any) -> nn.Module:
-        order, size = len(layer.kernel_size), self._size(name, layer.kernel_size)
+        order, size = self._order(name, layer), self.kernel if max(layer.kernel_size) > 1 else 1
         if layer.padding_mode != "zeros" or (self.padding == "replicate" and size > 1):
             raise NetworkError(
                 f"transduct: layer {name!r} is dense; replicate padding is offered for factorized networks only"
             )
         if isinstance(layer.padding, str):
             raise NetworkError(f"transduct: layer {name!r} has padding {layer.padding!r}; give it in numbers")
+        options: dict[str, Any] = {"groups": layer.groups, "bias": layer.bias is not None}
+        options |= self._extended(layer, order, kernel_size=size, stride=1, padding=size // 2, dilation=1)
         with torch.device("meta"):
-            result = _CONVOLUTIONS[type(layer)](
-                layer.in_channels,
-                layer.out_channels,
-                self._put(layer.kernel_size, order, size),
-                stride=self._put(layer.stride, order, 1),
-                padding=self._put(layer.padding, order, size // 2),
-                dilation=self._put(layer.dilation, order, 1),
-                groups=layer.groups,
-                bias=layer.bias is not None,
-            )
-        taps = temporal_taps(size, self.init).to(layer.weight)
-        shape = [1] * (order + 3)
-        shape[2 + self.position] = size
-        weight = layer.weight.detach()
-        kernel = (weight.unsqueeze(2 + self.position) * taps.reshape(shape)).contiguous()
+            result = _CONVOLUTIONS[type(layer)](layer.in_channels, layer.out_channels, **options)
+        weight, place = layer.weight.detach(), 2 + self.position
+        taps = temporal_taps(size, self.init).to(weight).reshape(-1, *[1] * (order - self.position))
+        kernel = (weight.unsqueeze(place) * taps).contiguous()
         if weight.movedim(1, -1).is_contiguous() and not weight.is_contiguous():
             kernel = channels_last(kernel)
-        result.weight = self.made.setdefault(
-            id(layer.weight), nn.Parameter(kernel, requires_grad=layer.weight.requires_grad)
-        )
-        result.bias = layer.bias
+        made = nn.Parameter(kernel, requires_grad=layer.weight.requires_grad)
+        result.weight, result.bias = self.made.setdefault(id(layer.weight), made), layer.bias
         return result
 
     def _norm(self, name: str, layer: Any) -> nn.Module:
@@ -265,25 +239,17 @@ class Converter:
         return result
 
     def _pool(self, name: str, layer: Any) -> nn.Module:
-        order = 1 if type(layer).__name__.endswith("1d") else 2
-        self._check_position(name, order)
         options: dict[str, Any] = {
-            "stride": self._put(layer.stride, order, 1),
-            "padding": self._put(layer.padding, order, 0),
-            "ceil_mode": layer.ceil_mode,
+            key: getattr(layer, key)
+            for key in ("ceil_mode", "count_include_pad", "divisor_override")
+            if getattr(layer, key, None) is not None
         }
-        if hasattr(layer, "dilation"):
-            options["dilation"] = self._put(layer.dilation, order, 1)
-        else:
-            options["count_include_pad"] = layer.count_include_pad
-        if getattr(layer, "divisor_override", None) is not None:
-            options["divisor_override"] = layer.divisor_override
-        return _POOLS[type(layer)](self._put(layer.kernel_size, order, 1), **options)
+        order = self._order(name, layer)
+        options |= self._extended(layer, order, kernel_size=1, stride=1, padding=0, dilation=1)
+        return _POOLS[type(layer)](**options)
 
     def _adaptive(self, name: str, layer: Any) -> nn.Module:
-        order = 1 if type(layer).__name__.endswith("1d") else 2
-        self._check_position(name, order)
-        size = layer.output_size
+        order, size = self._order(name, layer), layer.output_size
         sizes: list[int | None] = list(size) if isinstance(size, tuple) else [size] * order
         sizes.insert(self.position, None)  # as many positions out as in
         return _ADAPTIVE[type(layer)](tuple(sizes))

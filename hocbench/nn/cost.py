@@ -2,16 +2,15 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hocbench.nn.baselines import TltorchConv
 from hocbench.nn.factorized import FactorizedConv
-from hocbench.nn.paths import set_path
-from hocbench.nn.tltorch_exchange import TltorchConv, from_tltorch
+from hocbench.nn.layers import set_implementation
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -23,7 +22,7 @@ def multiply_adds(network: nn.Module, input_shape: Sequence[int]) -> int:
     """Count the multiply-adds of convolutions and linear layers in one forward pass.
 
     A CP layer is counted as the published chain: 1×1, one 1-D convolution per dimension, 1×1; Tucker and tensor-train
-    layers as the chain of their contractions.
+    layers as the chain of their contractions, however they are computed.
 
     Parameters
     ----------
@@ -34,57 +33,21 @@ def multiply_adds(network: nn.Module, input_shape: Sequence[int]) -> int:
     """
     total = 0
 
-    def count(_: str, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def count(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         nonlocal total
         if isinstance(module, FactorizedConv):
-            total += _factorized(module, inputs[0])
+            total += module.cost(inputs[0].shape).chain
         elif isinstance(module, TltorchConv):
-            total += _factorized(from_tltorch(module.conv), inputs[0])
+            total += FactorizedConv.from_tltorch(module.conv).cost(inputs[0].shape).chain
         elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             total += output.numel() * math.prod(module.weight.shape[1:])
         elif isinstance(module, nn.Linear):
             total += output.numel() * module.in_features
 
-    _trace(network, input_shape, count)
-    return total
-
-
-def layer_paths(network: nn.Module, input_shape: Sequence[int]) -> dict[str, str]:
-    """Name the path that the rule gives each factorized layer, with gradients where they are enabled.
-
-    Parameters
-    ----------
-    network : module
-        Any network of this package.
-    input_shape : sequence of int
-        With the batch dimension.
-
-    Returns
-    -------
-    dict of str to str
-        By layer, in the order of computation; empty for a dense network.
-    """
-    paths: dict[str, str] = {}
-
-    def note(name: str, module: nn.Module, inputs: tuple[Any, ...], _: Tensor) -> None:
-        if isinstance(module, FactorizedConv):
-            module.path = "rule"
-            paths[name] = module.chosen_path(inputs[0])
-
-    _trace(network, input_shape, note)
-    return paths
-
-
-def _trace(network: nn.Module, input_shape: Sequence[int], note: Callable[[str, nn.Module, Any, Tensor], None]) -> None:
-    """Call ``note`` for each module with its name, input and output."""
     # On the meta device shapes flow through the network without any arithmetic.
     shadow = copy.deepcopy(network).to("meta").eval()
-    set_path(shadow, "factorized")
-    for name, module in shadow.named_modules():
-        module.register_forward_hook(partial(note, name))
+    set_implementation(shadow, "factorized")
+    for module in shadow.modules():
+        module.register_forward_hook(count)
     shadow(torch.empty(*input_shape, device="meta"))
-
-
-def _factorized(layer: FactorizedConv, x: Tensor) -> int:
-    """Count the chain, however the layer is computed."""
-    return layer.cost(x.shape).chain
+    return total

@@ -1,4 +1,4 @@
-"""Networks for inference only: λ and every BatchNorm folded into the kernels, one path per layer.
+"""Networks for inference only: λ and every BatchNorm folded into the kernels, one implementation per layer.
 
 In evaluation mode a BatchNorm is ``scale · y + shift`` per channel, so the linear map before it can carry both. A
 folded network works on planes (see `hocbench.nn.contraction`) from its first layer to its head, holds buffers only,
@@ -25,22 +25,21 @@ from hocbench.nn.contraction import (
     to_planes,
 )
 from hocbench.nn.factorized import FactorizedConv
-from hocbench.nn.geometry import Geometry, make_geometry
-from hocbench.nn.paths import fastest
+from hocbench.nn.geometry import Geometry, geometry_of
+from hocbench.nn.implementation import CANDIDATES, fastest
+from hocbench.nn.layers import factorized_layers, misfit
 from hocbench.nn.resnet import STAGE_MULTIPLES, ResNet
-
-FOLDED_PATHS = ("factorized", "reconstructed")
 
 
 @torch.no_grad()
-def fold(network: ResNet, paths: Mapping[str, str] | None = None) -> "FoldedResNet":
+def fold(network: ResNet, implementations: Mapping[str, str] | None = None) -> "FoldedResNet":
     """Fold all that is constant in evaluation mode.
 
     Parameters
     ----------
     network : ResNet
         Of any kind but "tltorch", in training or evaluation mode; it stays untouched.
-    paths : mapping of str to {"factorized", "reconstructed"}, optional
+    implementations : mapping of str to {"factorized", "reconstructed"}, optional
         How each factorized layer is computed, by its name; by default all are "factorized".
 
     Returns
@@ -51,39 +50,37 @@ def fold(network: ResNet, paths: Mapping[str, str] | None = None) -> "FoldedResN
     Raises
     ------
     NetworkError
-        If ``paths`` leaves out a factorized layer or names another one, a path does not exist, a layer with an inner
-        activation would be reconstructed, or the network has tensorly-torch's layers.
+        See `check_implementations`, or if the network has tensorly-torch's layers.
     """
     if network.config.kind == "tltorch":
         raise NetworkError("fold: a network of kind 'tltorch' has layers of another library; give one of kind 'cp'")
-    paths = dict.fromkeys(factorized_names(network), "factorized") if paths is None else paths
-    check_paths(network, paths)
+    if implementations is None:
+        implementations = dict.fromkeys(factorized_layers(network), "factorized")
+    check_implementations(network, implementations)
     dtype = network.head.weight.dtype
     # Kernels are multiplied in float64, so that folding adds one rounding only.
-    return FoldedResNet(copy.deepcopy(network).double(), paths).to(dtype).eval()
+    return FoldedResNet(copy.deepcopy(network).double(), implementations).to(dtype).eval()
 
 
-def factorized_names(network: nn.Module) -> list[str]:
-    """Name the layers that have a path to choose, in the order of the network."""
-    return [name for name, module in network.named_modules() if isinstance(module, FactorizedConv)]
+def check_implementations(network: nn.Module, implementations: Mapping[str, str]) -> None:
+    """Refuse implementations that do not belong to a network.
 
-
-def check_paths(network: nn.Module, paths: Mapping[str, str]) -> None:
-    """Refuse paths that do not belong to a network; see `fold`."""
-    names = factorized_names(network)
-    for name in [*paths, *names]:
-        if name not in names:
-            raise NetworkError(f"paths: layer {name!r} is not a factorized layer of this network; choose them anew")
-        if name not in paths:
-            raise NetworkError(f"paths: nothing is said about the factorized layer {name!r}; choose them anew")
-        if paths[name] not in FOLDED_PATHS:
-            raise NetworkError(f"paths: {paths[name]!r} of layer {name!r} is not one of {', '.join(FOLDED_PATHS)}")
-        if paths[name] == "reconstructed" and network.get_submodule(name).inner_norm is not None:
-            raise NetworkError(f"paths: layer {name!r} has an inner activation and can only be 'factorized'")
+    Raises
+    ------
+    NetworkError
+        If a factorized layer is left out or another one is named, an implementation does not exist, or a layer with an
+        inner activation would be reconstructed.
+    """
+    layers = factorized_layers(network)
+    problems = [misfit(layers, name, chosen, CANDIDATES) for name, chosen in implementations.items()]
+    problems += [f"the factorized layer {name!r} has none" for name in layers if name not in implementations]
+    for problem in problems:
+        if problem is not None:
+            raise NetworkError(f"implementations: {problem}; choose them again")
 
 
 @torch.no_grad()
-def choose_paths(network: ResNet, input_shape: Sequence[int]) -> dict[str, str]:
+def choose_implementations(network: ResNet, input_shape: Sequence[int]) -> dict[str, str]:
     """Time both folded forms of each factorized layer on this machine, on the inputs that it gets in the network.
 
     Parameters
@@ -96,26 +93,26 @@ def choose_paths(network: ResNet, input_shape: Sequence[int]) -> dict[str, str]:
     Returns
     -------
     dict of str to {"factorized", "reconstructed"}
-        The fastest path per factorized layer; one with an inner activation has no choice.
+        The fastest implementation per factorized layer; one with an inner activation has no choice.
     """
-    paths = dict.fromkeys(factorized_names(network), "factorized")
-    free = [name for name in paths if network.get_submodule(name).inner_norm is None]
-    folded = {path: fold(network, paths | dict.fromkeys(free, path)) for path in FOLDED_PATHS}
+    layers = factorized_layers(network)
+    chosen = dict.fromkeys(layers, "factorized")
+    free = [name for name, layer in layers.items() if layer.inner_norm is None]
+    folded = {candidate: fold(network, chosen | dict.fromkeys(free, candidate)) for candidate in CANDIDATES}
 
     def measure(name: str, planes: Planes) -> None:
-        candidates: dict[str, Callable[[], None]] = {}
-        for path in FOLDED_PATHS:
-            layer: Any = folded[path].get_submodule(name)
-            # Not through __call__, which would come back here.
-            candidates[path] = partial(layer.forward, planes)
-        paths[name] = fastest(candidates, planes.values.device)
+        # Not through __call__, which would come back here.
+        candidates: dict[str, Callable[[], None]] = {
+            candidate: partial(form.get_submodule(name).forward, planes) for candidate, form in folded.items()
+        }
+        chosen[name] = fastest(candidates, planes.values.device)
 
     walked = folded["factorized"]
     for name in free:
         walked.get_submodule(name).register_forward_pre_hook(lambda _, inputs, name=name: measure(name, inputs[0]))
     random = torch.randn(*input_shape, generator=torch.Generator().manual_seed(0))
     walked(random.to(network.head.weight))
-    return paths
+    return chosen
 
 
 class FoldedResNet(nn.Module):
@@ -124,15 +121,15 @@ class FoldedResNet(nn.Module):
     head_weight: Tensor
     head_bias: Tensor
 
-    def __init__(self, network: ResNet, paths: Mapping[str, str]) -> None:
+    def __init__(self, network: ResNet, implementations: Mapping[str, str]) -> None:
         super().__init__()
         self.order = network.config.order
-        self.stem = _layer("stem", network.stem, network.stem_norm, paths)
+        self.stem = _layer("stem", network.stem, network.stem_norm, implementations)
         imagenet = network.config.stem == "imagenet"
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if imagenet else nn.Identity()
         for stage in range(1, len(STAGE_MULTIPLES) + 1):
             blocks = network.get_submodule(f"layer{stage}").named_children()
-            folded = [_FoldedBlock(f"layer{stage}.{name}", block, paths) for name, block in blocks]
+            folded = [_FoldedBlock(f"layer{stage}.{name}", block, implementations) for name, block in blocks]
             self.add_module(f"layer{stage}", nn.Sequential(*folded))
         self.register_buffer("head_weight", network.head.weight.detach().clone())
         self.register_buffer("head_bias", network.head.bias.detach().clone())
@@ -153,14 +150,16 @@ class FoldedResNet(nn.Module):
 class _FoldedBlock(nn.Module):
     """A `hocbench.nn.resnet.BasicBlock`."""
 
-    def __init__(self, name: str, block: Any, paths: Mapping[str, str]) -> None:
+    def __init__(self, name: str, block: Any, implementations: Mapping[str, str]) -> None:
         super().__init__()
-        self.conv1 = _layer(f"{name}.conv1", block.conv1, block.norm1, paths)
-        self.conv2 = _layer(f"{name}.conv2", block.conv2, block.norm2, paths)
+        self.conv1 = _layer(f"{name}.conv1", block.conv1, block.norm1, implementations)
+        self.conv2 = _layer(f"{name}.conv2", block.conv2, block.norm2, implementations)
         self.shortcut: nn.Module = nn.Identity()
         if isinstance(block.shortcut, nn.Sequential):
             subsample, conv, norm = block.shortcut
-            self.shortcut = nn.Sequential(_OnValues(subsample), _layer(f"{name}.shortcut.1", conv, norm, paths))
+            self.shortcut = nn.Sequential(
+                _OnValues(subsample), _layer(f"{name}.shortcut.1", conv, norm, implementations)
+            )
 
     def forward(self, x: Planes) -> Planes:
         y = self.conv2(_rectify(self.conv1(x)))
@@ -182,18 +181,20 @@ class _OnValues(nn.Module):
         return x.with_values(self.module(x.values))
 
 
-def _layer(name: str, conv: Any, norm: Any, paths: Mapping[str, str]) -> nn.Module:
-    """Make one layer of a convolution and the BatchNorm behind it."""
+def _layer(name: str, conv: Any, norm: Any, implementations: Mapping[str, str]) -> nn.Module:
+    """Make one layer of a convolution and the BatchNorm after it."""
     if isinstance(conv, nn.Sequential):  # (2+1)-D
         space, middle, relu, time = conv
-        return nn.Sequential(_layer(name, space, middle, paths), _OnValues(relu), _layer(name, time, norm, paths))
+        return nn.Sequential(
+            _layer(name, space, middle, implementations), _OnValues(relu), _layer(name, time, norm, implementations)
+        )
     scale, shift = _affine(norm)
     if conv.bias is not None:
         shift = shift + scale * conv.bias
     if not isinstance(conv, FactorizedConv):
-        geometry = make_geometry(conv.kernel_size, conv.stride, conv.padding, conv.dilation)
+        geometry = geometry_of(conv)
         return _Dense(_scaled(conv.weight, scale), shift, geometry)
-    if paths[name] == "reconstructed":
+    if implementations[name] == "reconstructed":
         return _Dense(_scaled(conv.dense_kernel(), scale), shift, conv.geometry)
     first, kernels, last = conv.scheme.parts(conv.tensors, conv.geometry)
     if conv.inner_norm is None:

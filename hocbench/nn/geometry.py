@@ -1,9 +1,9 @@
 """Kernel size, stride, padding and dilation of a convolution, checked once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Literal
+from typing import Any, Literal, TypeGuard
 
 from torch import Tensor
 from torch.nn import functional
@@ -64,31 +64,20 @@ class Geometry:
 
     def only(self, dimension: int) -> "Geometry":
         """Return the geometry of a kernel that extends along one dimension alone."""
-
-        def keep(values: tuple, other: int | str) -> tuple:
-            return tuple(value if d == dimension else other for d, value in enumerate(values))
-
-        return Geometry(
-            keep(self.kernel_size, 1),
-            keep(self.stride, 1),
-            keep(self.padding, 0),
-            keep(self.dilation, 1),
-            keep(self.padding_mode, "zeros"),
+        others = (1, 1, 0, 1, "zeros")
+        return self._each(
+            lambda values, other: tuple(value if d == dimension else other for d, value in enumerate(values)), others
         )
 
     def insert(self, position: int, kernel_size: int, padding_mode: str) -> "Geometry":
         """Add a dimension that is not strided and keeps its length; ``kernel_size`` is odd."""
+        added = (kernel_size, 1, kernel_size // 2, 1, padding_mode)
+        return self._each(lambda values, new: (*values[:position], new, *values[position:]), added)
 
-        def put(values: tuple, value: int | str) -> tuple:
-            return (*values[:position], value, *values[position:])
-
-        return Geometry(
-            put(self.kernel_size, kernel_size),
-            put(self.stride, 1),
-            put(self.padding, kernel_size // 2),
-            put(self.dilation, 1),
-            put(self.padding_mode, padding_mode),
-        )
+    def _each(self, change: Callable[[tuple, int | str], tuple], given: tuple) -> "Geometry":
+        """Change each attribute by a value of its own."""
+        values = (self.kernel_size, self.stride, self.padding, self.dilation, self.padding_mode)
+        return Geometry(*map(change, values, given))
 
 
 def make_geometry(
@@ -117,7 +106,7 @@ def make_geometry(
         For every other value.
     """
     kernel = tuple(kernel_size) if isinstance(kernel_size, Sequence) else ()
-    if not 1 <= len(kernel) <= 3 or not all(_is_whole(k) and k >= 1 for k in kernel):
+    if not 1 <= len(kernel) <= 3 or not all(is_whole(k) and k >= 1 for k in kernel):
         raise NetworkError(
             f"kernel size {kernel_size} of a convolution: give one to three positive numbers, for example (3, 3)"
         )
@@ -140,13 +129,19 @@ def make_geometry(
     return Geometry(kernel, steps, pads, spacing, modes)
 
 
-def _is_whole(value: object) -> bool:
+def geometry_of(conv: Any) -> Geometry:
+    """Return the geometry of a convolution of torch."""
+    return make_geometry(conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.padding_mode)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Return whether a value is a whole number, and no truth value."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _per_dimension(name: str, value: int | Sequence[int], order: int, least: int) -> tuple[int, ...]:
     values = tuple(value) if isinstance(value, Sequence) else (value,) * order
-    if len(values) != order or not all(_is_whole(v) and v >= least for v in values):
+    if len(values) != order or not all(is_whole(v) and v >= least for v in values):
         raise NetworkError(
             f"{name} {value!r} of a convolution of order {order}: give a number of at least {least}, or {order} of them"
         )
@@ -154,7 +149,7 @@ def _per_dimension(name: str, value: int | Sequence[int], order: int, least: int
 
 
 def pad_replicated(x: Tensor, padding: Sequence[int], modes: Sequence[str]) -> tuple[Tensor, tuple[int, ...]]:
-    """Lay down the edge positions where that is asked for.
+    """Repeat the edge positions where that is asked for.
 
     Parameters
     ----------

@@ -14,27 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from hocbench.errors import NetworkError
-from hocbench.nn.factorized import FactorizedConv
-
-
-def factorized_layers(network: nn.Module) -> dict[str, FactorizedConv]:
-    """Name the factorized layers of a network.
-
-    Raises
-    ------
-    NetworkError
-        If there are none, or one is not CP: LASSO acts on CP weights only.
-    """
-    layers = {name: module for name, module in network.named_modules() if isinstance(module, FactorizedConv)}
-    for name, layer in layers.items():
-        if layer.factorization != "cp":
-            raise NetworkError(
-                f"LASSO acts on the weights λ of CP-factorized layers; layer {name or '(itself)'!r} is "
-                f"{layer.factorization}-factorized and has none"
-            )
-    if not layers:
-        raise NetworkError("LASSO acts on the weights of CP-factorized layers, and this network has none")
-    return layers
+from hocbench.nn.layers import cp_layers
 
 
 @torch.no_grad()
@@ -43,9 +23,9 @@ def normalize_factors(network: nn.Module) -> None:
 
     With an inner activation, only the factors after it give their size to λ.
 
-    The last step scales each layer's output by a constant, which the BatchNorm behind it takes away again.
+    The last step scales each layer's output by a constant, which the BatchNorm after it takes away again.
     """
-    for layer in factorized_layers(network).values():
+    for layer in cp_layers(network).values():
         for name, factor in layer.factors.items():
             if name == "input" and layer.inner_norm is not None:
                 continue  # BatchNorm takes the size of what comes before it away
@@ -98,7 +78,7 @@ class ProximalStep:
                 "λ by more than any gradient can move it, so that components vanish whatever the loss says; give at "
                 f"most {gradient_limit:g}, or a higher limit"
             )
-        self.weights = [layer.weights for layer in factorized_layers(network).values()]
+        self.weights = [layer.weights for layer in cp_layers(network).values()]
         self.penalty = penalty
         self.gradient_limit = gradient_limit
         self.rate_factor = rate_factor
@@ -146,7 +126,7 @@ class SubgradientPenalty:
                 f"threshold {threshold:g} in root mean squares of the λ of a layer: from 1 on it can empty a whole "
                 "layer; give less than 1"
             )
-        self.weights = [layer.weights for layer in factorized_layers(network).values()]
+        self.weights = [layer.weights for layer in cp_layers(network).values()]
         self.penalty = penalty
         self.threshold = threshold
 
@@ -173,8 +153,3 @@ def _rescale(weights: torch.Tensor) -> None:
 def _root_mean_square(weights: torch.Tensor) -> float:
     # The root of Python is exact; that of torch differs from one type of CPU to another.
     return math.sqrt(weights.square().mean().item())
-
-
-def count_zeros(network: nn.Module) -> dict[str, tuple[int, int]]:
-    """Count, per factorized layer, the components whose λ is exactly zero, and all components."""
-    return {name: (int(layer.weights.eq(0).sum()), layer.rank) for name, layer in factorized_layers(network).items()}

@@ -1,7 +1,7 @@
-"""What a layer of torch is beside its type: tied to others, hooked, parametrized."""
+"""Modules of torch: what they are beside their type (tied, hooked, parametrized), copied and replaced."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -9,21 +9,23 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from hocbench.errors import NetworkError
+from hocbench.nn.geometry import PADDING_MODES
 
 Network = TypeVar("Network", bound=nn.Module)
 # The name of the network among its modules.
 ITSELF = "(itself)"
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # Where torch keeps the hooks of a module.
 _HOOKS = (
-    *("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
-    *("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks"),
-    *("_is_full_backward_hook", "_state_dict_hooks", "_state_dict_pre_hooks"),
-    *("_load_state_dict_pre_hooks", "_load_state_dict_post_hooks"),
-)
+    "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
+    "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks",
+    "_is_full_backward_hook", "_state_dict_hooks", "_state_dict_pre_hooks",
+    "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
+)  # fmt: skip
 
 
 def peculiarity(module: nn.Module, parameters: Iterable[str]) -> str | None:
-    """Say why a layer does not compute what its type and its parameters of some names say, None if it does."""
+    """Return why a layer does not compute what its type and its parameters of some names say, None if it does."""
     if "forward" in vars(module):
         return "its forward was replaced"
     if any(parametrize.is_parametrized(part) for part in module.modules()):
@@ -36,8 +38,22 @@ def peculiarity(module: nn.Module, parameters: Iterable[str]) -> str | None:
     return None
 
 
+def obstacle(conv: Any) -> str | None:
+    """Return why a module cannot be factorized, None if it can."""
+    strange = peculiarity(conv, ("weight", "bias"))
+    if type(conv) not in _CONVOLUTIONS:
+        return f"is a {type(conv).__name__}; give a Conv1d, Conv2d or Conv3d" + (f" ({strange})" if strange else "")
+    if strange is not None:
+        return f"is not the {type(conv).__name__} that torch makes: {strange}"
+    if conv.groups != 1:
+        return f"has {conv.groups} groups; only convolutions with one group are factorized"
+    if conv.padding_mode not in PADDING_MODES or isinstance(conv.padding, str):
+        return f"has padding {conv.padding!r}, {conv.padding_mode}; give numbers, zeros or replicate"
+    return None
+
+
 def copied(network: Network) -> Network:
-    """Copy a network, and tensors that a hook makes anew before each call, as pruning does; torch refuses those."""
+    """Copy a network, and tensors that a hook makes again before each call, as pruning does; torch refuses those."""
     memo: dict[int, Any] = {}
     for module in network.modules():
         for value in vars(module).values():
@@ -46,11 +62,52 @@ def copied(network: Network) -> Network:
     return copy.deepcopy(network, memo)
 
 
-def carry_hooks(old: nn.Module, new: nn.Module) -> None:
-    """Let a module that stands in for another one be called with the same hooks."""
-    for name in _HOOKS:
-        if hasattr(old, name):
-            setattr(new, name, getattr(old, name))
+def replace_modules(
+    network: nn.Module, make: Callable[[str, nn.Module], nn.Module | None], skip: Container[str] = ()
+) -> nn.Module:
+    """Replace modules of a network in place by others, which are called with the same hooks.
+
+    Parameters
+    ----------
+    network : module
+        Changed, unless it is replaced itself.
+    make : callable
+        From name and module to what takes its place, None for a module that stays; called once for a module that is
+        used at several places, which stays one module.
+    skip : container of str
+        Names of which nothing is asked.
+
+    Returns
+    -------
+    module
+        The network, or what takes its place.
+    """
+    made: dict[int, nn.Module | None] = {}
+    for name, module in list(network.named_modules(remove_duplicate=False)):
+        if name in skip:
+            continue
+        if id(module) not in made:
+            made[id(module)] = new = make(name, module)
+            for hooks in _HOOKS:
+                if new is not None and hasattr(module, hooks):
+                    setattr(new, hooks, getattr(module, hooks))
+        if (new := made[id(module)]) is None:
+            continue
+        if not name:
+            return new
+        network.set_submodule(name, new)
+    return network
+
+
+def norm_of_channels(norm: nn.BatchNorm2d, channels: Tensor) -> nn.BatchNorm2d:
+    """Copy a BatchNorm for some of its channels, which may come more than once."""
+    result = copy.deepcopy(norm)
+    result.num_features = len(channels)
+    for name, parameter in norm.named_parameters():
+        setattr(result, name, nn.Parameter(parameter.detach()[channels], requires_grad=parameter.requires_grad))
+    for name, buffer in norm.named_buffers():
+        setattr(result, name, (buffer[channels] if buffer.ndim else buffer).clone())
+    return result
 
 
 def check_skip(skip: Iterable[str], known: Mapping[str, Any], what: str) -> frozenset[str]:
@@ -70,5 +127,5 @@ def check_skip(skip: Iterable[str], known: Mapping[str, Any], what: str) -> froz
 
 
 def below(name: str, skipped: frozenset[str]) -> bool:
-    """Tell whether a module is one of those skipped or inside of one."""
-    return any(name == each or name.startswith(f"{each}.") for each in skipped)
+    """Return whether a module is one of those skipped or inside of one."""
+    return any(name == outer or name.startswith(f"{outer}.") for outer in skipped)

@@ -1,4 +1,4 @@
-"""The memory-saving path: nothing but the input is kept for the backward pass.
+"""The implementation that saves memory: nothing but the input is kept for the backward pass.
 
 That is a matter of plain autograd. Exported and traced programs, and the transforms of torch.func, which have no such
 thing, get the same operations without it; torch.compile gets it wherever no statistics are updated inside.
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hocbench.nn.paths import computes_eagerly
+from hocbench.nn.implementation import computes_eagerly
 
 
 def recomputed(chain: Callable[[Tensor], Tensor], x: Tensor, norm: nn.BatchNorm2d | None) -> Tensor:
@@ -54,20 +54,20 @@ def _twice(function: Callable[[Tensor], Tensor], x: Tensor, norms: Sequence[nn.M
 
 
 class _StatisticsKept:
-    """Leaves running statistics alone while a batch passes again, which may happen for several backward passes.
+    """Keeps running statistics as they are while a batch passes again, which may happen for several backward passes.
 
     The second pass must save the same tensors as the first, so it gets copies of the buffers rather than none.
     """
 
     def __init__(self, norms: Sequence[nn.Module]) -> None:
         self.norms = norms
-        self.kept: list[dict[str, Any]] = []
+        self.saved: list[dict[str, Any]] = []
 
     def __enter__(self) -> None:
-        self.kept = [dict(norm._buffers) for norm in self.norms]
-        for norm, kept in zip(self.norms, self.kept, strict=True):
-            norm._buffers.update({name: buffer.clone() for name, buffer in kept.items() if buffer is not None})
+        self.saved = [dict(norm._buffers) for norm in self.norms]
+        for norm, buffers in zip(self.norms, self.saved, strict=True):
+            norm._buffers.update({name: buffer.clone() for name, buffer in buffers.items() if buffer is not None})
 
     def __exit__(self, *error: object) -> None:
-        for norm, kept in zip(self.norms, self.kept, strict=True):
-            norm._buffers.update(kept)
+        for norm, buffers in zip(self.norms, self.saved, strict=True):
+            norm._buffers.update(buffers)

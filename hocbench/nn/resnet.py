@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from hocbench.errors import NetworkError
-from hocbench.nn.contraction import channels_last, convolve_lead, convolve_planes, from_planes, to_planes
+from hocbench.nn.baselines import FlatConv3d, TltorchConv
+from hocbench.nn.contraction import channels_last
 from hocbench.nn.factorizations import FACTORIZATIONS, Rank
 from hocbench.nn.factorized import FactorizedConv
-from hocbench.nn.geometry import PADDING_MODES, make_geometry
+from hocbench.nn.geometry import PADDING_MODES
 from hocbench.nn.recompute import recomputed_module
-from hocbench.nn.tltorch_exchange import TltorchConv
 from hocbench.nn.weights import check_state
 
 BLOCKS_PER_STAGE = 2
 STAGE_MULTIPLES = (1, 2, 4, 8)
-# (2+1)-D puts so many channels between space and time of its stem, for 64 behind it (Tran et al., CVPR 2018).
+# (2+1)-D puts so many channels between space and time of its stem, for 64 after it (Tran et al., CVPR 2018).
 STEM_MIDDLE = 45
 KINDS = (*FACTORIZATIONS, "dense", "inflated", "2plus1d", "tltorch")
 
@@ -48,7 +48,7 @@ class NetworkConfig:
     temporal_padding : {"zeros", "replicate"}
         At the ends of a clip.
     inner_activation : bool
-        BatchNorm and ReLU behind the first projection of factorized layers, the published Ψ.
+        BatchNorm and ReLU after the first projection of factorized layers, the published Ψ.
     factorize_stem, factorize_shortcuts : bool
         Whether the stem and the 1×1 shortcuts are factorized as well.
     ranks : dict of str to int
@@ -172,32 +172,16 @@ class _Layers:
         return nn.BatchNorm3d(channels) if self.clip else nn.BatchNorm2d(channels)
 
     def pool(self) -> nn.Module:
-        """Make the pooling layer behind a 7×7 stem."""
+        """Make the pooling layer after a 7×7 stem."""
         if self.clip:
             return nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
         return nn.MaxPool2d(3, stride=2, padding=1)
 
 
-class FlatConv3d(nn.Conv3d):
-    """A 3-D convolution in space or in time alone, as (2+1)-D has, computed as the 2-D one that it is.
-
-    torch's own 3-D convolution of such kernels takes about twice as long on a CPU.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Map ``(N, C, T, H, W)`` to ``(N, C', T', H', W')``."""
-        padding: Any = self.padding
-        geometry = make_geometry(self.kernel_size, self.stride, padding, self.dilation)
-        planes = to_planes(input)
-        if self.kernel_size[0] == 1:
-            return from_planes(convolve_planes(planes, self.weight[:, :, 0], geometry), 3)
-        return from_planes(convolve_lead(planes, self.weight[..., 0, 0], geometry), 3)
-
-
 class Subsample(nn.Module):
     """Every ``stride``-th row and column.
 
-    With a 1×1 convolution behind it, this is the strided 1×1 convolution. oneDNN's own one writes past its buffers
+    Before a 1×1 convolution, this is the strided 1×1 convolution. oneDNN's own one writes past its buffers
     on processors with AVX2 only when there are fewer than 8 input channels (torch 2.13, backward pass).
     """
 
@@ -303,12 +287,3 @@ def resnet18(order: int = 2, kind: str = "cp", width: int = 64, rank: Rank = "sa
         not offer.
     """
     return ResNet(NetworkConfig(order=order, kind=kind, width=width, rank=rank, **options))
-
-
-def convolutions(network: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Conv3d | FactorizedConv]]:
-    """Name every convolution that has spatial extent, in the order of the forward pass."""
-    found: list[tuple[str, nn.Conv2d | nn.Conv3d | FactorizedConv]] = []
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d | FactorizedConv) and max(module.kernel_size) > 1:
-            found.append((name, module))
-    return found

@@ -5,26 +5,21 @@ and the weights can be copied across: a bottleneck is a Tucker convolution with 
 residual (MobileNet-v2) a CP convolution, once each depthwise filter is split into rank-one terms.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hocbench.errors import NetworkError
 from hocbench.nn.factorized import FactorizedConv
-from hocbench.nn.geometry import PADDING_MODES
+from hocbench.nn.geometry import PADDING_MODES, geometry_of
+from hocbench.nn.plain import norm_of_channels
 
 BLOCKS = ("bottleneck", "inverted residual")
-# How many of the two inner activations, each a BatchNorm and a ReLU, a block keeps.
-ACTIVATIONS = {"none": 0, "first": 1, "both": 2}
-# Channels outside and inside: the first stage of ResNet-50, and a block of MobileNet-v2 that expands 24 channels by 6.
-_CHANNELS = {"bottleneck": (256, 64), "inverted residual": (24, 144)}
 _NAMES = {"bottleneck": ("reduce", "conv", "expand"), "inverted residual": ("expand", "depthwise", "project")}
-# Images, rows and columns of the random inputs: enough positions for the statistics of BatchNorm.
-_IMAGES, _SIDE = 2, 14
 
 
 def bottleneck_to_tucker(
@@ -37,7 +32,7 @@ def bottleneck_to_tucker(
     reduce, conv, expand : Conv2d
         1×1 from C to M channels, k×k from M to M', 1×1 from M' to T. A bias may stand in the last one only.
     inner_norm : BatchNorm2d, optional
-        What follows ``reduce``; it is copied as the Ψ of the layer, which puts a ReLU behind it.
+        What follows ``reduce``; it is copied as the Ψ of the layer, which puts a ReLU after it.
 
     Returns
     -------
@@ -60,9 +55,9 @@ def bottleneck_to_tucker(
         "height": torch.eye(height).to(core),
         "width": torch.eye(width).to(core),
     }
-    layer = _assemble(reduce, conv, expand, "tucker", tuple(core.shape), tensors)
+    layer = FactorizedConv.from_tensors(tensors, "tucker", geometry_of(conv), expand.bias).train(conv.training)
     if inner_norm is not None:
-        layer.inner_norm = _pick(inner_norm, torch.arange(core.shape[1], device=core.device), core)
+        layer.inner_norm = copy.deepcopy(inner_norm).to(core).requires_grad_()
     return layer
 
 
@@ -76,7 +71,7 @@ def inverted_residual_to_cp(
     expand, depthwise, project : Conv2d
         1×1 from C to R channels, k×k with R groups, 1×1 from R to T. A bias may stand in the last one only.
     inner_norm : BatchNorm2d, optional
-        What follows ``expand``; it is copied as the Ψ of the layer, which puts a ReLU behind it. The block's ReLU6
+        What follows ``expand``; it is copied as the Ψ of the layer, which puts a ReLU after it. The block's ReLU6
         is the same as long as no value exceeds 6.
 
     Returns
@@ -102,9 +97,10 @@ def inverted_residual_to_cp(
         "height": heights,
         "width": widths,
     }
-    layer = _assemble(expand, depthwise, project, "cp", len(channels), tensors)
+    geometry = geometry_of(depthwise)
+    layer = FactorizedConv.from_tensors(tensors, "cp", geometry, project.bias).train(depthwise.training)
     if inner_norm is not None:
-        layer.inner_norm = _pick(inner_norm, channels, filters)
+        layer.inner_norm = norm_of_channels(inner_norm, channels).to(filters).requires_grad_()
     return layer
 
 
@@ -118,11 +114,11 @@ def _rank_one_terms(filters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """
     columns, values, rows = torch.linalg.svd(filters.double(), full_matrices=False)
     tolerance = max(filters.shape[1:]) * torch.finfo(filters.dtype).eps * values[:, :1]
-    kept = values > tolerance
+    terms = values > tolerance
     # A convolution must have a component, even if all filters are zero.
-    kept[0, 0] |= not kept.any()
-    channels, terms = torch.nonzero(kept, as_tuple=True)
-    parts = values[channels, terms], columns[channels, :, terms].t(), rows[channels, terms].t()
+    terms[0, 0] |= not terms.any()
+    channels, places = torch.nonzero(terms, as_tuple=True)
+    parts = values[channels, places], columns[channels, :, places].t(), rows[channels, places].t()
     value, height, width = (part.to(filters) for part in parts)
     return channels, value, height, width
 
@@ -130,181 +126,61 @@ def _rank_one_terms(filters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def _check(block: str, first: Any, middle: Any, last: Any, norm: Any) -> None:
     """Refuse what cannot be copied, naming the convolution."""
     layers = dict(zip(_NAMES[block], (first, middle, last), strict=True))
+    problems = chain(_strange_layers(layers), _extra_terms(layers), _other_channels(layers, norm))
+    if (problem := next(problems, None)) is not None:
+        raise NetworkError(f"{block} block: {problem}")
+
+
+def _strange_layers(layers: dict[str, Any]) -> Iterator[str]:
     for name, layer in layers.items():
         if type(layer) is not nn.Conv2d:
-            raise NetworkError(f"{block} block: {name!r} is a {type(layer).__name__}; give a Conv2d")
+            yield f"{name!r} is a {type(layer).__name__}; give a Conv2d"
         if not torch.isfinite(layer.weight).all():
-            raise NetworkError(f"{block} block: {name!r} holds NaN or infinity; give finite weights")
+            yield f"{name!r} holds NaN or infinity; give finite weights"
+    _, place, _ = layers
     for name, layer in layers.items():
         wanted = layer.in_channels if name == "depthwise" else 1
         if layer.groups != wanted:
-            raise NetworkError(f"{block} block: {name!r} has {layer.groups} groups; give a convolution with {wanted}")
+            yield f"{name!r} has {layer.groups} groups; give a convolution with {wanted}"
         shape = (layer.kernel_size, layer.stride, layer.padding)
-        if layer is not middle and shape != ((1, 1), (1, 1), (0, 0)):
-            raise NetworkError(
-                f"{block} block: {name!r} has kernel {shape[0]}, stride {shape[1]}, padding {shape[2]}; give a plain "
-                f"1×1 convolution and put stride and padding into {_NAMES[block][1]!r}"
+        if name != place and shape != ((1, 1), (1, 1), (0, 0)):
+            yield (
+                f"{name!r} has kernel {shape[0]}, stride {shape[1]}, padding {shape[2]}; give a plain 1×1 convolution "
+                f"and put stride and padding into {place!r}"
             )
+    middle = layers[place]
     if middle.padding_mode not in PADDING_MODES or isinstance(middle.padding, str):
-        raise NetworkError(
-            f"{block} block: {_NAMES[block][1]!r} has padding {middle.padding!r}, {middle.padding_mode}; give numbers, "
-            f"{' or '.join(PADDING_MODES)}"
-        )
-    _check_biases(block, first, middle)
-    _check_channels(block, first, middle, last, norm)
+        modes = " or ".join(PADDING_MODES)
+        yield f"{place!r} has padding {middle.padding!r}, {middle.padding_mode}; give numbers, {modes}"
 
 
-def _check_biases(block: str, first: nn.Conv2d, middle: nn.Conv2d) -> None:
-    before, name, behind = _NAMES[block]
-    if first.bias is not None:
-        raise NetworkError(
-            f"{block} block: {before!r} has a bias, which next to the padding acts like no bias at the end; build it "
-            "with bias=False, as before a BatchNorm"
+def _extra_terms(layers: dict[str, nn.Conv2d]) -> Iterator[str]:
+    before, name, after = layers
+    if layers[before].bias is not None:
+        yield (
+            f"{before!r} has a bias, which next to the padding acts like no bias at the end; build it with bias=False, "
+            "as before a BatchNorm"
         )
-    if middle.bias is not None:
-        raise NetworkError(
-            f"{block} block: {name!r} has a bias, and a factorized convolution adds one at its end only; add "
-            f"{behind}.weight · {name}.bias to the bias of {behind!r} and build {name!r} with bias=False"
+    if layers[name].bias is not None:
+        yield (
+            f"{name!r} has a bias, and a factorized convolution adds one at its end only; add {after}.weight · "
+            f"{name}.bias to the bias of {after!r} and build {name!r} with bias=False"
         )
 
 
-def _check_channels(block: str, first: nn.Conv2d, middle: nn.Conv2d, last: nn.Conv2d, norm: Any) -> None:
-    before, name, behind = _NAMES[block]
+def _other_channels(layers: dict[str, nn.Conv2d], norm: Any) -> Iterator[str]:
+    before, name, after = layers
+    first, middle, last = layers.values()
     if middle.in_channels != first.out_channels:
-        raise NetworkError(
-            f"{block} block: {name!r} takes {middle.in_channels} channels and {before!r} gives {first.out_channels}; "
-            "make them agree"
-        )
-    if block == "inverted residual" and middle.out_channels != middle.in_channels:
-        raise NetworkError(
-            f"{block} block: {name!r} makes {middle.out_channels} channels of {middle.in_channels}; give one filter "
-            "for each channel"
+        yield f"{name!r} takes {middle.in_channels} channels and {before!r} gives {first.out_channels}; make them agree"
+    if name == "depthwise" and middle.out_channels != middle.in_channels:
+        yield (
+            f"{name!r} makes {middle.out_channels} channels of {middle.in_channels}; give one filter for each channel"
         )
     if last.in_channels != middle.out_channels:
-        raise NetworkError(
-            f"{block} block: {behind!r} takes {last.in_channels} channels and {name!r} gives {middle.out_channels}; "
-            "make them agree"
-        )
+        yield f"{after!r} takes {last.in_channels} channels and {name!r} gives {middle.out_channels}; make them agree"
     if norm is not None and norm.num_features != first.out_channels:
-        raise NetworkError(
-            f"{block} block: inner_norm has {norm.num_features} channels and {before!r} gives {first.out_channels}; "
-            f"give the BatchNorm behind {before!r}"
+        yield (
+            f"inner_norm has {norm.num_features} channels and {before!r} gives {first.out_channels}; "
+            f"give the BatchNorm after {before!r}"
         )
-
-
-def _assemble(
-    first: nn.Conv2d, middle: Any, last: nn.Conv2d, factorization: str, rank: Any, tensors: dict[str, Tensor]
-) -> FactorizedConv:
-    # The layer draws initial weights, which are replaced; the global generator goes on as if it had not.
-    with torch.random.fork_rng(devices=[]):
-        layer = FactorizedConv(
-            first.in_channels,
-            last.out_channels,
-            middle.kernel_size,
-            factorization=factorization,
-            rank=rank,
-            stride=middle.stride,
-            padding=middle.padding,
-            dilation=middle.dilation,
-            padding_mode=middle.padding_mode,
-        )
-    layer = layer.with_tensors(tensors)
-    if last.bias is not None:
-        layer.bias = nn.Parameter(last.bias.detach().clone())
-    return layer.train(middle.training)
-
-
-def _pick(norm: nn.BatchNorm2d, channels: Tensor, like: Tensor) -> nn.BatchNorm2d:
-    """Copy a BatchNorm for some of its channels, which may come more than once."""
-    picked = nn.BatchNorm2d(len(channels), norm.eps, norm.momentum, norm.affine, norm.track_running_stats).to(like)
-    state = norm.state_dict()
-    picked.load_state_dict({name: value[channels] if value.ndim else value for name, value in state.items()})
-    return picked.train(norm.training)
-
-
-@dataclass(frozen=True)
-class Distance:
-    """How far a block is from a factorized convolution with its weights.
-
-    Attributes
-    ----------
-    rank : int or tuple of int
-        Of the factorized convolution; the largest over the seeds for CP.
-    differences : tuple of float
-        Relative difference ``‖y - ŷ‖ / ‖y‖`` for each seed.
-    """
-
-    rank: Any
-    differences: tuple[float, ...]
-
-
-def block_distance(block: str, kept: str, inner_activation: bool, seeds: Sequence[int]) -> Distance:
-    """Measure how much the activations that a factorized convolution lacks change the output of a block.
-
-    The block has the three convolutions, He-initialised, with BatchNorm and ReLU (bottleneck) or ReLU6 (inverted
-    residual) behind the first two, as far as they are kept. Inputs are Gaussian, BatchNorm is fresh and takes the
-    statistics of the batch. In a network a BatchNorm follows either form; it takes scale and shift of each channel
-    away, so the outputs are compared behind it. Two unrelated outputs then differ by √2.
-
-    Parameters
-    ----------
-    block : {"bottleneck", "inverted residual"}
-        The kind of block, at the size that networks have (256 and 64, 24 and 144 channels, 3×3).
-    kept : {"none", "first", "both"}
-        The activations of the block.
-    inner_activation : bool
-        Whether the factorized convolution has Ψ, with the BatchNorm of the first activation.
-    seeds : sequence of int
-        Of weights and inputs; nothing is drawn from the global generator.
-
-    Returns
-    -------
-    Distance
-        Computed in float64.
-
-    Raises
-    ------
-    NetworkError
-        If the block or the activations are unknown.
-    """
-    if block not in BLOCKS or kept not in ACTIVATIONS:
-        raise NetworkError(
-            f"block {block!r} ({' or '.join(BLOCKS)}) with activations {kept!r} ({', '.join(ACTIVATIONS)})"
-        )
-    measured = [_one_distance(block, ACTIVATIONS[kept], inner_activation, seed) for seed in seeds]
-    return Distance(max(rank for rank, _ in measured), tuple(difference for _, difference in measured))
-
-
-@torch.no_grad()
-def _one_distance(block: str, kept: int, inner_activation: bool, seed: int) -> tuple[Any, float]:
-    generator = torch.Generator().manual_seed(seed)
-    outside, inside = _CHANNELS[block]
-    first = _draw_convolution(outside, inside, 1, 1, generator)
-    middle = _draw_convolution(inside, inside, 3, inside if block == "inverted residual" else 1, generator)
-    last = _draw_convolution(inside, outside, 1, 1, generator)
-    x = torch.randn(_IMAGES, outside, _SIDE, _SIDE, generator=generator, dtype=torch.float64)
-    norms = [nn.BatchNorm2d(inside, dtype=torch.float64) for _ in range(2)]
-    convert = bottleneck_to_tucker if block == "bottleneck" else inverted_residual_to_cp
-    factorized = convert(first, middle, last, norms[0] if inner_activation else None)
-    # The dense kernel of the bottleneck would cost more than its chain.
-    factorized.path = "factorized"
-    activation = functional.relu if block == "bottleneck" else functional.relu6
-    y = x
-    for place, convolution in enumerate((first, middle)):
-        y = convolution(y)
-        if place < kept:
-            y = activation(norms[place](y))
-    y, close = _normalized(last(y)), _normalized(factorized(x))
-    return factorized.rank, ((y - close).norm() / y.norm()).item()
-
-
-def _draw_convolution(inputs: int, outputs: int, size: int, groups: int, generator: torch.Generator) -> nn.Conv2d:
-    """Draw a float64 convolution without touching the global generator."""
-    with torch.random.fork_rng(devices=[]):
-        layer = nn.Conv2d(inputs, outputs, size, padding=size // 2, groups=groups, bias=False, dtype=torch.float64)
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-    return layer
-
-
-def _normalized(y: Tensor) -> Tensor:
-    return functional.batch_norm(y, None, None, training=True)

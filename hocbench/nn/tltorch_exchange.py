@@ -1,113 +1,67 @@
-"""Weights exchanged with tensorly-torch, and its layer as a baseline."""
+"""Weights exchanged with tensorly-torch."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
 from hocbench.errors import NetworkError
+from hocbench.nn.geometry import DIMENSIONS, Geometry, make_geometry
 
-if TYPE_CHECKING:
-    from hocbench.nn.factorized import FactorizedConv
-
+# How tensorly-torch computes its layers.
 IMPLEMENTATIONS = ("factorized", "mobilenet", "reconstructed")
 
 
-def to_tltorch(layer: "FactorizedConv", implementation: str = "factorized") -> Any:
-    """Build tensorly-torch's layer with the same weights; see `FactorizedConv.to_tltorch`."""
+def build_tltorch(
+    tensors: Mapping[str, Tensor], factorization: str, geometry: Geometry, bias: Tensor | None, implementation: str
+) -> Any:
+    """Build tensorly-torch's layer of tensors as of `FactorizedConv.tensors`, which are copied."""
     import tltorch
 
-    geometry = layer.geometry
-    if layer.inner_norm is not None or "replicate" in geometry.padding_mode:
-        raise NetworkError("to_tltorch: tensorly-torch has neither an inner activation nor replicate padding")
-    tensors = {name: tensor.detach().clone() for name, tensor in layer.tensors.items()}
-    factors = [nn.Parameter(tensors[name]) for name in layer.factor_names]
-    rank: Any = layer.rank
-    if layer.factorization == "cp":
-        tensor = tltorch.CPTensor(nn.Parameter(tensors["weights"]), factors)
-    elif layer.factorization == "tucker":
-        tensor = tltorch.TuckerTensor(nn.Parameter(tensors["core"]), factors)
+    copies = {name: nn.Parameter(tensor.detach().clone()) for name, tensor in tensors.items()}
+    factors = [parameter for name, parameter in copies.items() if name not in ("weights", "core")]
+    if factorization == "cp":
+        tensor = tltorch.CPTensor(copies["weights"], factors)
+    elif factorization == "tucker":
+        tensor = tltorch.TuckerTensor(copies["core"], factors)
     else:
-        sizes = layer.sizes
-        shape = (*list(sizes.values())[1:], sizes["output"])
-        tensor = tltorch.TTTensor([*factors[1:], factors[0]], shape=shape, rank=(1, *rank, 1))
+        chain = [*factors[1:], factors[0]]
+        bonds = (1, *(factor.shape[2] for factor in chain))
+        tensor = tltorch.TTTensor(chain, shape=tuple(factor.shape[1] for factor in chain), rank=bonds)
     return tltorch.FactorizedConv.from_factorization(
         tensor,
         implementation=implementation,
         stride=list(geometry.stride),
         padding=list(geometry.padding),
         dilation=list(geometry.dilation),
-        bias=None if layer.bias is None else nn.Parameter(layer.bias.detach().clone()),
+        bias=None if bias is None else nn.Parameter(bias.detach().clone()),
     )
 
 
-def from_tltorch(conv: Any) -> "FactorizedConv":
-    """Take over tensorly-torch's layer; see `FactorizedConv.from_tltorch`."""
+def read_tltorch(conv: Any) -> tuple[dict[str, Tensor], str, Geometry, Tensor | None]:
+    """Return tensors as of `FactorizedConv.tensors`, factorization, geometry and bias of tensorly-torch's layer.
+
+    Raises
+    ------
+    NetworkError
+        If it is not a single CP, Tucker or tensor-train convolution.
+    """
     import tltorch
 
-    from hocbench.nn.factorized import FactorizedConv
-
     kinds = {tltorch.CPTensor: "cp", tltorch.TuckerTensor: "tucker", tltorch.TTTensor: "tt"}
-    name = kinds.get(type(getattr(conv, "weight", None)))
-    if name is None or conv.n_layers != 1:
+    factorization = kinds.get(type(getattr(conv, "weight", None)))
+    if factorization is None or conv.n_layers != 1:
         raise NetworkError(
             "from_tltorch wants one CP, Tucker or tensor-train FactorizedConv of tensorly-torch, "
             f"got {type(conv).__name__}"
         )
-    tensor = conv.weight
-    factors = [factor.detach() for factor in tensor.factors]
-    if name == "tt":
+    sizes, stride, padding, dilation = (
+        tuple(int(value) for value in values) for values in (conv.kernel_size, conv.stride, conv.padding, conv.dilation)
+    )
+    factors = list(conv.weight.factors)
+    if factorization == "tt":
         factors = [factors[-1], *factors[:-1]]
-    rank: Any = tuple(int(r) for r in tensor.rank)[1:-1] if name == "tt" else tensor.rank
-    if name == "tucker":
-        rank = tuple(tensor.core.shape)
-    layer = FactorizedConv(
-        conv.in_channels,
-        conv.out_channels,
-        tuple(int(k) for k in conv.kernel_size),
-        factorization=name,
-        rank=rank,
-        stride=_whole(conv.stride),
-        padding=_whole(conv.padding),
-        dilation=_whole(conv.dilation),
-        bias=conv.bias is not None,
-    ).to(device=factors[0].device, dtype=factors[0].dtype)
-    own = {"cp": "weights", "tucker": "core"}.get(name)
-    first = {} if own is None else {own: getattr(tensor, own).detach()}
-    layer = layer.with_tensors(first | dict(zip(layer.factor_names, factors, strict=True)))
-    if layer.bias is not None:
-        layer.bias.data.copy_(conv.bias.detach())
-    return layer
-
-
-def _whole(values: Any) -> tuple[int, ...]:
-    return tuple(int(value) for value in values)
-
-
-class TltorchConv(nn.Module):
-    """tensorly-torch's convolution, the baseline of a network of kind "tltorch".
-
-    Parameters
-    ----------
-    conv : tltorch.FactorizedConv
-        With initialised weights.
-    """
-
-    def __init__(self, conv: Any) -> None:
-        super().__init__()
-        self.conv = conv
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve ``(N, C, ...)``; the library fails on empty batches and on channels-last input without copying."""
-        return self.conv(x)
-
-    def set_implementation(self, name: str) -> None:
-        """Choose how the library computes: factorized, mobilenet or reconstructed."""
-        from tltorch.functional.convolution import _get_factorized_conv
-
-        self.conv.implementation = name
-        self.conv.forward_fun = _get_factorized_conv(self.conv.weight, name)
-
-
-def tltorch_convolutions(network: nn.Module) -> list[TltorchConv]:
-    """List the baseline layers of a network."""
-    return [module for module in network.modules() if isinstance(module, TltorchConv)]
+    tensors = dict(zip(("output", "input", *DIMENSIONS[-len(sizes) :]), factors, strict=True))
+    core = {"cp": "weights", "tucker": "core"}.get(factorization)
+    first = {} if core is None else {core: getattr(conv.weight, core)}
+    return first | tensors, factorization, make_geometry(sizes, stride, padding, dilation), conv.bias

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from hocbench.errors import NetworkError
-from hocbench.nn.conversion import INITS, Converter, Init, Network
+from hocbench.nn.conversion import INITS, Converter, Init
 from hocbench.nn.geometry import PADDING_MODES
-from hocbench.nn.plain import check_skip, copied
-from hocbench.nn.resnet import config_of
+from hocbench.nn.plain import Network, check_skip, copied
+from hocbench.nn.resnet import NetworkConfig, config_of
 
 
 def transduct(
@@ -41,7 +41,7 @@ def transduct(
     padding : {"zeros", "replicate"}
         At the ends of the new dimensions; dense convolutions know zeros only.
     position : int
-        Where the new dimensions go among the old ones: 0 before the first, N behind the last.
+        Where the new dimensions go among the old ones: 0 before the first, N after the last.
     skip : iterable of str
         Names of modules that are right as they are; what is in them is transducted. "(itself)" is the network.
 
@@ -59,15 +59,8 @@ def transduct(
     kernels = tuple(kernel_size) if isinstance(kernel_size, Sequence) else (int(kernel_size),)
     if not kernels or any(k < 1 or k % 2 == 0 for k in kernels) or init not in INITS:
         raise NetworkError(f"transduct: kernel size {kernel_size} must be odd and init {init!r} one of {INITS}")
-    if padding not in PADDING_MODES:
-        raise NetworkError(f"transduct: padding {padding!r} must be one of {PADDING_MODES}")
     config = config_of(network)
-    if config is not None and config.order != 2:
-        raise NetworkError(f"transduct adds time to a network of order 2, this one has order {config.order}")
-    if config is not None and (len(kernels) != 1 or position != 0):
-        raise NetworkError("transduct gives a ResNet one dimension, time, before the others: give one kernel size")
-    if config is not None and padding == "replicate" and config.kind == "dense":
-        raise NetworkError("transduct: replicate padding is offered for factorized networks only")
+    _check_options(config, len(kernels), padding, position)
     result = copied(network)
     skipped = check_skip(skip, dict(result.named_modules(remove_duplicate=False)), "transduct")
     for added, kernel in enumerate(kernels):
@@ -76,6 +69,17 @@ def transduct(
     if config is not None:
         result.config = config.transducted(kernels[0], padding)  # type: ignore[assignment]
     return result
+
+
+def _check_options(config: NetworkConfig | None, dimensions: int, padding: str, position: int) -> None:
+    if padding not in PADDING_MODES:
+        raise NetworkError(f"transduct: padding {padding!r} must be one of {PADDING_MODES}")
+    if config is not None and config.order != 2:
+        raise NetworkError(f"transduct adds time to a network of order 2, this one has order {config.order}")
+    if config is not None and (dimensions != 1 or position != 0):
+        raise NetworkError("transduct gives a ResNet one dimension, time, before the others: give one kernel size")
+    if config is not None and padding == "replicate" and config.kind == "dense":
+        raise NetworkError("transduct: replicate padding is offered for factorized networks only")
 
 
 def reestimate_batchnorm(network: nn.Module, batches: Iterable[Tensor]) -> None:

@@ -36,7 +36,7 @@ def cost_table(costs: pd.DataFrame, description: Description) -> pd.DataFrame:
         that took steps; waiting_share the part of their step time in which they waited for data. A cell with a moving
         average shows the runs whose outputs are averaged.
     """
-    groups = {RowKey.read(own.iloc[0]): own for _, own in costs.groupby(list(KEY_COLUMNS), sort=False)}
+    groups = {RowKey.read(records(own)[0]): own for _, own in costs.groupby(list(KEY_COLUMNS), sort=False)}
     by_run = costs.drop_duplicates("run").set_index("run")
     rows = []
     for key in dict.fromkeys([*description.rows, *groups]):
@@ -107,9 +107,9 @@ def cost_page(costs: pd.DataFrame, table: pd.DataFrame, description: Description
         (f"**SYNTHETIC data: {', '.join(synthetic)}.** " if synthetic else "")
         + f"Profile {escape(description.profile)}, as measured in the runs; times differ from machine to machine and "
         "from day to day. Hours are sums over the runs of a row (seeds × folds): training, validation and predictions, "
-        'without the seconds in which a job loads its programs. "With start" adds the runs that they start from, in full in '
-        'each row although rows share them; the row "all runs" counts every run once. A moving average uses the runs '
-        "of the row that it averages and costs nothing more. Memory is the largest of a run, samples are images or "
+        'without the seconds in which a job loads its programs. "With start" adds the runs that they start from, in '
+        'full in each row although rows share them; the row "all runs" counts every run once. A moving average uses '
+        "the runs of the row that it averages and costs nothing more. Memory is the largest of a run, samples are images or "
         "clips learned from, the median over runs; waiting is the share of step time in which a run waited for its "
         "batch. A dash: no such number, as the throughput of a row without training."
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from hocbench.datasets.contract import NO_CROP
+from hocbench.datasets.columns import NO_CROP
 from hocbench.experiment.records import Dataset
 
 

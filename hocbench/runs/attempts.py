@@ -1,4 +1,4 @@
-"""What the tries of one run share beside its checkpoints; without torch."""
+"""What the attempts at one run share, apart from its checkpoints; without torch."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ COMPLETE = "complete"  # marks the checkpoint of a run that is complete
 
 @contextmanager
 def not_repeated(folder: Path, run: str, attempt: int) -> Iterator[None]:
-    """Let a user's mistake be a mistake once: a workflow that tries again gets the same message, without any work.
+    """Repeat the message of the attempt before, without any work, if that ended with a user's mistake.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def not_repeated(folder: Path, run: str, attempt: int) -> Iterator[None]:
     run : str
         Run id.
     attempt : int
-        1 for the first try of a workflow, which may have been mended since the last one.
+        1 for the first attempt of a workflow, since when the mistake may have been fixed.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def not_repeated(folder: Path, run: str, attempt: int) -> Iterator[None]:
 
 
 def forget(folder: Path, runs: Iterable[str]) -> None:
-    """Delete what was kept of complete runs, because somebody reads them and so they are not lost.
+    """Delete the checkpoints of complete runs, which are not lost once somebody has read them.
 
     Parameters
     ----------

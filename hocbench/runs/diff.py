@@ -47,7 +47,12 @@ GROUPS = (
     Group("parent run", "training began with another network; compare the two parents in the same way", PARENT),
     Group("code", "sources that training depends on were edited", ("code",)),
     Group("batches", "gradients and BatchNorm statistics come from other parts of a batch", ("batch",)),
-    Group("paths of layers", "factors were multiplied in another order, which rounds differently", ("paths",), False),
+    Group(
+        "implementations of layers",
+        "factors were multiplied in another order, which rounds differently",
+        ("paths",),
+        False,
+    ),
     Group("software", "another version may compute the same formula with another rounding", SOFTWARE),
     Group("machine", "sums are taken in another order, and training makes such roundings grow", MACHINE),
     Group("determinism", "without it, sums are taken in an order that changes from run to run", DETERMINISM),
@@ -56,7 +61,7 @@ GROUPS = (
 )
 # What names a run, says something twice, or is a result.
 IGNORED = (
-    *("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "axes", "files", "seal", "revision"),
+    *("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "axes", "files", "revision"),
     "recovered_epoch",
 )
 
@@ -73,6 +78,11 @@ class Difference:
     def certain(self) -> bool:
         """Whether both manifests record it."""
         return self.a is not None and self.b is not None
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Both values, for people."""
+        return self.a or "not recorded", self.b or "not recorded"
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,11 @@ class Comparison:
         return False in self.outputs.values()
 
     @property
+    def same_outputs(self) -> bool:
+        """Whether outputs are recorded, and all of them are equal."""
+        return bool(self.outputs) and all(self.outputs.values())
+
+    @property
     def certain(self) -> bool:
         """Whether anything else differs that both record."""
         return any(difference.certain for _, differences in self.reasons for difference in differences)
@@ -119,8 +134,8 @@ def compare(a: Path, b: Path) -> Comparison:
 
     Raises
     ------
-    RunError
-        If one of them has no manifest, or one that cannot be read.
+    RunError, DamageError
+        See `hocbench.runs.manifest.read_manifest`.
     """
     return compare_records(read_record(a), read_record(b))
 
@@ -143,7 +158,7 @@ def compare_records(first: Record, second: Record) -> Comparison:
 
 
 def is_compared(key: str) -> bool:
-    """Tell whether a key of a flattened manifest can explain anything."""
+    """Whether a key of a flattened manifest can explain anything."""
     return not any(_below(key, ignored) for ignored in IGNORED)
 
 
@@ -157,17 +172,17 @@ def _group_of(key: str) -> Group:
 
 
 def _differences(keys: Iterable[str], a: Record, b: Record) -> tuple[Difference, ...]:
-    found = []
+    differences = []
     for key in keys:
         recorded = key in a.values, key in b.values
-        # A layer that only one of the networks has tells nothing about the order of its computation.
+        # A layer that only one of the networks has shows nothing of the order of its computation.
         if not all(recorded) and _below(key, "paths"):
             continue
         if not all(recorded) or a.values[key] != b.values[key]:
             shown = key.removeprefix("spec.").removeprefix("environment.")
             texts = [_text(record.values[key]) if key in record.values else None for record in (a, b)]
-            found.append(Difference(shown, *texts))
-    return tuple(sorted(found, key=lambda difference: not difference.certain))
+            differences.append(Difference(shown, *texts))
+    return tuple(sorted(differences, key=lambda difference: not difference.certain))
 
 
 def _text(value: Any) -> str:
@@ -223,8 +238,7 @@ def _reasons(comparison: Comparison) -> list[str]:
     for number, (group, differences) in enumerate(comparison.reasons, 1):
         lines.append(f"{number}. {group.name}: {group.meaning}")
         for each in differences:
-            a, b = ("not recorded" if value is None else value for value in (each.a, each.b))
-            lines.append(f"   {each.key}: {a} -> {b}")
+            lines.append(f"   {each.key}: {' -> '.join(each.shown)}")
     return lines
 
 

@@ -1,66 +1,21 @@
 """The files of a run: written one by one under temporary names, the manifest last."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from hocbench.errors import RunError
-from hocbench.files.checksums import hashes_of, read_sealed, sealed
+from hocbench.files.checksums import hashes_of, sealed
 from hocbench.files.staging import staged
-from hocbench.files.write import write_parquet, write_text
-from hocbench.nn import FactorizedConv, NetworkConfig, ResNet, convolutions
-from hocbench.nn.rank_selection import block_of
-from hocbench.runs.environment import file_hash
-
-Layers = list[dict[str, Any]]
-
-
-def describe_layers(network: ResNet, parent: Layers | None = None) -> Layers:
-    """List the convolutions, factorized 1×1 ones included, with their ranks and zero components.
-
-    Parameters
-    ----------
-    network : ResNet
-        As trained.
-    parent : list, optional
-        Layers of the run that it started from: components that were removed since then still count as zeros.
-
-    Returns
-    -------
-    list of dict
-        name, block, kind ("dense", "cp", "tucker" or "tt"), in_channels, out_channels, kernel_size, rank (a list for
-        Tucker and tensor-train, None if dense) and zeros (components with λ = 0, CP only).
-    """
-    before = {layer["name"]: layer["rank"] for layer in parent or [] if layer["kind"] == "cp"}
-    spatial = dict(convolutions(network))
-    layers = []
-    for name, module in network.named_modules():
-        if name not in spatial and not isinstance(module, FactorizedConv):
-            continue
-        module = spatial.get(name, module)
-        layer: dict[str, Any] = {"name": name, "block": block_of(name), "kind": "dense"}
-        layer |= {"in_channels": module.in_channels, "out_channels": module.out_channels}
-        layer |= {"kernel_size": [*module.kernel_size], "rank": None, "zeros": 0}
-        if isinstance(module, FactorizedConv):
-            layer |= {"kind": module.factorization, "rank": module.rank}
-            if module.factorization == "cp":
-                rank = before.get(name, module.rank)
-                layer |= {"rank": rank, "zeros": rank - int(module.weights.count_nonzero())}
-            else:
-                layer["rank"] = [*module.rank]
-        layers.append(layer)
-    return layers
+from hocbench.files.write import write_bytes, write_json, write_parquet, write_text
+from hocbench.paths import RUN_FILES
+from hocbench.runs.manifest import MANIFEST
 
 
 def write_run(
     out: Path,
-    network: ResNet,
-    layers: Layers,
+    weights: bytes,
+    network: dict[str, Any],
     tables: dict[str, pd.DataFrame],
     cost: dict[str, Any],
     manifest: dict[str, Any],
@@ -71,61 +26,21 @@ def write_run(
     ----------
     out : Path
         The directory.
-    network : ResNet
-        Trained weights.
-    layers : list
-        See `describe_layers`.
+    weights : bytes
+        In the format of safetensors.
+    network : dict
+        Plain values: configuration, and list of layers.
     tables : dict
         "history" and "predictions".
     cost, manifest : dict
         Plain values; the manifest gets the hashes of the other files.
     """
-    with staged(out, "run", "manifest.json") as folder:
-        save_file(
-            {name: value.contiguous() for name, value in network.state_dict().items()}, folder / "weights.safetensors"
-        )
-        description = {"config": network.config.as_dict(), "layers": layers, "label": manifest["label"]}
-        write_text(_json(description), folder / "network.json")
+    with staged(out, "run", MANIFEST) as folder:
+        write_bytes(weights, folder / "weights.safetensors")
+        write_json(network | {"label": manifest["label"]}, folder / "network.json")
         history = tables["history"].to_csv(index=False, float_format="%.9g", lineterminator="\n")
         write_text(history, folder / "history.csv")
         write_parquet(tables["predictions"], folder / "predictions.parquet")
-        write_text(_json(cost), folder / "cost.json")
-        names = ("weights.safetensors", "network.json", "history.csv", "predictions.parquet", "cost.json")
-        manifest["files"] = hashes_of(folder, names)
-        write_text(sealed(manifest), folder / "manifest.json")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"
-
-
-def load_network(run: Path) -> tuple[ResNet, Layers]:
-    """Load the network of a finished run.
-
-    Raises
-    ------
-    RunError
-        If the run is unfinished, or its weights are damaged or do not fit its network.
-    DamageError
-        If its manifest is damaged.
-    """
-    if not (run / "manifest.json").is_file():
-        raise RunError(f"{run} is not a finished run (no manifest.json); run it first")
-    manifest = read_sealed(run / "manifest.json")
-    try:
-        files = manifest["files"]
-        for name in ("weights.safetensors", "network.json"):
-            if file_hash(run / name) != files[name]:
-                raise RunError(
-                    f"{run / name} is damaged (its hash differs from the manifest); delete {run} and start again"
-                )
-        description = json.loads((run / "network.json").read_text(encoding="utf-8"))
-        with torch.random.fork_rng(devices=[]):  # its first weights are replaced at once
-            network = ResNet(NetworkConfig(**description["config"]))
-        network.load_state_dict(load_file(run / "weights.safetensors"))
-        layers: Layers = description["layers"]
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        # torch lists every layer that does not fit; the first one says enough.
-        what = " ".join(str(error).split()[:40])
-        raise RunError(f"{run} cannot be loaded ({what}); delete the folder and run it again") from None
-    return network, layers
+        write_json(cost, folder / "cost.json")
+        files = hashes_of(folder, [name for name in RUN_FILES if name != MANIFEST])
+        write_text(sealed(manifest | {"files": files}), folder / MANIFEST)

@@ -1,11 +1,9 @@
 """What a run was: versions, machine, flags and hashes; never paths, environment variables or secrets."""
 
-import hashlib
 import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,6 @@ from typing import Any
 from hocbench.arithmetic import asked
 
 PACKAGES = ("torch", "numpy", "pandas", "accelerate", "safetensors", "opencv-python-headless", "av")
-
-
-def file_hash(path: Path) -> str:
-    """Return the sha256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def environment() -> dict[str, Any]:
@@ -31,7 +23,7 @@ def environment() -> dict[str, Any]:
         process may use), instructions (see `hocbench.arithmetic.asked`) and, where torch is loaded, torch: version
         with the tag of its build, cuda, cudnn, cpu_capability, gpu and driver, None for what is not there.
     """
-    about: dict[str, Any] = {
+    values: dict[str, Any] = {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "c_library": " ".join(platform.libc_ver()).strip(),
@@ -41,7 +33,7 @@ def environment() -> dict[str, Any]:
         "instructions": asked(),
     }
     # A job that only draws or counts has no use for torch and should not wait for it.
-    return about | {"torch": _torch_build()} if "torch" in sys.modules else about
+    return values | {"torch": _torch_build()} if "torch" in sys.modules else values
 
 
 def _processor() -> str:
@@ -66,15 +58,7 @@ def _torch_build() -> dict[str, Any]:
 
 
 def _driver(info: Path) -> str | None:
-    """Take the version number alone: the line also names who built the driver, and where."""
+    """Return the version number alone: the line also names who built the driver, and where."""
     text = info.read_text() if info.is_file() else ""
-    found = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", text)
-    return found[1] if found else None
-
-
-def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Spell nested values out as ``{"training.loss_weights.ccc": 1.0, ...}``."""
-    pairs: dict[str, Any] = {}
-    for key, item in value.items():
-        pairs |= flat(item, f"{prefix}{key}.") if isinstance(item, Mapping) else {prefix + key: item}
-    return pairs
+    match = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", text)
+    return match[1] if match else None

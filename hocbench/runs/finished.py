@@ -1,6 +1,5 @@
 """Run directories, read only after their manifest and its hashes have been checked."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ import pandas as pd
 from hocbench.errors import RunError
 from hocbench.experiment.description import RowKey
 from hocbench.experiment.spec import RunKey, RunSpec
-from hocbench.files.checksums import read_sealed
+from hocbench.files.checksums import check_file
+from hocbench.runs.manifest import manifest_values
 
 TARGETS = ("valence", "arousal")
 PREDICTION_COLUMNS = (
@@ -64,12 +64,12 @@ class Run:
     @cached_property
     def cost(self) -> dict[str, Any]:
         """Parameters, multiply-adds per frame, seconds, memory."""
-        return _read_json(self.path / "cost.json")
+        return read_json(self.path / "cost.json")
 
     @cached_property
     def network(self) -> dict[str, Any]:
         """Configuration and the list of layers."""
-        return _read_json(self.path / "network.json")
+        return read_json(self.path / "network.json")
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -121,9 +121,9 @@ def read_runs(run_dirs: Sequence[Path]) -> list[Run]:
     Raises
     ------
     RunError
-        If a directory has no manifest, a manifest lacks a key, or a file is absent or has another hash.
+        If a run is not finished, or its manifest lacks a key.
     DamageError
-        If a manifest is damaged.
+        If a file is absent, or not as it was written.
     """
     return sorted(
         (_read_run(Path(path)) for path in run_dirs), key=lambda run: (run.row, run.key.fold, run.key.seed, run.name)
@@ -131,39 +131,22 @@ def read_runs(run_dirs: Sequence[Path]) -> list[Run]:
 
 
 def _read_run(path: Path) -> Run:
-    manifest_path = path / "manifest.json"
-    if not manifest_path.is_file():
-        raise RunError(f"No manifest.json in {path}: the run is not finished, or this is not a run. Fit it again.")
-    manifest = read_sealed(manifest_path)
-    try:
-        spec = RunSpec.model_validate(manifest["spec"])
+    with manifest_values(path) as manifest:
+        spec, files = RunSpec.model_validate(manifest["spec"]), manifest["files"]
         run = Run(path, spec.run, spec, str(manifest["label"]), int(manifest.get("attempts", 1)))
-        files = dict(manifest["files"])
-    except (KeyError, TypeError, ValueError) as error:
-        what = " ".join(str(error).split()[:30])
-        raise RunError(
-            f"{manifest_path} lacks or garbles what a run is told ({what}). Delete the run directory and fit again."
-        ) from None
-    for name in sorted({*files, "predictions.parquet", "history.csv", "cost.json", "network.json"}):
-        _check_hash(path / name, files.get(name))
+        for name in sorted({*files, "predictions.parquet", "history.csv", "cost.json", "network.json"}):
+            check_file(path / name, files[name])
     return run
 
 
-def _check_hash(path: Path, expected: str | None) -> None:
-    if expected is None:
-        raise RunError(f"The manifest beside {path} does not list it. Delete the run directory and fit again.")
-    if not path.is_file():
-        raise RunError(f"{path} is listed in its manifest but absent. Delete the run directory and fit again.")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != expected:
-        raise RunError(
-            f"{path} has SHA-256 {found[:12]}…, its manifest says {expected[:12]}…: it was changed after the run. "
-            "Delete the run directory and fit again."
-        )
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of a run.
 
-
-def _read_json(path: Path) -> dict[str, Any]:
+    Raises
+    ------
+    RunError
+        If it is none.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -21,7 +21,7 @@ from hocbench.config.datasets import AfewVaSynthetic, AffectNetSynthetic, SewaSy
 from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS
 from hocbench.datasets.affectnet_labels import UNCERTAIN
 from hocbench.datasets.annotations import LABELS_PER_SECOND
-from hocbench.datasets.contract import SYNTHETIC_MARKER, SYNTHETIC_NOTICE
+from hocbench.datasets.columns import SYNTHETIC_MARKER, SYNTHETIC_NOTICE
 from hocbench.datasets.sewa import SEGMENT
 from hocbench.errors import DatasetError, ParameterError
 from hocbench.files.staging import staged

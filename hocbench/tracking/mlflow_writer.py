@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hocbench.runs.environment import file_hash
+from hocbench.files.checksums import file_hash
 from hocbench.tracking.links import Link, write_link
 from hocbench.tracking.outbox import Event
 from hocbench.tracking.secrets import without_secrets

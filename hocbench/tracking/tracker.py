@@ -13,7 +13,7 @@ import pandas as pd
 from hocbench.errors import StoppedEarly
 from hocbench.experiment.spec import RunSpec
 from hocbench.metrics import ccc, pcc, rmse, sagr
-from hocbench.runs.environment import flat
+from hocbench.runs.record import flat
 from hocbench.tracking.mlflow_writer import file_to_send
 from hocbench.tracking.outbox import DAMAGED, FOLDER, Event, Outbox, now_ms, status, to_send
 from hocbench.tracking.secrets import plain, without_secrets

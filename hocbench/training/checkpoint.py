@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 from hocbench.errors import RunError
 from hocbench.files.write import replaced
 from hocbench.runs.attempts import COMPLETE
-from hocbench.runs.environment import flat
+from hocbench.runs.record import flat
 from hocbench.training.state import State
 
 LOGGER = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 """Batches of crops: single images, or windows of a clip."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from hocbench.faces.store import CropStore
 from hocbench.seeds import derive_seed, generator
 from hocbench.training.augment import Augmentation, draw
 from hocbench.training.stopping import ignore_signals
-from hocbench.windows import count_trained, covering_windows, cut_runs, trained_windows
+from hocbench.windows import batches, covering_windows, cut_runs, stretches, trained_windows, training_items
 
 EVALUATION_IMAGES = 256  # images, or frames of clips, per batch when nothing is learned
 
@@ -258,12 +259,12 @@ def _places(size: int, count: int, parts: int, first_step: int, share: tuple[int
 
 def steps_per_epoch(samples: Samples, training: TrainingSpec) -> int:
     """Count the batches of an epoch, which are the same number in each."""
-    count = len(samples.rows)
-    if training.clip_length is not None:
-        length, step = window_shape(training)
-        _check_step(samples, step)
-        count = sum(count_trained(frames, length, step) for _, frames in samples.numbered())
-    return max(1, count // batch_size(training))
+    if training.clip_length is None:
+        return batches(len(samples.rows), batch_size(training))
+    length, step = window_shape(training)
+    _check_step(samples, step)
+    clips = Counter(stretches(frames) for _, frames in samples.numbered())
+    return batches(training_items(clips, length, step), batch_size(training))
 
 
 def _check_step(samples: Samples, step: int) -> None:

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from hocbench.errors import RunError
 from hocbench.experiment.spec import RunSpec, StepSpec
 from hocbench.nn import ResNet, reestimate_batchnorm
-from hocbench.nn.lasso import Penalty, count_zeros
+from hocbench.nn.lasso import Penalty
+from hocbench.nn.layers import describe_layers
 from hocbench.training.data import Samples, steps_per_epoch, training_batches, window_shape
 from hocbench.training.devices import Accelerator, autocast, gather, share_buffers
 from hocbench.training.losses import affect_loss
 from hocbench.training.optimizers import make_optimizers
-from hocbench.training.outcome import Outcome, noted_paths
+from hocbench.training.outcome import Outcome, noted_implementations
 from hocbench.training.predict import mean_ccc, predict, score
 from hocbench.training.state import (
     State,
@@ -122,7 +123,7 @@ class Training:
             If the loss or a prediction is not finite.
         """
         outcome = self.outcome
-        with noted_paths(self.network, outcome.paths):
+        with noted_implementations(self.network, outcome.paths):
             while not self._is_over():
                 moving = self.steps if outcome.epoch else None
                 loss: float = math.nan if moving is None else self._epoch(moving)
@@ -191,7 +192,7 @@ class Training:
         return math.fsum(outcome.losses) / len(outcome.losses)
 
     def _report_empty_layers(self, weight: float) -> None:
-        empty = [name for name, (zeros, rank) in count_zeros(self.network).items() if zeros == rank]
+        empty = [layer["name"] for layer in describe_layers(self.network) if layer["zeros"] == layer["rank"]]
         if empty:
             LOGGER.warning(
                 "LASSO weight %g left no component in %s: their output no longer depends on the picture; "

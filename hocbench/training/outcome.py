@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hocbench.nn import FactorizedConv
+from hocbench.nn.layers import factorized_layers
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Outcome:
     part : int
         Images or clips of one part of a batch, in all processes together; 0 before the first step.
     paths : dict of str to list of str
-        By factorized layer, how it was computed in steps.
+        By factorized layer, the implementations of steps; so called in checkpoints and manifests.
     recovered_epoch : int or None
         First epoch that reached the score of the 2-D network.
     best : float
@@ -58,14 +59,14 @@ class Outcome:
 
 
 @contextmanager
-def noted_paths(network: nn.Module, paths: dict[str, list[str]]) -> Iterator[None]:
+def noted_implementations(network: nn.Module, implementations: dict[str, list[str]]) -> Iterator[None]:
     """Note how each factorized layer is computed in the training steps inside the block.
 
     Parameters
     ----------
     network : Module
         Watched by hooks, which are gone after the block.
-    paths : dict of str to list of str
+    implementations : dict of str to list of str
         By layer; grows.
     """
     seen = set()
@@ -75,11 +76,11 @@ def noted_paths(network: nn.Module, paths: dict[str, list[str]]) -> Iterator[Non
         # Validation and the estimation of statistics are no steps.
         if layer.training and torch.is_grad_enabled() and situation not in seen:
             seen.add(situation)
-            taken = layer.chosen_path(inputs[0])
-            paths[name] = sorted({*paths.get(name, []), taken})
+            taken = layer.chosen_implementation(inputs[0])
+            implementations[name] = sorted({*implementations.get(name, []), taken})
 
-    layers = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, FactorizedConv)]
-    hooks = [layer.register_forward_pre_hook(partial(note, name)) for name, layer in layers]
+    layers = factorized_layers(network)
+    hooks = [layer.register_forward_pre_hook(partial(note, name)) for name, layer in layers.items()]
     try:
         yield
     finally:

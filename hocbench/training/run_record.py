@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from hocbench.experiment.spec import RunSpec
+from hocbench.files.checksums import file_hash
 from hocbench.files.code import code_hash
 from hocbench.nn import ResNet, multiply_adds, parameter_count
-from hocbench.runs.environment import environment, file_hash
+from hocbench.runs.environment import environment
 from hocbench.runs.revision import revision
 from hocbench.training.data import Samples
 from hocbench.training.devices import add_up

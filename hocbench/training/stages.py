@@ -10,7 +10,7 @@ from hocbench.datasets.splits import make_splits
 from hocbench.experiment.spec import RunSpec
 from hocbench.faces.store import CropStore
 from hocbench.nn import ResNet
-from hocbench.runs.directory import Layers, describe_layers, write_run
+from hocbench.nn.layers import Layers
 from hocbench.tracking.tracker import Tracker
 from hocbench.training import run_record
 from hocbench.training.checkpoint import Checkpoints
@@ -18,6 +18,7 @@ from hocbench.training.data import Samples, first_clips, select, window_shape
 from hocbench.training.determinism import as_runs_compute
 from hocbench.training.devices import Accelerator, make_accelerator
 from hocbench.training.loop import Setting, Training
+from hocbench.training.networks import save_run
 from hocbench.training.predict import mean_label, predict, prediction_table
 from hocbench.training.saving import Saver, Saving, held
 from hocbench.training.starting_network import begin
@@ -137,7 +138,7 @@ def _finish(
     about = run_record.manifest(run.known, spec, run.store.label, run.parts, training, spent)
     about["nondeterministic"] = sorted(run.operations)
     tables = {"history": pd.DataFrame(training.outcome.history), "predictions": predictions}
-    write_run(out, network, describe_layers(network, layers), tables, cost, about)
+    save_run(out, network, layers, tables, cost, about)
     tracker.finish(out, predictions)
 
 

@@ -9,10 +9,10 @@ from hocbench.errors import RunError
 from hocbench.experiment.spec import NetworkSpec, RunSpec
 from hocbench.nn import ResNet, compact, resnet18, transduct
 from hocbench.nn.lasso import normalize_factors
-from hocbench.runs.directory import Layers, load_network
 from hocbench.seeds import derive_seed
 from hocbench.training.data import Samples
 from hocbench.training.devices import Accelerator
+from hocbench.training.networks import Layers, load_network
 from hocbench.training.predict import mean_ccc, predict, score
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from hocbench.errors import VerifyError
 from hocbench.experiment.description import META, Description, read_description
-from hocbench.files.checksums import read_sealed
-from hocbench.runs.environment import file_hash
+from hocbench.files.checksums import file_hash, read_sealed
 from hocbench.runs.record import Record
 from hocbench.verify.cells import Row, read_rows
 

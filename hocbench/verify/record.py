@@ -11,11 +11,10 @@ from hocbench import paths
 from hocbench.datasets.hashes import Hashes, read_hashes
 from hocbench.errors import HocbenchError, VerifyError
 from hocbench.evaluation.files import check_table
-from hocbench.files.checksums import FILES, check_file, read_sealed, sealed
+from hocbench.files.checksums import FILES, check_file, file_hash, read_sealed, sealed
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
 from hocbench.runs.diff import is_compared
-from hocbench.runs.environment import file_hash
 from hocbench.runs.record import Record, read_record
 from hocbench.runs.revision import revision
 from hocbench.verify.cells import Row, by_key, read_rows

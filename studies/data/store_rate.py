@@ -18,8 +18,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from hocbench.errors import BenchmarkError
-from hocbench.faces.clips import encode
-from hocbench.faces.crops import JPEG_QUALITY
+from hocbench.faces.crops import encode
 from hocbench.faces.store import CropStore
 from hocbench.files.write import write_parquet
 from hocbench.opencv import cv2
@@ -134,7 +133,7 @@ def write_store(folder: Path, crops: np.ndarray, clips: int, form: str) -> CropS
     frames = frames.assign(frame=np.tile(np.arange(CLIP_FRAMES), clips), valence=0.0, arousal=0.0, split="")
     frames = frames.assign(status="ok", face="landmarks", usable=True)
     if form == "jpeg":
-        contents = [encode(crop, JPEG_QUALITY) for crop in crops[:count]]
+        contents = [encode(crop) for crop in crops[:count]]
         frames["end_byte"] = np.cumsum([len(content) for content in contents])
         np.save(folder / "crops.npy", np.frombuffer(b"".join(contents), np.uint8))
     else:
@@ -148,7 +147,7 @@ def _write_files(folder: Path, crops: np.ndarray) -> list[str]:
     folder.mkdir()
     paths = [folder / f"{number:06d}.jpg" for number in range(len(crops))]
     for path, crop in zip(paths, crops, strict=True):
-        path.write_bytes(encode(crop, JPEG_QUALITY))
+        path.write_bytes(encode(crop))
     return [str(path) for path in paths]
 
 

@@ -17,7 +17,7 @@ COMPACT, WHOLE = "hocbench, compacted", "hocbench, zeros kept"
 
 
 def measure_compaction(bench: Bench) -> list[Measurement]:
-    """Time training and inference of a 3-D network with and without its zero components, paths by the rule.
+    """Time training and inference of a 3-D network with and without its zero components, implementations by the rule.
 
     Returns
     -------

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from hocbench.nn import FactorizedConv
-from hocbench.nn.tltorch_exchange import IMPLEMENTATIONS, TltorchConv
+from hocbench.nn.baselines import TltorchConv
+from hocbench.nn.tltorch_exchange import IMPLEMENTATIONS
 from studies.speed.measurements import Measurement
 from studies.speed.roofline import Machine, limits
 from studies.speed.steps import CHANNELS_LAST, Bench, Step, drawn, leaf, quicker_layout, seeded
 
 MEASURED, RULE = "hocbench, measured path", "hocbench, rule"
-OWN = {path: f"hocbench {path}" for path in ("factorized", "reconstructed", "recompute")}
+OWN = {name: f"hocbench {name}" for name in ("factorized", "reconstructed", "recompute")}
 TLTORCH = {name: f"tltorch {name}" for name in IMPLEMENTATIONS}
 # The layers of an inflated network are those of a dense 3-D one, so they are measured once.
 DENSE = {2: "dense 2-D", 3: "dense 3-D = inflated"}
@@ -38,8 +39,8 @@ def measure_layers(bench: Bench, order: int, machine: Machine) -> list[Measureme
     Returns
     -------
     list of Measurement
-        Per input size and layer: our layer with the path measured to be fastest and with that of the rule (their
-        times are those of the path taken), both paths, the rivals, and the physical limits.
+        Per input size and layer: our layer as measured to be fastest and as the rule has it (their times are
+        those of the implementation taken), both implementations, the rivals, and the physical limits.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def measure_layers(bench: Bench, order: int, machine: Machine) -> list[Measureme
             steps = layer_steps(bench, own, x)
             case = f"{pixels} px"
             timed = bench.compare(f"layers {order}-D", case, steps)
-            found += [*chosen_paths(bench, steps[0], timed), *timed]
+            found += [*chosen_implementations(bench, steps[0], timed), *timed]
             found += limits(bench.setting, timed[0], own, x.shape, machine)
     return found
 
@@ -65,8 +66,10 @@ def make_layer(order: int, channels: int) -> FactorizedConv:
         return FactorizedConv(channels, channels, (3,) * order)
 
 
-def layer_steps(bench: Bench, own: FactorizedConv, x: Tensor, paths: tuple[str, ...] = tuple(OWN)[:2]) -> list[Step]:
-    """Make the training steps of a layer: ours on some paths, then those of the rivals.
+def layer_steps(
+    bench: Bench, own: FactorizedConv, x: Tensor, implementations: tuple[str, ...] = tuple(OWN)[:2]
+) -> list[Step]:
+    """Make the training steps of a layer: ours by some implementations, then those of the rivals.
 
     Ours gets its input channels-last, as its networks hand it on, and tensorly-torch's chains get it contiguous,
     because they copy it into that layout. Dense convolutions get it in the layout that is faster for them.
@@ -74,11 +77,13 @@ def layer_steps(bench: Bench, own: FactorizedConv, x: Tensor, paths: tuple[str, 
     order, setting = own.order, bench.setting
     own = own.to(x.device)
     steps = []
-    for path in paths:
+    for implementation in implementations:
         layer = copy.deepcopy(own)
-        layer.path = path
+        layer.implementation = implementation
         inputs = leaf(x, CHANNELS_LAST[order])
-        steps.append(Step(OWN[path], layer, inputs, setting, {"x": inputs, **layer.tensors}, note="channels-last"))
+        steps.append(
+            Step(OWN[implementation], layer, inputs, setting, {"x": inputs, **layer.tensors}, note="channels-last")
+        )
     dense, layout = quicker_layout(_convolution_step(bench, DENSE[order], lambda: (dense_layer(own), True), x), order)
     for name in IMPLEMENTATIONS:
         inputs = leaf(x, layout if name == "reconstructed" else torch.contiguous_format)
@@ -131,14 +136,14 @@ def _two_plus_one(own: FactorizedConv) -> nn.Module:
         )
 
 
-def chosen_paths(bench: Bench, step: Step, timed: Sequence[Measurement]) -> list[Measurement]:
-    """Name the paths that the layer takes by measuring and by its rule; their times are there already."""
+def chosen_implementations(bench: Bench, step: Step, timed: Sequence[Measurement]) -> list[Measurement]:
+    """Name the implementations that the layer takes by measuring and by its rule; they have been timed before."""
     found = []
-    for method, path in ((MEASURED, "measured"), (RULE, "rule")):
+    for method, implementation in ((MEASURED, "measured"), (RULE, "rule")):
         layer: Any = copy.deepcopy(step.module)
-        layer.path = path
+        layer.implementation = implementation
         with bench.setting.autocast():
-            taken = layer.chosen_path(step.x)
+            taken = layer.chosen_implementation(step.x)
         (times,) = (m for m in timed if m.method == OWN[taken])
         found.append(replace(times, method=method, note=taken))
     return found

@@ -30,7 +30,7 @@ class Measurement:
     values : tuple of float
         One per round.
     note : str
-        Path or memory layout.
+        Implementation or memory layout.
     """
 
     setting: Setting

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from hocbench.nn import FactorizedConv, ResNet, reestimate_batchnorm, resnet18
-from hocbench.nn.folding import choose_paths, fold
-from hocbench.nn.tltorch_exchange import TltorchConv
+from hocbench.nn.baselines import TltorchConv
+from hocbench.nn.folding import choose_implementations, fold
 from studies.speed.layers import DENSE, TLTORCH, TWO_PLUS_ONE, dense_layer
 from studies.speed.measurements import Measurement
 from studies.speed.steps import Bench, Step, drawn, seeded
@@ -19,7 +19,7 @@ TRAINING, INFERENCE = "networks", "inference"
 
 
 def measure_networks(bench: Bench) -> list[Measurement]:
-    """Time training steps of whole networks, 2-D and 3-D; ours takes its paths by the rule, as in training.
+    """Time training steps of whole networks, 2-D and 3-D; ours takes its implementations by the rule, as in training.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def measure_networks(bench: Bench) -> list[Measurement]:
 
 
 def measure_inference(bench: Bench) -> list[Measurement]:
-    """Time inference of the exported 3-D network: λ and BatchNorm folded, the fastest path of each layer.
+    """Time inference of the exported 3-D network: λ and BatchNorm folded, the fastest implementation of each layer.
 
     The rivals are in evaluation mode; the dense network is there folded, too.
 
@@ -54,17 +54,17 @@ def measure_inference(bench: Bench) -> list[Measurement]:
         own, x = make_network(bench, 3, pixels)
         own.eval()
         with bench.setting.autocast():
-            paths = choose_paths(own, tuple(x.shape))
+            implementations = choose_implementations(own, tuple(x.shape))
         others = rivals(own)
-        rebuilt = sum(path == "reconstructed" for path in paths.values())
+        rebuilt = sum(name == "reconstructed" for name in implementations.values())
         networks: dict[str, nn.Module] = {
-            OWN_INFERENCE: fold(own, paths),
+            OWN_INFERENCE: fold(own, implementations),
             "hocbench, not folded": own,
             **others,
             f"{DENSE[3]}, folded": fold(_as_dense(own)),
             TWO_PLUS_ONE: _two_plus_one(bench).eval(),
         }
-        notes = {OWN_INFERENCE: f"{rebuilt} of {len(paths)} layers reconstructed"}
+        notes = {OWN_INFERENCE: f"{rebuilt} of {len(implementations)} layers reconstructed"}
         steps = [
             Step(name, net, x, bench.setting, same=name != TWO_PLUS_ONE, note=notes.get(name, ""))
             for name, net in networks.items()

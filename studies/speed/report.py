@@ -142,7 +142,7 @@ def _group(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> 
 
 
 def _rule(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> list[str]:
-    """Compare the path of the rule, and the measured one, with the best of each layer."""
+    """Compare the implementation of the rule, and the measured one, with the best of each layer."""
     rows = []
     for setting in settings:
         cases = dict.fromkeys((m.case, m.shape) for m in measurements if m.setting == setting)

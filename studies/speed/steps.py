@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hocbench.errors import BenchmarkError
-from hocbench.nn.paths import elapsed
+from hocbench.nn.implementation import elapsed
 from hocbench.seeds import derive_seed
 from studies.speed.measurements import TIME, Measurement, by_shape
 from studies.speed.scales import SEED, Scale

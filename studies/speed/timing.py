@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from hocbench.nn.paths import elapsed
+from hocbench.nn.implementation import elapsed
 
 # A candidate that takes so many times as long as the first one in the first round is left out of the others: no claim
 # depends on how hopeless it is, and it would take most of the time.
@@ -82,7 +82,7 @@ def interleave(
     candidates : mapping of str to callable
         What to run. After the first round, those that are `HOPELESS` against the first one are left out.
     device : device
-        See `hocbench.nn.paths.elapsed`.
+        See `hocbench.nn.implementation.elapsed`.
     rounds : int
         Runs of each.
 

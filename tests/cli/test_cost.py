@@ -3,7 +3,7 @@ import re
 import pytest
 
 from hocbench.cost.hours import Seconds
-from hocbench.cost.profile import PARTS
+from hocbench.cost.stepwatch import PARTS
 from tests.conftest import ROOT
 from tests.training.conftest import Laboratory
 

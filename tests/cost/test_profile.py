@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hocbench.cost.profile import PARTS, WAITING, profile_run
+from hocbench.cost.profile import profile_run
+from hocbench.cost.stepwatch import PARTS, WAITING
 from hocbench.errors import RunError
-from hocbench.runs.environment import file_hash
+from hocbench.files.checksums import file_hash
 from tests.training.conftest import LASSO
 
 STEPS = 3
@@ -107,5 +108,5 @@ def test_other_crops_than_the_run_was_trained_on_are_refused(laboratory, tmp_pat
 
 def test_a_manifest_that_cannot_be_read_is_refused(copied_run, laboratory):
     (copied_run / "manifest.json").write_text("{}")
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match="is not the manifest of a run"):
         profile_run(copied_run, laboratory.crops["affectnet"])

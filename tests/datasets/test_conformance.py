@@ -1,9 +1,13 @@
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets.conformance import check_adapter, load_adapter
-from hocbench.datasets.index import ADAPTERS
+from hocbench.datasets.adapters import ADAPTERS, adapter_module, load_adapter
+from hocbench.datasets.conformance import check_adapter
+from hocbench.datasets.index import read_index
 from hocbench.errors import DatasetError
 
 
@@ -13,7 +17,7 @@ class Small:
     name = "small"
     layout = "one.png"
 
-    def read(self, root):
+    def read(self, root, exclude=()):
         if not (root / "one.png").is_file():
             raise DatasetError(f"small: {root / 'one.png'} is missing")
         return pd.DataFrame(self.rows()), {"pictures": 1}
@@ -37,7 +41,7 @@ def faults(adapter, root):
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_our_adapters_keep_the_contract(rendered, name):
-    verdicts = check_adapter(ADAPTERS[name], rendered[name])
+    verdicts = check_adapter(load_adapter(name), rendered[name])
     assert len(verdicts) == 12
     assert [verdict for verdict in verdicts if verdict.fault] == []
 
@@ -121,20 +125,33 @@ def test_an_adapter_that_cannot_read_the_folder_is_told_why(tmp_path):
     assert "DatasetError: small: " in faults(Small(), tmp_path)[f"{tmp_path} is read"]
 
 
-def test_adapters_are_found_by_name_or_module():
-    assert load_adapter("sewa", ADAPTERS) is ADAPTERS["sewa"]
-    assert isinstance(load_adapter("tests.datasets.test_conformance:Small", ADAPTERS), Small)
+@pytest.mark.parametrize("place", [__name__, __file__])
+def test_an_adapter_is_found_by_name_module_or_file_and_reads_its_dataset(root, place):
+    assert load_adapter("sewa").name == "sewa"
+    assert adapter_module("sewa") == "hocbench.datasets.sewa"
+    assert (load_adapter(f"{place}:Small").name, adapter_module(f"{place}:Small")) == ("small", place)
+    index = read_index(f"{place}:Small", root)
+    assert index.frames["dataset"].tolist() == ["small", "small"]
+    assert (index.label, index.notes) == ("real", {"pictures": 1})
+
+
+@pytest.mark.parametrize("module", ["hocbench.datasets.index", "hocbench.faces.store", "hocbench.datasets.splits"])
+def test_no_adapter_is_imported_that_nobody_asked_for(module):
+    code = f"import sys, {module}; print(*[name for name in sys.modules if name.startswith('hocbench.datasets.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {place.partition(":")[0] for place in ADAPTERS.values()}.isdisjoint(done.stdout.split())
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("emotic", "no adapter 'emotic'; choose from affectnet, sewa, afew_va, or give your own as module:name"),
+        ("emotic", "unknown dataset 'emotic'; choose from affectnet, sewa, afew_va, or give your own adapter as "),
         ("absent_module:X", "adapter 'absent_module:X' cannot be imported (No module named 'absent_module'); "),
         ("json:Absent", "adapter 'json:Absent' cannot be imported ("),
+        ("absent.py:X", "adapter 'absent.py:X' cannot be imported ([Errno 2] No such file or directory: "),
     ],
 )
 def test_an_unknown_adapter_is_refused(name, text):
     with pytest.raises(DatasetError) as error:
-        load_adapter(name, ADAPTERS)
+        load_adapter(name)
     assert str(error.value).startswith(text)

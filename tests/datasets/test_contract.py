@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets.contract import FRAME_COLUMNS
-from hocbench.datasets.index import ADAPTERS, read_index, write_index
+from hocbench.datasets.adapters import ADAPTERS, load_adapter
+from hocbench.datasets.columns import FRAME_COLUMNS
+from hocbench.datasets.index import read_index, write_index
 from tests.datasets.conftest import refusal
 
 NAMES = list(ADAPTERS)
@@ -75,7 +76,7 @@ def test_a_missing_folder_is_named_with_the_key_and_the_layout(tmp_path, name):
     text = refusal(name, tmp_path / "absent")
     assert text == (
         f"{name}: folder {tmp_path / 'absent'} does not exist; put your copy there or change datasets.{name}.root. "
-        f"Expected inside: {ADAPTERS[name].layout}"
+        f"Expected inside: {load_adapter(name).layout}"
     )
 
 
@@ -84,11 +85,14 @@ def test_an_empty_folder_is_refused_with_the_layout(tmp_path, name):
     text = refusal(name, tmp_path)
     assert text.startswith(f"{name}: ")
     assert str(tmp_path) in text
-    assert text.endswith(ADAPTERS[name].layout)
+    assert text.endswith(load_adapter(name).layout)
 
 
 def test_an_unknown_dataset_is_refused_with_the_known_ones(tmp_path):
-    assert refusal("emotic", tmp_path) == "unknown dataset 'emotic'; choose from affectnet, sewa, afew_va"
+    assert refusal("emotic", tmp_path) == (
+        "unknown dataset 'emotic'; choose from affectnet, sewa, afew_va, or give your own adapter as file.py:Class or "
+        "package.module:Class"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets import contract
+from hocbench.datasets.columns import NO_CROP
 from hocbench.errors import EvaluationError
-from hocbench.evaluation.pooling import NO_CROP
 from hocbench.evaluation.smoothing import best_window, moving_average, score_windows, smooth
 
 
@@ -48,7 +47,6 @@ def test_a_frame_without_a_crop_is_a_gap_as_it_is_to_the_networks():
     result = smooth(table, 3)
     assert result["valence"].tolist() == [1, 1, 1, 1, 0.2, 1, 1, 7 / 3, 3]
     assert result["arousal"].tolist() == [-1] * 4 + [0.2] + [-1] * 4
-    assert NO_CROP == contract.NO_CROP
 
 
 def test_smoothing_never_mixes_clips_and_leaves_labels_alone():

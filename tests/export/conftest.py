@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 import torch
 
-from hocbench.datasets.contract import write_text
 from hocbench.export import Options, export_run
+from hocbench.files.write import write_text
 from hocbench.nn import resnet18
-from hocbench.nn.folding import FOLDED_PATHS, factorized_names
-from hocbench.runs.directory import write_run
+from hocbench.nn.implementation import CANDIDATES
+from hocbench.nn.layers import factorized_layers
+from hocbench.training.networks import save_run
 from tests.nn.oracles import aged
 from tests.training.conftest import SIZE, make_runs, restored_globals, write_store  # noqa: F401
 
@@ -28,13 +29,13 @@ def trained(order, kind="cp", **options):
 def sparse(order, **options):
     network = trained(order, temporal_padding="replicate" if order == 3 else "zeros", **options)
     with torch.no_grad():
-        for count, name in enumerate(factorized_names(network)):
+        for count, name in enumerate(factorized_layers(network)):
             network.get_submodule(name).weights[: count % 3] = 0
     return network
 
 
 def alternating(network):
-    return {name: FOLDED_PATHS[place % 2] for place, name in enumerate(factorized_names(network))}
+    return {name: CANDIDATES[place % 2] for place, name in enumerate(factorized_layers(network))}
 
 
 def write(folder, network, label="synthetic"):
@@ -42,7 +43,7 @@ def write(folder, network, label="synthetic"):
     spec = {"axes": {"dataset": "sewa"}, "profile": "none", "root_seed": 0}
     spec |= {"training": {"clip_length": LENGTH}, "data": {"crop": {"size": SIZE}}}
     tables = dict.fromkeys(("history", "predictions"), pd.DataFrame({"epoch": [0]}))
-    write_run(folder, network, [], tables, {}, {"run": folder.name, "label": label, "spec": spec})
+    save_run(folder, network, None, tables, {}, {"run": folder.name, "label": label, "spec": spec})
     return folder
 
 
@@ -55,7 +56,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory, store):
-    """Export a sparse network for clips, its layers by both paths in turn: folder, network and report."""
+    """Export a sparse network for clips, its layers by both implementations in turn: folder, network and report."""
     folder = tmp_path_factory.mktemp("clips")
     network = sparse(3)
     run = write(folder / "clip-network", network)

@@ -16,10 +16,11 @@ from hocbench.export import Options, export_run
 from hocbench.export.forms import write_forms
 from hocbench.export.inputs import crops_input
 from hocbench.faces.store import CropStore
-from hocbench.nn.folding import factorized_names, fold
-from hocbench.runs.directory import load_network
-from hocbench.runs.environment import file_hash
+from hocbench.files.checksums import file_hash
+from hocbench.nn.folding import fold
+from hocbench.nn.layers import factorized_layers
 from hocbench.training import fit
+from hocbench.training.networks import load_network
 from tests.conftest import ROOT
 from tests.export.conftest import FILES, LENGTH, TOLERANCE, alternating, trained, write
 from tests.training.conftest import SIZE, make_runs, write_store
@@ -81,7 +82,7 @@ def test_the_report_says_what_was_exported(clips):
     assert json.loads((folder / "paths.json").read_text()) == alternating(network)
     # Every other layer but one lost one or two components: λ and a column of out, in, time, height and width each.
     lost = 0
-    for count, name in enumerate(factorized_names(network)):
+    for count, name in enumerate(factorized_layers(network)):
         lost += (count % 3) * (1 + sum(network.get_submodule(name).sizes.values()))
     assert report["parameters"]["trained"] - report["parameters"]["compacted"] == lost > 0
 
@@ -158,7 +159,7 @@ def test_a_fitted_run_is_exported_by_the_command(hocbench, tmp_path):
     assert report["crops"]["frames"] == 32
     assert report["paths"] == "measured"
     network, _ = load_network(tmp_path / "run")
-    assert list(json.loads((tmp_path / "exported" / "paths.json").read_text())) == sorted(factorized_names(network))
+    assert list(json.loads((tmp_path / "exported" / "paths.json").read_text())) == sorted(factorized_layers(network))
     assert_forms_compute_the_same(tmp_path / "exported", network.eval())
 
 
@@ -181,7 +182,7 @@ def test_the_program_says_nothing_but_what_a_user_must_know(tmp_path):
     assert_forms_compute_the_same(tmp_path / "out", network)
 
 
-def test_real_runs_are_labelled_real_and_a_dense_network_has_no_paths(tmp_path):
+def test_real_runs_are_labelled_real_and_a_dense_network_has_no_implementations(tmp_path):
     network = trained(2, "dense")
     (tmp_path / "out").mkdir()
     for name in (*FILES, "notes.txt"):
@@ -200,7 +201,7 @@ def test_real_runs_are_labelled_real_and_a_dense_network_has_no_paths(tmp_path):
 def magnify(network):
     """Let two components cancel each other but for their rounding errors."""
     with torch.no_grad():
-        for name in factorized_names(network):
+        for name in factorized_layers(network):
             layer = network.get_submodule(name)
             for factor in layer.factors.values():
                 factor[:, 1] = factor[:, 0]
@@ -218,7 +219,7 @@ def test_an_export_that_differs_is_refused_and_leaves_an_older_one_alone(tmp_pat
     spoil(network)
     run, out = write(tmp_path / "run", network), tmp_path / "out"
     paths = tmp_path / "paths.json"
-    paths.write_text(json.dumps(dict.fromkeys(factorized_names(network), "factorized")))
+    paths.write_text(json.dumps(dict.fromkeys(factorized_layers(network), "factorized")))
     out.mkdir()
     (out / "export.json").write_text("older")
     text = rf"on random input, the folded network differs from the trained one by {share} of the largest output"

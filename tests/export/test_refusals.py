@@ -33,7 +33,7 @@ def test_damaged_weights_are_refused(hocbench, images_run, tmp_path):
     file = images_run / "weights.safetensors"
     file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\1")
     outcome = hocbench("export", images_run, "--out", tmp_path / "out")
-    assert_refused(outcome, f"{file} is damaged (its hash differs from the manifest)", tmp_path / "out")
+    assert_refused(outcome, f"{file} is damaged (its hash differs from what was written)", tmp_path / "out")
 
 
 def test_a_manifest_without_parameters_is_refused(hocbench, images_run, tmp_path):
@@ -42,7 +42,9 @@ def test_a_manifest_without_parameters_is_refused(hocbench, images_run, tmp_path
     del manifest["spec"]["training"]
     file.write_text(sealed(manifest))
     outcome = hocbench("export", images_run, "--out", tmp_path / "out")
-    assert_refused(outcome, f"{file} lacks 'training'; delete the folder and run it again", tmp_path / "out")
+    assert_refused(
+        outcome, f"{file} lacks 'training'; delete {images_run} and start the workflow again", tmp_path / "out"
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,8 +53,11 @@ def test_a_manifest_without_parameters_is_refused(hocbench, images_run, tmp_path
         (None, "[Errno 2] No such file or directory"),
         ("{", "Expecting property name"),
         ("[]", "'list' object has no attribute 'items'"),
-        ("{}", "paths: nothing is said about the factorized layer 'stem'"),
-        ('{"layer5.0.conv1": "factorized"}', "paths: layer 'layer5.0.conv1' is not a factorized layer of this network"),
+        ("{}", "implementations: the factorized layer 'stem' has none"),
+        (
+            '{"layer5.0.conv1": "factorized"}',
+            "implementations: layer 'layer5.0.conv1' is not a factorized layer of this network",
+        ),
     ],
 )
 def test_a_wrong_file_of_paths_is_refused(hocbench, images_run, tmp_path, content, reason):

@@ -15,9 +15,8 @@ import pytest
 from hocbench.datasets.index import read_index, write_index
 from hocbench.errors import FaceError, ParameterError
 from hocbench.faces import crops
-from hocbench.faces.clips import decode
 from hocbench.faces.crops import make_crops
-from hocbench.faces.store import CropStore
+from hocbench.faces.store import CropStore, decode
 from hocbench.paths import DATA_FILES
 from tests.faces.conftest import SETTINGS
 

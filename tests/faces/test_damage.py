@@ -11,8 +11,8 @@ from hocbench.errors import DatasetError, FaceError, HocbenchError
 from hocbench.faces import clips, crops
 from hocbench.faces.crops import make_crops
 from hocbench.faces.store import CropStore
+from hocbench.files.checksums import file_hash
 from hocbench.paths import DATA_FILES
-from hocbench.runs.environment import file_hash
 from tests.faces.conftest import crop, read_ledger, write_photograph
 
 NOISE = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
+from hocbench.network_tables.block_distance import block_distance
 from hocbench.network_tables.special_cases import DRAWS, special_case_page, special_case_table
-from hocbench.nn.special_cases import block_distance
 from hocbench.seeds import derive_seed
 
 

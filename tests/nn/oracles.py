@@ -51,6 +51,11 @@ def dense_tensor(factorization, tensors):
     return torch.einsum(f"{','.join(chain)}->{modes}", first, *dimensions, out)
 
 
+def error_of(conv, layer):
+    """Measure how far a layer's kernel is from that of a dense convolution, as a share of the latter."""
+    return ((conv.weight - kernel_of(layer)).norm() / conv.weight.norm()).item()
+
+
 def per_dimension(value, order):
     """Repeat one value for all dimensions."""
     return tuple(value) if isinstance(value, tuple | list) else (value,) * order

@@ -8,7 +8,7 @@ from torch import nn
 
 from hocbench.errors import NetworkError
 from hocbench.nn import FactorizedConv, NetworkConfig, ResNet, compact, parameter_count, resnet18, transduct
-from hocbench.nn.lasso import count_zeros, factorized_layers
+from hocbench.nn.layers import factorized_layers
 from tests.nn.oracles import aged, assert_same, images, layer_of
 
 SHAPES = {2: (2, 3, 20, 20), 3: (2, 3, 4, 20, 20)}
@@ -45,7 +45,7 @@ def test_just_the_components_with_lambda_zero_are_gone(order):
         removed += int((~kept).sum()) * component
     assert removed > 0
     assert parameter_count(smaller) == parameter_count(network) - removed
-    assert all(zeros == 0 for zeros, _ in count_zeros(smaller).values())
+    assert all(layer.weights.all() for layer in factorized_layers(smaller).values())
 
 
 @pytest.mark.parametrize("active", [False, True])
@@ -154,7 +154,7 @@ def test_networks_without_lambda_are_refused_naming_a_layer(kind):
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_a_layer_alone_or_in_any_module_is_compacted(order):
     options = {"stride": 2, "padding_mode": "replicate", "bias": True, "inner_activation": True}
-    layer = aged(layer_of(4, 5, (3,) * order, rank=9, path="recompute", **options))
+    layer = aged(layer_of(4, 5, (3,) * order, rank=9, implementation="recompute", **options))
     layer.weights.data[[1, 4, 8]] = 0
     layer.factors["output"].requires_grad_(False)
     layer.inner_norm.bias.requires_grad_(False)
@@ -162,7 +162,7 @@ def test_a_layer_alone_or_in_any_module_is_compacted(order):
     for network in (layer, nn.ModuleDict({"a": nn.Sequential(nn.Identity(), layer)})):
         smaller = compact(network)
         small = smaller if network is layer else smaller["a"][1]
-        assert (small.rank, small.inner_norm.num_features, small.path) == (6, 6, "recompute")
+        assert (small.rank, small.inner_norm.num_features, small.implementation) == (6, 6, "recompute")
         assert_same(small(x), layer(x), 1e-12)
         frozen = {name for name, parameter in small.named_parameters() if not parameter.requires_grad}
         assert frozen == {"factors.output", "inner_norm.bias"}

@@ -6,9 +6,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hocbench.nn import FactorizedConv, multiply_adds, parameter_count, resnet18, set_path, transduct
-from hocbench.nn.cost import layer_paths
-from hocbench.nn.paths import PATHS
+from hocbench.nn import FactorizedConv, multiply_adds, parameter_count, resnet18, set_implementation, transduct
+from hocbench.nn.implementation import IMPLEMENTATIONS
 from tests.nn.oracles import RANKS, SCHEMES, assert_same, images, layer_of
 
 
@@ -125,7 +124,7 @@ def test_a_factorized_layer_costs_its_chain_however_it_is_computed(order, scheme
         layer = layer_of(4, 5, (3, 1, 5)[:order], factorization=scheme, rank=rank, **option)
         x = images(2, 4, *(9, 8, 11)[:order])
         expected, y = counted_by_hooks(CHAINS[scheme](layer), x)
-        for layer.path in PATHS:
+        for layer.implementation in IMPLEMENTATIONS:
             assert_same(layer(x), y)
             assert multiply_adds(layer, x.shape) == layer.cost(x.shape).chain == expected
 
@@ -177,30 +176,13 @@ def test_a_dense_network_costs_what_hooks_count_on_real_tensors(stem, order, kin
 def test_a_factorized_network_costs_the_sum_of_its_chains(kind, order, shape):
     network = resnet18(order, kind, 4, stem="small")
     counted = multiply_adds(network, shape)
-    for path in PATHS:
-        set_path(network, path)
+    for implementation in IMPLEMENTATIONS:
+        set_implementation(network, implementation)
         assert multiply_adds(network, shape) == counted
     for name, layer in list(network.named_modules()):
         if isinstance(layer, FactorizedConv):
             network.set_submodule(name, CHAINS[kind](layer))
     assert counted == counted_by_hooks(network, torch.randn(shape))[0]
-
-
-@pytest.mark.parametrize(("order", "shape"), [(2, (64, 3, 48, 48)), (3, (2, 3, 4, 24, 24))])
-def test_the_paths_of_a_network_are_those_that_its_layers_take(order, shape, monkeypatch):
-    network, taken = resnet18(order, "cp", 8, rank=0.5, stem="small"), {}
-    names = {layer: name for name, layer in network.named_modules()}
-    compute = FactorizedConv._compute
-    watched = lambda layer, x, path: taken.update({names[layer]: path}) or compute(layer, x, path)  # noqa: E731
-    with monkeypatch.context() as patched:
-        patched.setattr(FactorizedConv, "_compute", watched)
-        network(torch.rand(shape))
-    expected = dict(taken)
-    set_path(network, "measured")  # what a layer was given does not matter
-    assert layer_paths(network, shape) == expected
-    assert len(set(expected.values())) == 2
-    assert {layer.path for layer in network.modules() if isinstance(layer, FactorizedConv)} == {"measured"}
-    assert layer_paths(resnet18(order, "dense", 4, stem="small"), shape) == {}
 
 
 def test_counting_leaves_the_network_alone():
@@ -225,9 +207,9 @@ def test_a_network_of_full_size_is_counted_without_arithmetic():
         network = resnet18(2, "cp")
     shape = (32, 3, 224, 224)
     # The rule rebuilds kernels at this size; what is counted is the chain all the same.
-    assert network.layer4[1].conv2.chosen_path(torch.empty(32, 512, 7, 7, device="meta")) == "factorized"
-    assert network.layer1[0].conv1.chosen_path(torch.empty(32, 64, 56, 56, device="meta")) == "reconstructed"
+    assert network.layer4[1].conv2.chosen_implementation(torch.empty(32, 512, 7, 7, device="meta")) == "factorized"
+    assert network.layer1[0].conv1.chosen_implementation(torch.empty(32, 64, 56, 56, device="meta")) == "reconstructed"
     assert multiply_adds(network, shape) == 32 * multiply_adds(network, (1, *shape[1:]))
-    network.layer1[0].conv1.path = "measured"
+    network.layer1[0].conv1.implementation = "measured"
     assert multiply_adds(network, shape) == 32 * multiply_adds(network, (1, *shape[1:]))
     assert not network.layer1[0].conv1.choices

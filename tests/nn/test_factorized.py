@@ -19,7 +19,7 @@ from tests.nn.oracles import (
     layer_of,
 )
 
-PATHS = ["factorized", "reconstructed", "recompute", "rule"]
+IMPLEMENTATIONS = ["factorized", "reconstructed", "recompute", "rule"]
 KERNELS = [(1,), (5,), (1, 1), (3, 3), (1, 5), (7, 7), (3, 3, 3), (3, 1, 3), (5, 3, 3), (1, 3, 5)]
 SIZES = {1: (9,), 2: (7, 8), 3: (4, 7, 6)}
 
@@ -34,7 +34,7 @@ def test_output_and_gradients_are_those_of_the_dense_convolution(kernel_size, sc
             options = {"stride": stride, "padding_mode": mode}
             rank = RANKS[scheme][order]
             layer = layer_of(4, 5, kernel_size, factorization=scheme, rank=rank, bias=stride == 2, **options)
-            for layer.path in PATHS:
+            for layer.implementation in IMPLEMENTATIONS:
                 assert_equals_the_dense_convolution(layer, x, **options)
 
 
@@ -76,15 +76,15 @@ def test_any_shape_stride_dilation_and_padding_equals_the_dense_convolution(orde
     described, options, shape = data.draw(situations(order))
     torch.manual_seed(20)
     layer, x = layer_of(**described, **options), images(*shape)
-    for layer.path in PATHS:
+    for layer.implementation in IMPLEMENTATIONS:
         assert_equals_the_dense_convolution(layer, x, **options)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("order", [2, 3])
-def test_the_memory_of_the_input_does_not_matter_and_channels_last_stays(order, scheme, path):
-    layer = layer_of(4, 5, (3,) * order, factorization=scheme, rank=RANKS[scheme][order], path=path)
+def test_the_memory_of_the_input_does_not_matter_and_channels_last_stays(order, scheme, implementation):
+    layer = layer_of(4, 5, (3,) * order, factorization=scheme, rank=RANKS[scheme][order], implementation=implementation)
     x = images(2, 4, *[6] * order)
     last = x.contiguous(memory_format=CHANNELS_LAST[order])
     strided = x.repeat_interleave(2, dim=-1)[..., ::2]
@@ -99,18 +99,20 @@ def test_the_memory_of_the_input_does_not_matter_and_channels_last_stays(order, 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_gradients_agree_with_finite_differences(order, scheme):
-    layer = layer_of(2, 3, (3,) * order, factorization=scheme, rank=2, padding_mode="replicate", path="factorized")
+    layer = layer_of(
+        2, 3, (3,) * order, factorization=scheme, rank=2, padding_mode="replicate", implementation="factorized"
+    )
     x = images(1, 2, *[3] * order).requires_grad_()
     assert torch.autograd.gradcheck(lambda x, *_: layer(x), (x, *layer.parameters()))
 
 
-@pytest.mark.parametrize("path", [*PATHS, "measured"])
+@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "measured"])
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_an_empty_batch_passes_forward_and_backward(order, scheme, path):
+def test_an_empty_batch_passes_forward_and_backward(order, scheme, implementation):
     for mode in ("zeros", "replicate"):
         for active in (False, True):
-            if active and path == "reconstructed":
+            if active and implementation == "reconstructed":
                 continue
             layer = FactorizedConv(
                 3,
@@ -118,7 +120,7 @@ def test_an_empty_batch_passes_forward_and_backward(order, scheme, path):
                 (3,) * order,
                 factorization=scheme,
                 stride=2,
-                path=path,
+                implementation=implementation,
                 bias=True,
                 padding_mode=mode,
                 inner_activation=active,
@@ -134,11 +136,13 @@ def test_an_empty_batch_passes_forward_and_backward(order, scheme, path):
                 assert not layer.inner_norm.running_mean.any()
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_half_precision_by_autocast_is_close_and_keeps_gradients_in_float32(order, scheme, path):
-    layer = FactorizedConv(8, 8, (3,) * order, factorization=scheme, path=path, padding_mode="replicate")
+def test_half_precision_by_autocast_is_close_and_keeps_gradients_in_float32(order, scheme, implementation):
+    layer = FactorizedConv(
+        8, 8, (3,) * order, factorization=scheme, implementation=implementation, padding_mode="replicate"
+    )
     x = torch.randn(2, 8, *[6] * order, requires_grad=True)
     direction = torch.randn(2, 8, *[6] * order)
     expected = torch.autograd.grad(layer(x), [x, *layer.parameters()], direction)
@@ -152,19 +156,25 @@ def test_half_precision_by_autocast_is_close_and_keeps_gradients_in_float32(orde
         assert_same(actual, right, 0.06)
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_float32_is_accurate_to_float32(path):
-    layer, x = layer_of(6, 8, (3, 3, 3), path=path), images(2, 6, 4, 5, 6)
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_float32_is_accurate_to_float32(implementation):
+    layer, x = layer_of(6, 8, (3, 3, 3), implementation=implementation), images(2, 6, 4, 5, 6)
     expected = layer(x)
     assert_same(layer.float()(x.float()), expected.float(), 1e-5)
 
 
-@pytest.mark.parametrize("path", ["factorized", "recompute", "rule"])
+@pytest.mark.parametrize("implementation", ["factorized", "recompute", "rule"])
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize("training", [True, False])
-def test_the_inner_activation_comes_between_the_first_projection_and_the_rest(order, scheme, training, path):
-    options = {"stride": 2, "padding_mode": "replicate", "bias": True, "inner_activation": True, "path": path}
+def test_the_inner_activation_comes_between_the_first_projection_and_the_rest(order, scheme, training, implementation):
+    options = {
+        "stride": 2,
+        "padding_mode": "replicate",
+        "bias": True,
+        "inner_activation": True,
+        "implementation": implementation,
+    }
     layer = layer_of(4, 5, (3,) * order, factorization=scheme, rank=RANKS[scheme][order], **options).train(training)
     norm, x = uneven(layer.inner_norm), images(3, 4, *SIZES[order]).requires_grad_()
     mean, var = norm.running_mean.clone(), norm.running_var.clone()
@@ -244,13 +254,18 @@ def test_names_of_dimensions_that_clash_are_refused(names):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_layer_rebuilt_from_other_tensors_copies_them_and_keeps_what_is_trained(scheme):
-    layer = layer_of(4, 5, (3, 3), factorization=scheme, rank=RANKS[scheme][2], stride=2, path="recompute")
+    layer = layer_of(4, 5, (3, 3), factorization=scheme, rank=RANKS[scheme][2], stride=2, implementation="recompute")
     layer.factors["output"].requires_grad_(False)
     layer.choices["somewhere"] = "factorized"
     again = layer.with_tensors(layer.tensors).eval()
     assert all(torch.equal(tensor, layer.tensors[name]) for name, tensor in again.tensors.items())
     assert {name for name, tensor in again.tensors.items() if not tensor.requires_grad} == {"output"}
-    assert (again.path, again.geometry, again.choices, layer.training) == ("recompute", layer.geometry, {}, True)
+    assert (again.implementation, again.geometry, again.choices, layer.training) == (
+        "recompute",
+        layer.geometry,
+        {},
+        True,
+    )
     again.factors["input"].data.zero_()
     assert layer.factors["input"].all()
 
@@ -264,15 +279,17 @@ def test_an_input_of_another_order_or_number_of_channels_is_refused():
         FactorizedConv(4, 4, (3, 3, 3))(torch.zeros(1, 3, 2, 5, 5))
 
 
-@pytest.mark.parametrize("path", [*PATHS, "measured"])
+@pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "measured"])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_an_input_smaller_than_the_kernel_is_refused_on_every_path(scheme, path):
-    layer = FactorizedConv(4, 4, (3, 3, 5), factorization=scheme, padding=(1, 0, 0), dilation=(1, 2, 1), path=path)
+def test_an_input_smaller_than_the_kernel_is_refused_by_every_implementation(scheme, implementation):
+    layer = FactorizedConv(
+        4, 4, (3, 3, 5), factorization=scheme, padding=(1, 0, 0), dilation=(1, 2, 1), implementation=implementation
+    )
     text = "a kernel that spans 5 does not fit into dimension 1 with 4 positions and padding 0; give a larger input"
     with pytest.raises(NetworkError, match=text):
         layer(torch.zeros(1, 4, 1, 4, 5))
     assert layer(torch.zeros(1, 4, 1, 5, 5)).shape == (1, 4, 1, 1, 1)
-    empty = FactorizedConv(4, 4, (1, 1), factorization=scheme, path=path)
+    empty = FactorizedConv(4, 4, (1, 1), factorization=scheme, implementation=implementation)
     with pytest.raises(NetworkError, match="dimension 1 with 0 positions"):
         empty(torch.zeros(1, 4, 3, 0))
 
@@ -286,23 +303,25 @@ def test_a_layer_without_channels_or_with_groups_does_not_exist():
         FactorizedConv(4, 4, (3, 3), groups=2)
 
 
-def test_an_unknown_factorization_or_path_is_refused_with_the_known_ones():
+def test_an_unknown_factorization_or_implementation_is_refused_with_the_known_ones():
     with pytest.raises(NetworkError, match=r"factorization 'svd' of a convolution: choose from cp, tucker, tt"):
         FactorizedConv(4, 4, (3, 3), factorization="svd")
-    text = r"path 'fast' .* choose from rule, measured, factorized, reconstructed, recompute"
+    text = r"implementation 'fast' .* choose from rule, measured, factorized, reconstructed, recompute"
     with pytest.raises(NetworkError, match=text):
-        FactorizedConv(4, 4, (3, 3), path="fast")
+        FactorizedConv(4, 4, (3, 3), implementation="fast")
     layer = FactorizedConv(4, 4, (3, 3))
     with pytest.raises(NetworkError, match=text):
-        layer.path = "fast"
-    assert layer.path == "rule"
+        layer.implementation = "fast"
+    assert layer.implementation == "rule"
 
 
 def test_a_layer_with_an_inner_activation_has_no_dense_kernel():
     layer = FactorizedConv(4, 4, (3, 3), inner_activation=True)
     with pytest.raises(NetworkError, match="inner activation has no dense kernel"):
         layer.dense_kernel()
-    with pytest.raises(NetworkError, match=r"path 'reconstructed': a layer with an inner activation .* use 'rule'"):
-        layer.path = "reconstructed"
-    with pytest.raises(NetworkError, match="path 'reconstructed'"):
-        FactorizedConv(4, 4, (3, 3), inner_activation=True, path="reconstructed")
+    with pytest.raises(
+        NetworkError, match=r"implementation 'reconstructed': a layer with an inner activation .* use 'rule'"
+    ):
+        layer.implementation = "reconstructed"
+    with pytest.raises(NetworkError, match="implementation 'reconstructed'"):
+        FactorizedConv(4, 4, (3, 3), inner_activation=True, implementation="reconstructed")

@@ -6,7 +6,9 @@ from torch import nn
 
 from hocbench.errors import NetworkError
 from hocbench.nn import FactorizedConv, compact, resnet18, transduct
-from hocbench.nn.folding import FOLDED_PATHS, check_paths, choose_paths, factorized_names, fold
+from hocbench.nn.folding import check_implementations, choose_implementations, fold
+from hocbench.nn.implementation import CANDIDATES
+from hocbench.nn.layers import factorized_layers
 from tests.nn.oracles import SCHEMES, aged, assert_same, images
 
 TOLERANCE = 1e-10
@@ -19,28 +21,28 @@ def network_of(order=2, kind="cp", width=4, **options):
     return aged(resnet18(order, kind, width, **options))
 
 
-def everywhere(network, path):
-    return dict.fromkeys(factorized_names(network), path)
+def everywhere(network, implementation):
+    return dict.fromkeys(factorized_layers(network), implementation)
 
 
 def alternating(network):
-    return {name: FOLDED_PATHS[place % 2] for place, name in enumerate(factorized_names(network))}
+    return {name: CANDIDATES[place % 2] for place, name in enumerate(factorized_layers(network))}
 
 
-def assert_folds(network, paths=None, x=None):
+def assert_folds(network, implementations=None, x=None):
     x = images(*SIZES[network.config.order]) if x is None else x
     expected = network(x)
     assert expected.std() > 0.01  # it depends on the input
-    assert_same(fold(network, paths)(x), expected, TOLERANCE)
+    assert_same(fold(network, implementations)(x), expected, TOLERANCE)
 
 
-@pytest.mark.parametrize("path", FOLDED_PATHS)
+@pytest.mark.parametrize("implementation", CANDIDATES)
 @pytest.mark.parametrize("stem", ["imagenet", "small"])
 @pytest.mark.parametrize(("order", "padding"), PADDINGS)
 @pytest.mark.parametrize("kind", SCHEMES)
-def test_a_folded_network_computes_the_same(kind, order, padding, stem, path):
+def test_a_folded_network_computes_the_same(kind, order, padding, stem, implementation):
     network = network_of(order, kind, stem=stem, temporal_padding=padding)
-    assert_folds(network, everywhere(network, path))
+    assert_folds(network, everywhere(network, implementation))
 
 
 @pytest.mark.parametrize("stem", ["imagenet", "small"])
@@ -58,17 +60,17 @@ def test_dense_networks_fold_too(kind, order, stem):
 
 @pytest.mark.parametrize("kind", SCHEMES)
 @pytest.mark.parametrize("order", [2, 3])
-def test_every_layer_takes_its_own_path(kind, order):
+def test_every_layer_has_an_implementation_of_its_own(kind, order):
     network = network_of(order, kind)
     assert_folds(network, alternating(network))
 
 
-@pytest.mark.parametrize("path", FOLDED_PATHS)
+@pytest.mark.parametrize("implementation", CANDIDATES)
 @pytest.mark.parametrize("order", [2, 3])
-def test_factorized_shortcuts_and_a_dense_stem_fold(order, path):
+def test_factorized_shortcuts_and_a_dense_stem_fold(order, implementation):
     network = network_of(order, factorize_shortcuts=True, factorize_stem=False)
-    assert len(factorized_names(network)) == 16 + 3
-    assert_folds(network, everywhere(network, path))
+    assert len(factorized_layers(network)) == 16 + 3
+    assert_folds(network, everywhere(network, implementation))
 
 
 @pytest.mark.parametrize(("kind", "rank"), [("tucker", (3, 2, 2, 3, 2)), ("tt", (2, 3, 4, 2)), ("cp", 1)])
@@ -82,19 +84,19 @@ def test_a_bias_before_the_batchnorm_is_folded():
     network = network_of(3)
     for layer in (network.stem, network.layer2[0].conv2):
         layer.bias = nn.Parameter(images(layer.out_channels))
-    for path in FOLDED_PATHS:
-        assert_folds(network, everywhere(network, path))
+    for implementation in CANDIDATES:
+        assert_folds(network, everywhere(network, implementation))
 
 
 @pytest.mark.parametrize("inner_activation", [False, True])
 def test_a_compacted_transducted_network_folds(inner_activation):
     network = network_of(2, stem="small", inner_activation=inner_activation)
     with torch.no_grad():
-        for count, name in enumerate(factorized_names(network)):
+        for count, name in enumerate(factorized_layers(network)):
             network.get_submodule(name).weights[: count % 5] = 0
     clips = aged(transduct(network, init="average", padding="replicate"))
     with torch.no_grad():
-        for name in factorized_names(clips):
+        for name in factorized_layers(clips):
             clips.get_submodule(name).factors["time"].normal_()
     small = compact(clips)
     x = images(*SIZES[3])
@@ -166,45 +168,56 @@ def test_a_float32_network_folds_into_a_float32_one():
     assert_same(fold(network)(x), network(x), 1e-5)
 
 
-def test_paths_are_chosen_for_each_factorized_layer_that_has_a_choice():
+def test_implementations_are_chosen_for_each_factorized_layer_that_has_a_choice():
     network = network_of(3, stem="small")
     network.stem.inner_norm = nn.BatchNorm2d(network.stem.rank).double().eval()
     before = copy.deepcopy(network.state_dict())
     state = torch.get_rng_state()
-    paths = choose_paths(network, (1, 3, 2, 16, 16))
+    chosen = choose_implementations(network, (1, 3, 2, 16, 16))
     assert torch.equal(state, torch.get_rng_state())
-    assert list(paths) == factorized_names(network)
-    assert set(paths.values()) <= set(FOLDED_PATHS)
-    assert paths["stem"] == "factorized"
+    assert list(chosen) == list(factorized_layers(network))
+    assert set(chosen.values()) <= set(CANDIDATES)
+    assert chosen["stem"] == "factorized"
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert_folds(network, paths)
+    assert_folds(network, chosen)
 
 
-def test_a_dense_network_has_no_paths_to_choose():
-    assert choose_paths(network_of(2, "dense"), (1, 3, 16, 16)) == {}
+def test_a_dense_network_has_no_implementations_to_choose():
+    assert choose_implementations(network_of(2, "dense"), (1, 3, 16, 16)) == {}
 
 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"layer1.0.conv9": "factorized"}, "paths: layer 'layer1.0.conv9' is not a factorized layer of this network"),
-        ({"layer1.0.conv1": None}, "paths: nothing is said about the factorized layer 'layer1.0.conv1'"),
-        ({"stem": "rule"}, "paths: 'rule' of layer 'stem' is not one of factorized, reconstructed"),
-        ({"stem": ["factorized"]}, "paths: ['factorized'] of layer 'stem' is not one of factorized, reconstructed"),
+        (
+            {"layer1.0.conv9": "factorized"},
+            "implementations: layer 'layer1.0.conv9' is not a factorized layer of this network",
+        ),
+        ({"layer1.0.conv1": None}, "implementations: the factorized layer 'layer1.0.conv1' has none"),
+        (
+            {"stem": "rule"},
+            "implementations: layer 'stem' has implementation 'rule', which is not one of factorized, r",
+        ),
+        (
+            {"stem": ["factorized"]},
+            "implementations: layer 'stem' has implementation ['factorized'], which is not one of",
+        ),
     ],
 )
-def test_paths_of_another_network_are_refused(change, text):
+def test_implementations_of_another_network_are_refused(change, text):
     network = network_of(2)
-    paths = {k: v for k, v in (everywhere(network, "factorized") | change).items() if v is not None}
-    for refuse in (check_paths, fold):
+    wrong = {k: v for k, v in (everywhere(network, "factorized") | change).items() if v is not None}
+    for refuse in (check_implementations, fold):
         with pytest.raises(NetworkError) as caught:
-            refuse(network, paths)
+            refuse(network, wrong)
         assert str(caught.value).startswith(text)
 
 
 def test_a_layer_with_an_inner_activation_is_not_reconstructed():
     network = network_of(2, inner_activation=True)
-    with pytest.raises(NetworkError, match="paths: layer 'stem' has an inner activation and can only be 'factorized'"):
+    with pytest.raises(
+        NetworkError, match="implementations: layer 'stem' has an inner activation and cannot be 'reconstructed'"
+    ):
         fold(network, everywhere(network, "reconstructed"))
 
 

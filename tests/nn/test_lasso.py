@@ -5,7 +5,8 @@ import torch
 
 from hocbench.errors import NetworkError
 from hocbench.nn import FactorizedConv, reestimate_batchnorm, resnet18
-from hocbench.nn.lasso import ProximalStep, SubgradientPenalty, count_zeros, factorized_layers, normalize_factors
+from hocbench.nn.lasso import ProximalStep, SubgradientPenalty, normalize_factors
+from hocbench.nn.layers import factorized_layers
 from tests.nn.oracles import aged, assert_same, images
 
 
@@ -114,7 +115,7 @@ def test_normalizing_twice_changes_nothing_more(network):
 def test_a_component_with_an_empty_column_gets_lambda_zero(network):
     network.stem.factors["input"].data[:, 1] = 0
     normalize_factors(network)
-    assert count_zeros(network)["stem"] == (1, network.stem.rank)
+    assert int(network.stem.weights.eq(0).sum()) == 1
     assert all(parameter.isfinite().all() for parameter in network.parameters())
 
 
@@ -158,7 +159,7 @@ def test_a_threshold_below_one_always_leaves_a_component_and_higher_ones_are_ref
     for layer in factorized_layers(network).values():
         layer.weights.data.fill_(0.7)
     SubgradientPenalty(network, 1e3, 0.999).finish()
-    assert {zeros for zeros, _ in count_zeros(network).values()} == {0}
+    assert all(layer.weights.all() for layer in factorized_layers(network).values())
     for threshold in (1, 2.5, -0.1):
         with pytest.raises(NetworkError, match=rf"threshold {threshold:g} in root mean squares .* give less than 1"):
             SubgradientPenalty(network, 0.1, threshold)
@@ -251,19 +252,9 @@ def test_only_lambdas_move(network):
     assert moved == {name for name in before if name.endswith(".weights")}
 
 
-def test_zeros_are_counted_layer_by_layer(network):
-    network.stem.weights.data[:3] = 0
-    network.layer4[1].conv2.weights.data.zero_()
-    counts = count_zeros(network)
-    assert len(counts) == 17
-    assert counts["stem"] == (3, network.stem.rank)
-    assert counts["layer4.1.conv2"] == (network.layer4[1].conv2.rank,) * 2
-    assert counts["layer2.0.conv1"] == (0, network.layer2[0].conv1.rank)
-
-
 def test_a_dense_network_is_refused():
     dense = resnet18(2, "dense", 4)
-    for use in (normalize_factors, count_zeros, lambda network: ProximalStep(network, 0.1, 1.0)):
+    for use in (normalize_factors, lambda network: ProximalStep(network, 0.1, 1.0)):
         with pytest.raises(NetworkError, match=r"LASSO acts on the weights of CP-factorized layers.* has none"):
             use(dense)
 
@@ -272,11 +263,9 @@ def test_a_dense_network_is_refused():
 def test_a_network_without_lambda_is_refused_naming_a_layer(kind):
     network = resnet18(2, kind, 4, stem="small")
     text = rf"LASSO acts on the weights λ of CP-factorized layers; layer 'stem' is {kind}-factorized and has none"
-    for use in (normalize_factors, count_zeros, lambda network: ProximalStep(network, 0.1, 1.0)):
+    for use in (normalize_factors, lambda network: ProximalStep(network, 0.1, 1.0)):
         with pytest.raises(NetworkError, match=text):
             use(network)
-    with pytest.raises(NetworkError, match=rf"layer '\(itself\)' is {kind}-factorized"):
-        count_zeros(FactorizedConv(4, 4, (3, 3), factorization=kind))
     mixed = torch.nn.Sequential(FactorizedConv(4, 4, (3, 3)), FactorizedConv(4, 4, (3, 3), factorization=kind))
     with pytest.raises(NetworkError, match="layer '1' is"):
         normalize_factors(mixed)

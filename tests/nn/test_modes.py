@@ -19,8 +19,10 @@ from tests.nn.oracles import assert_same
 SIZES = {1: (7,), 2: (6, 5), 3: (4, 6, 5)}
 
 
-def layer(order, scheme, path, **options):
-    return FactorizedConv(2, 4, (3,) * order, factorization=scheme, rank=3, path=path, bias=True, **options)
+def layer(order, scheme, implementation, **options):
+    return FactorizedConv(
+        2, 4, (3,) * order, factorization=scheme, rank=3, implementation=implementation, bias=True, **options
+    )
 
 
 class Own(nn.Module):
@@ -35,13 +37,13 @@ class Own(nn.Module):
         return self.head(torch.relu(self.norm(self.layer(self.first(x)))).mean((-3, -2, -1)))
 
 
-# Every kernel meets every order, every path every kernel or a graph of its own.
+# Every kernel meets every order, every implementation every kernel or a graph of its own.
 NETWORKS = {
     "torch": (2, lambda: nn.Conv2d(2, 4, 3, padding=1)),
     "own": (3, partial(Own, "cp")),
     **{
-        f"{order} {scheme} {path}": (order, partial(layer, order, scheme, path))
-        for order, scheme, path in [
+        f"{order} {scheme} {implementation}": (order, partial(layer, order, scheme, implementation))
+        for order, scheme, implementation in [
             (1, "tucker", "recompute"),
             (2, "cp", "rule"),
             (2, "cp", "measured"),
@@ -107,10 +109,10 @@ def test_exported_strictly(name):
 
 
 @pytest.mark.parametrize("order", [2, 3])
-def test_one_path_is_exported_for_inputs_that_would_take_different_ones(order):
+def test_one_implementation_is_exported_for_inputs_that_would_take_different_ones(order):
     layer = FactorizedConv(8, 8, (3,) * order, rank=16).eval()
     few, many = torch.randn(1, 8, *[3] * order), torch.randn(300, 8, *[3] * order)
-    assert {layer.chosen_path(few), layer.chosen_path(many)} == {"factorized", "reconstructed"}
+    assert {layer.chosen_implementation(few), layer.chosen_implementation(many)} == {"factorized", "reconstructed"}
     program = torch.export.export(layer, (few.repeat(2, *[1] * (order + 1)),), dynamic_shapes=open_sizes(few)).module()
     for inputs in (few, many):
         same(program(inputs), layer(inputs))
@@ -212,10 +214,10 @@ class Doubled(nn.Module):
         return 2 * tensor
 
 
-@pytest.mark.parametrize("path", ["rule", "measured", "reconstructed", "recompute"])
+@pytest.mark.parametrize("implementation", ["rule", "measured", "reconstructed", "recompute"])
 @pytest.mark.parametrize("scheme", ["cp", "tucker", "tt"])
-def test_parametrized_and_pruned_factors(scheme, path):
-    network = FactorizedConv(3, 4, (3, 3), factorization=scheme, path=path)
+def test_parametrized_and_pruned_factors(scheme, implementation):
+    network = FactorizedConv(3, 4, (3, 3), factorization=scheme, implementation=implementation)
     x = torch.randn(2, 3, 5, 5)
     twice, whole = 2 * network(x), network.dense_kernel()
     nn.utils.parametrize.register_parametrization(network.factors, "input", Doubled())

@@ -9,7 +9,7 @@ def recomputed(layer, x):
     """Return outputs, gradients, statistics and how many numbers autograd keeps, for the chain and for recompute."""
     state = {name: value.clone() for name, value in layer.state_dict().items()}
     x, results = x.requires_grad_(), []
-    for layer.path in ("factorized", "recompute"):
+    for layer.implementation in ("factorized", "recompute"):
         layer.load_state_dict(state)
         kept = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t, kept=kept: kept.append(t.numel()) or t, lambda t: t):
@@ -44,7 +44,10 @@ def test_recompute_gives_the_same_and_counts_statistics_once(order, scheme, acti
 
 @pytest.mark.parametrize("momentum", [0.3, None])
 def test_recompute_counts_statistics_once_per_step_over_many_steps(momentum):
-    layers = [layer_of(4, 5, (3, 3), inner_activation=True, path=path) for path in ("factorized", "recompute")]
+    layers = [
+        layer_of(4, 5, (3, 3), inner_activation=True, implementation=implementation)
+        for implementation in ("factorized", "recompute")
+    ]
     layers[1].load_state_dict(layers[0].state_dict())
     for step in range(1, 4):
         x = images(2, 4, 5, 5)
@@ -58,7 +61,10 @@ def test_recompute_counts_statistics_once_per_step_over_many_steps(momentum):
 
 @pytest.mark.parametrize("active", [False, True])
 def test_recompute_may_be_passed_backward_twice(active):
-    layers = [layer_of(4, 5, (3, 3), inner_activation=active, path=path) for path in ("factorized", "recompute")]
+    layers = [
+        layer_of(4, 5, (3, 3), inner_activation=active, implementation=implementation)
+        for implementation in ("factorized", "recompute")
+    ]
     layers[1].load_state_dict(layers[0].state_dict())
     x, results = images(2, 4, 5, 5).requires_grad_(), []
     for layer in layers:
@@ -73,7 +79,7 @@ def test_recompute_may_be_passed_backward_twice(active):
 
 
 def test_recompute_without_gradients_is_the_chain():
-    layer, x = layer_of(4, 5, (3, 3), inner_activation=True, path="recompute"), images(2, 4, 5, 5)
+    layer, x = layer_of(4, 5, (3, 3), inner_activation=True, implementation="recompute"), images(2, 4, 5, 5)
     with torch.no_grad():
         y = layer(x)
     assert layer.inner_norm.num_batches_tracked == 1

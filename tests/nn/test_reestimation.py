@@ -66,10 +66,12 @@ def test_re_estimation_without_batches_is_refused_and_changes_nothing():
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
-@pytest.mark.parametrize("path", ["factorized", "recompute"])
+@pytest.mark.parametrize("implementation", ["factorized", "recompute"])
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_batchnorm_inside_factorized_layers_is_re_estimated_too(order, path):
-    layer = FactorizedConv(3, 4, (3,) * order, rank=5, inner_activation=True, path=path).double().eval()
+def test_batchnorm_inside_factorized_layers_is_re_estimated_too(order, implementation):
+    layer = (
+        FactorizedConv(3, 4, (3,) * order, rank=5, inner_activation=True, implementation=implementation).double().eval()
+    )
     batches = images(2, 4, 3, *[5] * order)
     reestimate_batchnorm(layer, batches)
     z = torch.einsum("nbi...,ir->nbr...", batches, layer.factors["input"]).transpose(1, 2).flatten(2).transpose(1, 2)

@@ -6,7 +6,6 @@ from torch import nn
 
 from hocbench.errors import NetworkError
 from hocbench.nn import FactorizedConv, NetworkConfig, ResNet, convolutions, parameter_count, resnet18, transduct
-from hocbench.nn.resnet import FlatConv3d
 from tests.nn.oracles import SCHEMES, aged, assert_same, frame_by_frame, images
 
 IMAGE_KINDS = ["cp", "tucker", "tt", "dense", "tltorch"]
@@ -55,32 +54,6 @@ def test_a_2plus1d_network_has_the_parameters_published():
     # Both convolutions of a block have the channels in between of its first one.
     assert [conv[0].out_channels for conv in (network.layer2[0].conv1, network.layer2[0].conv2)] == [230, 230]
     assert network.layer2[1].conv1[0].out_channels == 288
-
-
-@pytest.mark.parametrize("batch", [0, 1, 2])
-@pytest.mark.parametrize(
-    ("kernel", "stride", "padding"),
-    [
-        ((1, 3, 3), (1, 2, 2), (0, 1, 1)),
-        ((1, 7, 5), (1, 1, 2), (0, 3, 0)),
-        ((3, 1, 1), 1, (1, 0, 0)),
-        ((5, 1, 1), 1, 0),
-    ],
-    ids=str,
-)
-def test_a_flat_convolution_is_the_3d_one_with_the_same_weights(kernel, stride, padding, batch):
-    flat = FlatConv3d(4, 5, kernel, stride=stride, padding=padding, bias=False).double()
-    plain = nn.Conv3d(4, 5, kernel, stride=stride, padding=padding, bias=False).double()
-    plain.load_state_dict(flat.state_dict())
-    x = torch.randn(batch, 4, 6, 9, 8).double()
-    found, expected = [], []
-    for conv, results in ((flat, found), (plain, expected)):
-        inputs = x.clone().requires_grad_()
-        y = conv(inputs)
-        y.square().sum().backward()
-        results += [y, inputs.grad, conv.weight.grad]
-    for one, other in zip(found, expected, strict=True):
-        assert_same(one, other)
 
 
 @pytest.mark.parametrize("kind", SCHEMES)

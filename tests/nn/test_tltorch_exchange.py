@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from hocbench.errors import NetworkError
-from hocbench.nn import FactorizedConv, resnet18
-from hocbench.nn.tltorch_exchange import IMPLEMENTATIONS, TltorchConv, tltorch_convolutions
+from hocbench.nn import FactorizedConv
+from hocbench.nn.tltorch_exchange import IMPLEMENTATIONS
 from tests.nn.oracles import RANKS, SCHEMES, assert_same, convolve, gradients, images, kernel_of, layer_of
 
 OPTIONS = {"stride": (2, 1, 3), "padding": (1, 0, 2), "dilation": (1, 2, 1)}
@@ -91,31 +91,6 @@ def test_what_is_no_single_factorized_convolution_is_refused():
         FactorizedConv.from_tltorch(tltorch.FactorizedConv(4, 4, 3, order=2, n_layers=2))
     with pytest.raises(NetworkError, match=f"{text} ReLU"):
         FactorizedConv.from_tltorch(nn.ReLU())
-
-
-@pytest.mark.parametrize("order", [2, 3])
-def test_the_baseline_network_is_the_cp_network_computed_by_tensorly_torch(order):
-    torch.manual_seed(5)
-    baseline = resnet18(order, "tltorch", 4, stem="small").double()
-    torch.manual_seed(5)
-    ours = resnet18(order, "cp", 4, stem="small").double()
-    x = images(2, 3, *[3] * (order - 2), 20, 20)
-    expected = ours(x)
-    layers = tltorch_convolutions(baseline)
-    assert len(layers) == 17
-    assert isinstance(baseline.layer1[0].conv1, TltorchConv)
-    for implementation in IMPLEMENTATIONS:
-        for layer in layers:
-            layer.set_implementation(implementation)
-        assert {layer.conv.implementation for layer in layers} == {implementation}
-        assert_same(baseline(x), expected)
-
-
-def test_an_implementation_is_really_changed():
-    layer = TltorchConv(exchanged("cp", 2).to_tltorch("factorized"))
-    before = layer.conv.forward_fun
-    layer.set_implementation("mobilenet")
-    assert layer.conv.forward_fun is not before
 
 
 def test_defect_of_the_library_a_still_checkpoint_goes_into_the_wrong_modes():

@@ -39,12 +39,16 @@ def test_with_centre_taps_a_clip_is_seen_frame_by_frame(kind, padding, kernel_si
 
 
 @pytest.mark.parametrize("padding_mode", ["zeros", "replicate"])
-@pytest.mark.parametrize("path", ["factorized", "reconstructed"])
+@pytest.mark.parametrize("implementation", ["factorized", "reconstructed"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @torch.no_grad()
-def test_a_layer_with_a_centre_tap_is_the_image_layer_at_every_stride(padding_mode, path, stride):
+def test_a_layer_with_a_centre_tap_is_the_image_layer_at_every_stride(padding_mode, implementation, stride):
     still = layer_of(4, 5, (3, 5), rank=6, stride=stride)
-    options = {"stride": (1, stride, stride), "padding_mode": (padding_mode, "zeros", "zeros"), "path": path}
+    options = {
+        "stride": (1, stride, stride),
+        "padding_mode": (padding_mode, "zeros", "zeros"),
+        "implementation": implementation,
+    }
     layer = FactorizedConv(4, 5, (3, 3, 5), rank=6, **options).double()
     taps = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)[:, None].expand(3, 6)
     layer.load_state_dict(still.state_dict() | {"factors.time": taps})

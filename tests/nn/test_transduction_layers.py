@@ -50,7 +50,7 @@ def test_a_layer_becomes_the_dense_convolution_of_its_kernel_times_the_taps(orde
             "padding_mode": inserted(options["padding_mode"], position, padding),
         }
         expected = convolve(x, kernel, bias=layer.bias, **grown)
-        for result.path in ("factorized", "reconstructed", "recompute"):
+        for result.implementation in ("factorized", "reconstructed", "recompute"):
             assert_same(result(x), expected, 1e-12)
     assert result.dimensions == inserted(layer.dimensions, position, {1: "height", 2: "time"}[order])
 

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hocbench.evaluation.statistics import METRICS
-from hocbench.runs.finished import TARGETS
 from hocbench.evaluation.files import read_table
+from hocbench.evaluation.statistics import METRICS
 from hocbench.network_tables.parameters import parameter_latex, parameter_table
 from hocbench.paths import PAPER_TABLES
 from hocbench.reporting.latex import escape, number, published_number, score_lines
 from hocbench.reporting.layout import read_layout
 from hocbench.reporting.paper_scores import read_results
 from hocbench.reporting.score_latex import score_latex
+from hocbench.runs.finished import TARGETS
 from tests.reporting.conftest import CP, JOINT, SETTING, UNTRAINED
 from tests.reporting.pages import DATASETS, EXPECTED
 

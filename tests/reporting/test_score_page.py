@@ -3,14 +3,14 @@ from importlib.resources import files
 
 import pandas as pd
 import pytest
+from hocbench.reporting.main_rows import main_rank
 
-from hocbench.evaluation.statistics import METRICS
-from hocbench.runs.finished import TARGETS
 from hocbench.evaluation.files import read_table
+from hocbench.evaluation.statistics import METRICS
 from hocbench.reporting.facts import interval_words
 from hocbench.reporting.layout import read_layout
-from hocbench.reporting.main_rows import main_rank
 from hocbench.reporting.score_page import score_page
+from hocbench.runs.finished import TARGETS
 from tests.reporting.conftest import CP, DENSE, FRAMES, JOINT, SETTING, SMOOTHED, UNTRAINED
 from tests.reporting.pages import DATASETS, EXPECTED, Page, caption, column, number, tables_of
 

@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from hocbench.cli.manifest import manifest_app
-from hocbench.errors import RunError
+from hocbench.errors import DamageError, RunError
 from hocbench.runs.diff import compare, describe
 
 OUTPUTS = ("history.csv", "network.json", "predictions.parquet", "weights.safetensors")
@@ -48,7 +48,8 @@ MANIFEST = {
     "paths": {"stem": "factorized"},
 }
 ALL = (
-    "parameters, seeds, data, parent run, code, batches, paths of layers, software, machine, determinism, interruptions"
+    "parameters, seeds, data, parent run, code, batches, implementations of layers, software, machine, determinism, "
+    "interruptions"
 )
 
 
@@ -141,7 +142,7 @@ def test_reasons_come_in_the_order_of_likelihood(make):
         "   code: 0123456789abcdef -> ffff\n"
         "6. batches: gradients and BatchNorm statistics come from other parts of a batch\n"
         "   batch.size: 8 -> 4\n"
-        "7. paths of layers: factors were multiplied in another order, which rounds differently\n"
+        "7. implementations of layers: factors were multiplied in another order, which rounds differently\n"
         "   paths.stem: factorized -> reconstructed\n"
         "8. software: another version may compute the same formula with another rounding\n"
         "   packages.torch: 2.13.0+cpu -> 2.13.0+cu130\n"
@@ -259,40 +260,16 @@ def test_values_cannot_disturb_the_terminal(make):
     assert 'label: synthetic -> " "' in text
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "{run} is not a finished run (no manifest.json); give the directory of a finished run, or its manifest"),
-        ("{", "{file} cannot be read as JSON (Expecting property name enclosed in double quotes: line 1 column 2 "),
-        ("[1]", "{file} is not the manifest of a run; give the directory of a finished run"),
-        ('{"parameters": 3}', "{file} is not the manifest of a run; give the directory of a finished run"),
-    ],
-)
-def test_manifests_that_cannot_be_read(make, tmp_path, content, message):
+def test_manifests_that_cannot_be_read(make, tmp_path):
     good, bad = make("good"), tmp_path / "bad"
     bad.mkdir()
-    if content is not None:
-        (bad / "manifest.json").write_text(content)
     for pair in ((good, bad), (bad, good)):
-        with pytest.raises(RunError) as error:
+        with pytest.raises(RunError, match=rf"^{bad} is not a finished run \(no manifest\.json\)"):
             compare(*pair)
-        assert str(error.value).startswith(message.format(run=bad, file=bad / "manifest.json"))
-    if content == "{":
-        assert str(error.value).endswith("; delete this run and start it again")
-
-
-def test_a_path_that_does_not_exist(make, tmp_path):
-    nowhere = tmp_path / "nowhere"
-    with pytest.raises(RunError) as error:
-        compare(make("a"), nowhere)
-    assert str(error.value) == (f"{nowhere} does not exist; give the directory of a finished run, or its manifest.json")
-
-
-def test_a_file_that_is_no_text(make, tmp_path):
     file = tmp_path / "bytes.json"
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RunError, match=r"bytes\.json cannot be read as JSON \('utf-8' codec"):
-        compare(file, make("a"))
+    with pytest.raises(DamageError, match=r"bytes\.json is damaged \('utf-8' codec"):
+        compare(file, good)
 
 
 def test_the_command_prints_the_comparison(make):

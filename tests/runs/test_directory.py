@@ -1,196 +1,32 @@
+"""The files of a run, from ready values."""
+
 import json
+import subprocess
+import sys
 
 import pandas as pd
-import pytest
-import torch
-from safetensors.torch import load_file
 
 from hocbench import paths
-from hocbench.errors import HocbenchError, RunError
-from hocbench.runs.finished import read_runs
-from hocbench.evaluation import run_tables
-from hocbench.files.checksums import sealed
-from hocbench.nn import compact, parameter_count, resnet18, transduct
-from hocbench.nn.lasso import factorized_layers
-from hocbench.nn.rank_selection import rank_table, removed_shares
-from hocbench.reporting.ranks import rank_report
-from hocbench.runs.directory import describe_layers, load_network, write_run
-from hocbench.runs.environment import file_hash
-from tests.training.conftest import LASSO
+from hocbench.files.checksums import file_hash, read_sealed
+from hocbench.runs.directory import write_run
 
 TABLE = pd.DataFrame({"epoch": [0, 1], "train_loss": [float("nan"), 0.123456789012]})
 
 
-def write(out, network, parent=None):
-    tables = {"history": TABLE, "predictions": TABLE}
-    write_run(out, network, describe_layers(network, parent), tables, {"parameters": 1}, {"label": "synthetic"})
-    return out
-
-
-def sparse_network():
-    torch.manual_seed(0)
-    network = resnet18(order=2, width=8, rank=5, stem="small")
-    with torch.no_grad():
-        for count, layer in enumerate(factorized_layers(network).values()):
-            layer.weights[: count % 4] = 0
-        network.stem_norm.running_mean.fill_(0.25)
-    return network
-
-
-@pytest.mark.parametrize("form", ["plain", "compact", "transducted", "dense"])
-def test_a_network_comes_back_as_it_was_written(tmp_path, form):
-    network = resnet18(order=2, kind="dense", width=8, stem="small") if form == "dense" else sparse_network()
-    if form in ("compact", "transducted"):
-        network = compact(network)
-    if form == "transducted":
-        network = transduct(network, kernel_size=5, padding="replicate")
-    loaded, layers = load_network(write(tmp_path / "run", network))
-    assert loaded.config == network.config
-    assert layers == describe_layers(network)
-    state = network.state_dict()
-    assert loaded.state_dict().keys() == state.keys()
-    assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
-
-
 def test_a_run_directory_has_exactly_its_files_and_their_hashes(tmp_path):
-    out = write(tmp_path / "deep" / "run", sparse_network())
+    out, manifest = tmp_path / "deep" / "run", {"run": "some", "label": "synthetic"}
+    tables = {"history": TABLE, "predictions": TABLE}
+    write_run(out, b"weights", {"config": {}, "layers": []}, tables, {"parameters": 1}, manifest)
     assert sorted(path.name for path in out.iterdir()) == sorted(paths.RUN_FILES)
-    files = json.loads((out / "manifest.json").read_text())["files"]
-    assert files == {name: file_hash(out / name) for name in paths.RUN_FILES if name != "manifest.json"}
+    files = {name: file_hash(out / name) for name in paths.RUN_FILES if name != "manifest.json"}
+    assert read_sealed(out / "manifest.json") == manifest | {"files": files}
+    assert (out / "weights.safetensors").read_bytes() == b"weights"
+    assert json.loads((out / "network.json").read_text()) == {"config": {}, "layers": [], "label": "synthetic"}
     assert (out / "history.csv").read_text() == "epoch,train_loss\n0,\n1,0.123456789\n"
 
 
-def test_layers_list_ranks_and_zeros(tmp_path):
-    network = sparse_network()
-    layers = describe_layers(network)
-    assert len(layers) == 17  # the stem and two for each of eight blocks; shortcuts are not listed
-    assert {layer["rank"] for layer in layers} == {5}
-    assert [layer["zeros"] for layer in layers] == [count % 4 for count in range(17)]
-    assert (layers[0]["name"], layers[0]["block"]) == ("stem", "stem")
-    assert (layers[1]["name"], layers[1]["block"], layers[1]["kernel_size"]) == ("layer1.0.conv1", "layer1.0", [3, 3])
-    dense = describe_layers(resnet18(order=2, kind="dense", width=8, stem="small"))
-    assert {(layer["kind"], layer["rank"], layer["zeros"]) for layer in dense} == {("dense", None, 0)}
-
-
-def test_factorized_shortcuts_are_listed_in_their_block():
-    network = resnet18(order=2, width=8, rank=5, stem="small", factorize_shortcuts=True)
-    with torch.no_grad():
-        network.get_submodule("layer3.0.shortcut.1").weights[:2] = 0
-    layers = {layer["name"]: layer for layer in describe_layers(network)}
-    assert len(layers) == 20
-    shortcut = layers["layer3.0.shortcut.1"]
-    assert (shortcut["block"], shortcut["kernel_size"], shortcut["rank"], shortcut["zeros"]) == (
-        "layer3.0",
-        [1, 1],
-        5,
-        2,
-    )
-    after = {layer["name"]: layer for layer in describe_layers(compact(network), list(layers.values()))}
-    assert after == layers
-
-
-@pytest.mark.parametrize(("kind", "ranks"), [("tucker", [4, 3, 3, 3]), ("tt", [3, 4, 4])])
-def test_layers_without_lambda_list_their_ranks_and_no_zeros(tmp_path, kind, ranks):
-    network = resnet18(order=2, kind=kind, width=8, rank=4, stem="small")
-    loaded, layers = load_network(write(tmp_path / "run", network))
-    assert layers == describe_layers(loaded)
-    assert {(layer["kind"], layer["zeros"]) for layer in layers} == {(kind, 0)}
-    assert layers[0]["rank"] == ranks
-
-
-def test_removed_components_still_count_as_zeros():
-    network = sparse_network()
-    with torch.no_grad():
-        network.stem.weights.zero_()
-    before = describe_layers(network)
-    after = describe_layers(transduct(compact(network)), before)
-    assert [(layer["rank"], layer["zeros"]) for layer in after] == [(layer["rank"], layer["zeros"]) for layer in before]
-    assert [layer["kernel_size"] for layer in after] == [[3, 3, 3]] * 17
-
-
-def test_the_evaluation_and_the_report_count_what_the_network_itself_counts(laboratory):
-    run = laboratory("lasso", "affectnet", lasso=LASSO)
-    network, _ = load_network(run)
-    sparsity = run_tables.sparsity(read_runs([run]))
-    for block, rows in pd.DataFrame(rank_table(network)).groupby("block"):
-        (row,) = sparsity[sparsity["block"] == block].itertuples()
-        assert row.layer_ranks == "+".join(map(str, rows["rank"]))
-        assert row.layer_effective_ranks == "+".join(map(str, rows["effective_rank"]))
-        assert (row.parameters, row.removed) == (rows["parameters"].sum(), rows["removed"].sum())
-        assert row.network_parameters == parameter_count(network)
-    (whole,) = rank_report(sparsity).query("block == 'all'").itertuples()
-    shares = {"all": whole.removed_of_all, "factorized": whole.removed_of_factorized, "components": whole.zero_share}
-    assert 0 < whole.zero_share < 1
-    assert shares == pytest.approx(removed_shares(network), rel=1e-12)
-
-
-def test_a_half_written_run_is_refused(copied_run):
-    (copied_run / "manifest.json").unlink()
-    with pytest.raises(RunError, match=rf"{copied_run} is not a finished run \(no manifest\.json\); run it first"):
-        load_network(copied_run)
-
-
-@pytest.mark.parametrize("name", ["weights.safetensors", "network.json"])
-def test_a_damaged_file_is_refused_by_path(copied_run, name):
-    content = bytearray((copied_run / name).read_bytes())
-    content[-2] ^= 1
-    (copied_run / name).write_bytes(content)
-    with pytest.raises(RunError, match=rf"{copied_run}.*(damaged|cannot be loaded).*delete"):
-        load_network(copied_run)
-
-
-def test_layers_changed_by_hand_are_refused(copied_run):
-    description = json.loads((copied_run / "network.json").read_text())
-    description["layers"][0]["rank"] += 1
-    (copied_run / "network.json").write_text(json.dumps(description))
-    with pytest.raises(RunError, match=r"network\.json is damaged"):
-        load_network(copied_run)
-
-
-@pytest.mark.parametrize("name", ["weights.safetensors", "network.json"])
-def test_an_absent_file_is_refused(copied_run, name):
-    (copied_run / name).unlink()
-    with pytest.raises(RunError, match=rf"{copied_run} cannot be loaded .*{name}.*delete the folder and run it again"):
-        load_network(copied_run)
-
-
-@pytest.mark.parametrize(("name", "content"), [("manifest.json", "{"), ("manifest.json", "{}"), ("network.json", "[")])
-def test_unreadable_json_is_refused(copied_run, name, content):
-    (copied_run / name).write_text(content)
-    with pytest.raises(HocbenchError, match=rf"{copied_run}(/{name} is damaged| cannot be loaded)"):
-        load_network(copied_run)
-
-
-def test_weights_of_another_network_are_refused(copied_run, tmp_path):
-    other = write(tmp_path / "other", resnet18(order=2, width=8, rank=2, stem="small"))
-    weights = (other / "weights.safetensors").read_bytes()
-    (copied_run / "weights.safetensors").write_bytes(weights)
-    manifest = json.loads((copied_run / "manifest.json").read_text())
-    manifest["files"]["weights.safetensors"] = file_hash(copied_run / "weights.safetensors")
-    (copied_run / "manifest.json").write_text(sealed(manifest))
-    with pytest.raises(
-        RunError, match=r"cannot be loaded \(weights do not fit: .* is .* in the network; .*\); delete"
-    ) as caught:
-        load_network(copied_run)
-    assert len(str(caught.value)) < 600
-
-
-@pytest.mark.parametrize("name", [name for name in paths.RUN_FILES if name != "manifest.json"])
-def test_a_run_whose_rewriting_fails_is_no_finished_run(copied_run, name):
-    (copied_run / name).unlink()
-    (copied_run / name).mkdir()  # a folder cannot be replaced by a file
-    with pytest.raises(OSError):
-        write(copied_run, sparse_network())
-    assert not (copied_run / "manifest.json").exists()
-    with pytest.raises(RunError, match="not a finished run"):
-        load_network(copied_run)
-    (copied_run / name).rmdir()
-    write(copied_run, sparse_network())
-    assert load_network(copied_run)[0].config.rank == 5
-    assert len(load_file(copied_run / "weights.safetensors")["stem.weights"]) == 5
-
-
-def test_rewriting_replaces_every_file(copied_run):
-    write(copied_run, sparse_network())
-    assert sorted(path.name for path in copied_run.iterdir()) == sorted(paths.RUN_FILES)
-    assert (copied_run / "history.csv").read_text().startswith("epoch,train_loss\n")
+def test_the_room_of_runs_does_not_load_torch():
+    names = ("attempts", "diff", "directory", "environment", "finished", "manifest", "record", "revision")
+    code = f"import sys; {'; '.join(f'import hocbench.runs.{name}' for name in names)}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

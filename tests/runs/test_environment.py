@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hocbench.arithmetic import asked
-from hocbench.runs.environment import _driver, environment, file_hash, flat
+from hocbench.runs.environment import _driver, environment
 
 SECRET = "hunter2-no-manifest-may-hold-this"
 
@@ -73,13 +73,3 @@ def test_driver_is_a_version_number_and_nothing_else(tmp_path, line, number):
 
 def test_driver_without_its_file(tmp_path):
     assert _driver(tmp_path / "version") is None
-
-
-def test_flat_spells_nested_values_out():
-    nested = {"training": {"loss_weights": {"ccc": 1.0}, "ratio": [3, 1]}, "threads": 1}
-    assert flat(nested) == {"training.loss_weights.ccc": 1.0, "training.ratio": [3, 1], "threads": 1}
-
-
-def test_file_hash_is_sha256(tmp_path):
-    (tmp_path / "empty").touch()
-    assert file_hash(tmp_path / "empty").startswith("e3b0c44298fc1c14")

@@ -29,13 +29,13 @@ def measured(tmp_path_factory):
 
 def test_every_figure_is_measured_written_and_called_a_trial(measured):
     out, lines = measured
-    assert sorted(path.name for path in out.iterdir()) == ["run.csv", "run.md"]
-    table = pd.read_csv(out / "run.csv")
+    assert sorted(path.name for path in out.iterdir()) == ["data.csv", "data.md"]
+    table = pd.read_csv(out / "data.csv")
     assert table["what"].tolist() == [line.what for line in lines]
     assert table["what"].is_unique
     assert len(lines) == 2 + 1 + 2 * 3 + 1 + 2
     assert np.isfinite(table["median"]).all()
-    text = (out / "run.md").read_text()
+    text = (out / "data.md").read_text()
     assert "**Scale tiny: a trial, not a measurement.**" in text
     assert "SYNTHETIC" in text
     assert all(f"| {line.what} |" in text for line in lines)

@@ -10,9 +10,9 @@ from torch import nn
 
 from hocbench.errors import BenchmarkError
 from hocbench.nn import FactorizedConv
-from hocbench.nn.lasso import count_zeros
-from hocbench.nn.paths import situation
-from hocbench.nn.tltorch_exchange import tltorch_convolutions
+from hocbench.nn.baselines import TltorchConv
+from hocbench.nn.implementation import situation
+from hocbench.nn.layers import describe_layers
 from studies.speed.compaction import SHARES, measure_compaction, with_zeros
 from studies.speed.layers import (
     DENSE,
@@ -21,7 +21,7 @@ from studies.speed.layers import (
     RULE,
     TLTORCH,
     TWO_PLUS_ONE,
-    chosen_paths,
+    chosen_implementations,
     layer_steps,
     make_layer,
     measure_layers,
@@ -78,7 +78,7 @@ def test_layers_are_compared_with_every_rival(bench, order):
 
 
 @pytest.mark.parametrize("order", [2, 3])
-def test_chosen_paths_have_the_times_of_the_path_taken(bench, order):
+def test_chosen_implementations_have_the_times_of_the_one_taken(bench, order):
     rows = measure_layers(bench, order, FAST)
     for shape in {m.shape for m in rows}:
         here = {m.method: m for m in rows if m.shape == shape}
@@ -97,14 +97,14 @@ def test_the_rule_may_rebuild_where_there_are_many_positions(bench):
     ]
 
 
-@pytest.mark.parametrize("path", ["factorized", "reconstructed"])
-def test_the_measured_path_is_the_one_that_the_layer_takes_by_itself(bench, path):
+@pytest.mark.parametrize("implementation", ["factorized", "reconstructed"])
+def test_the_measured_implementation_is_the_one_that_the_layer_takes_by_itself(bench, implementation):
     step = layer_steps(bench, make_layer(2, 4), torch.randn(2, 4, 8, 8))[0]
-    step.module.choices[situation(step.x, True)] = path
+    step.module.choices[situation(step.x, True)] = implementation
     timed = [row(OWN["factorized"], (1,)), row(OWN["reconstructed"], (2,))]
-    measured, _ = chosen_paths(bench, step, timed)
-    assert (measured.method, measured.note) == (MEASURED, path)
-    assert measured.values == {"factorized": (1,), "reconstructed": (2,)}[path]
+    measured, _ = chosen_implementations(bench, step, timed)
+    assert (measured.method, measured.note) == (MEASURED, implementation)
+    assert measured.values == {"factorized": (1,), "reconstructed": (2,)}[implementation]
 
 
 def test_a_rival_layer_with_another_kernel_is_refused(bench, monkeypatch):
@@ -151,7 +151,7 @@ def test_rival_networks_have_the_layers_that_they_are_named_after(bench):
     assert [name for name in networks] == [*TLTORCH.values(), DENSE[3]]
     for name, network in networks.items():
         assert not any(isinstance(module, FactorizedConv) for module in network.modules())
-        kinds = {layer.conv.implementation for layer in tltorch_convolutions(network)}
+        kinds = {layer.conv.implementation for layer in network.modules() if isinstance(layer, TltorchConv)}
         assert kinds == ({name.removeprefix("tltorch ")} if name in TLTORCH.values() else set())
         torch.testing.assert_close(network.eval()(x), own.eval()(x), rtol=1e-3, atol=1e-3)
 
@@ -200,9 +200,9 @@ def test_the_temporal_step_is_compared_with_full_and_frozen_ones_and_its_gradien
 @pytest.mark.parametrize("share", SHARES)
 def test_so_many_weights_of_every_layer_are_zero(bench, share):
     own, _ = make_network(bench, 3, 32)
-    for zeros, rank in count_zeros(with_zeros(own, share)).values():
-        assert zeros == round(rank * share / 100)
-    assert not any(zeros for zeros, _ in count_zeros(own).values())
+    for layer in describe_layers(with_zeros(own, share)):
+        assert layer["zeros"] == round(layer["rank"] * share / 100)
+    assert not any(layer["zeros"] for layer in describe_layers(own))
 
 
 def test_compaction_is_measured_in_both_modes_on_labelled_zeros_and_changes_no_output(bench):

@@ -38,14 +38,14 @@ def test_temporary_memory_does_not_count():
     assert kept_bytes(step(Temporary(), x)) == FLOAT * x.numel()
 
 
-@pytest.mark.parametrize("path", ["factorized", "recompute"])
-def test_a_factorized_layer_keeps_what_its_path_says(path):
-    layer = FactorizedConv(8, 8, (3, 3, 3), rank=12, path=path)
+@pytest.mark.parametrize("implementation", ["factorized", "recompute"])
+def test_a_factorized_layer_keeps_what_its_implementation_says(implementation):
+    layer = FactorizedConv(8, 8, (3, 3, 3), rank=12, implementation=implementation)
     x = torch.randn(2, 8, 5, 6, 6)
     positions = 2 * 5 * 6 * 6
     # Behind the first projection, the planes and the lead; the two depthwise kernels and their parts are small.
-    chain = FLOAT * positions * 3 * 12 if path == "factorized" else 0
-    small = 12 * (9 + 9 + 3 + 3) * FLOAT if path == "factorized" else 0
+    chain = FLOAT * positions * 3 * 12 if implementation == "factorized" else 0
+    small = 12 * (9 + 9 + 3 + 3) * FLOAT if implementation == "factorized" else 0
     kept = kept_bytes(step(layer, x, CHANNELS_LAST[3]))
     assert FLOAT * x.numel() + chain <= kept <= FLOAT * x.numel() + chain + small
 

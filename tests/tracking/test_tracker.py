@@ -146,7 +146,7 @@ def test_a_run_that_ends_early_does_not_stay_running(laboratory, tracked, tmp_pa
     if error is RunError:
         spec = spec | {"training": spec["training"] | {"learning_rate": 1e38}}
     else:
-        monkeypatch.setattr("hocbench.training.stages.write_run", interrupt)
+        monkeypatch.setattr("hocbench.training.stages.save_run", interrupt)
     with pytest.raises(error):
         fit(spec, laboratory.crops["affectnet"], None, tmp_path / "out")
     # The second one goes on with the MLflow run of the first: it is the next try of the same run.

@@ -15,8 +15,8 @@ from hocbench.nn import FactorizedConv, compact, factorize, multiply_adds, resne
 from hocbench.nn.lasso import normalize_factors
 from hocbench.reporting.montage import draw_montage
 from hocbench.reporting.style import save, style
-from hocbench.runs.directory import load_network
 from hocbench.training import Saving, fit
+from hocbench.training.networks import load_network
 from studies.coverage.report import coverage_figure
 from tests.conftest import ROOT
 from tests.global_state import changes, snapshot

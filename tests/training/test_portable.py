@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hocbench.arithmetic import PORTABLE, has_instructions
-from hocbench.runs.environment import file_hash
+from hocbench.files.checksums import file_hash
 from tests.training.test_stages import planned
 
 # ATen hands these to MKL's vector mathematics, or may in another build; `pow` may end in `sqrt`.

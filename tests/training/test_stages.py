@@ -11,14 +11,14 @@ from safetensors.torch import load_file
 
 from hocbench import paths
 from hocbench.datasets.splits import make_splits
-from hocbench.errors import RunError
+from hocbench.errors import DamageError, RunError
 from hocbench.faces.store import CropStore
+from hocbench.files.checksums import file_hash
 from hocbench.files.code import code_hash
 from hocbench.nn import FactorizedConv, compact, transduct
-from hocbench.runs.directory import load_network
-from hocbench.runs.environment import file_hash
 from hocbench.training import fit, stages
 from hocbench.training.data import select, training_batches
+from hocbench.training.networks import load_network
 from hocbench.training.predict import mean_ccc, mean_label, predict, score
 from hocbench.training.starting_network import begin
 from tests.training.conftest import LASSO, UNUSABLE, make_runs
@@ -117,7 +117,7 @@ def taken_paths(network, x):
 def test_the_manifest_records_the_steps_that_were_taken(laboratory, tmp_path, monkeypatch, name, changes):
     run, seen, networks = planned(laboratory, name), {}, []
     parent = laboratory.fit(run.parent) if run.parent else None
-    compute, write = FactorizedConv._compute, stages.write_run
+    compute, write = FactorizedConv._compute, stages.save_run
 
     def watched(layer, x, path):
         if layer.training and torch.is_grad_enabled():
@@ -126,7 +126,7 @@ def test_the_manifest_records_the_steps_that_were_taken(laboratory, tmp_path, mo
 
     monkeypatch.setattr(FactorizedConv, "_compute", watched)
     monkeypatch.setattr(
-        stages, "write_run", lambda out, network, *rest: networks.append(network) or write(out, network, *rest)
+        stages, "save_run", lambda out, network, *rest: networks.append(network) or write(out, network, *rest)
     )
     if name == "temporal":
         # Reached at once, so that the training ends before its time.
@@ -354,7 +354,7 @@ def test_a_parent_with_damaged_weights_is_refused(laboratory, copied_run, tmp_pa
     with (copied_run / "weights.safetensors").open("r+b") as stream:
         stream.seek(-1, 2)
         stream.write(b"\x7f")
-    with pytest.raises(RunError, match=rf"{copied_run}/weights\.safetensors is damaged .* delete {copied_run}"):
+    with pytest.raises(DamageError, match=rf"{copied_run}/weights\.safetensors is damaged .* delete it"):
         fit(planned(laboratory, "temporal").spec, laboratory.crops["sewa"], copied_run, tmp_path / "out")
 
 

@@ -1,4 +1,5 @@
 # Datasets on disk (the user's own, fetched, or rendered) -> check -> frame index -> crops, splits, a page to look at.
+from hocbench.datasets.adapters import adapter_module
 from hocbench.experiment.jobs import job_resources
 
 ROOTS = {dataset.root: name for name, dataset in PARAMS.datasets.items()}
@@ -66,7 +67,7 @@ rule check:
         exclude=left_out,
         # Snakemake deletes the outputs of a job that fails; what is wrong with a copy has to stay.
         report=f"{LOGS}/check/{{dataset}}",
-        code=code_hash("hocbench.datasets.check"),
+        code=lambda w: code_hash("hocbench.datasets.check", "hocbench.datasets.index", adapter_module(layout(w.dataset))),
     threads: PARAMS.threads
     resources: **job_resources(PARAMS, "check")
     log: f"{LOGS}/check/{{dataset}}.log"
@@ -89,7 +90,7 @@ rule index:
         root=lambda w: settings(w).root,
         out=f"{PREPARED}/{{dataset}}",
         exclude=left_out,
-        code=code_hash("hocbench.datasets.index"),
+        code=lambda w: code_hash("hocbench.datasets.index", adapter_module(layout(w.dataset))),
     resources: **job_resources(PARAMS, "index")
     log: f"{LOGS}/index/{{dataset}}.log"
     benchmark: f"{LOGS}/benchmark/index/{{dataset}}.tsv"

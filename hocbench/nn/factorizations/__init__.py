@@ -6,7 +6,7 @@ from hocbench.nn.factorizations.cp import CP
 from hocbench.nn.factorizations.tensor_train import TensorTrain
 from hocbench.nn.factorizations.tucker import Tucker
 
-FACTORIZATIONS: dict[str, Factorization] = {each.name: each for each in (CP(), Tucker(), TensorTrain())}
+FACTORIZATIONS: dict[str, Factorization] = {scheme.name: scheme for scheme in (CP(), Tucker(), TensorTrain())}
 
 
 def find_factorization(name: str) -> Factorization:

@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal
 
 from torch import Tensor
 
 from hocbench.errors import NetworkError
 from hocbench.nn.contraction import Kernels, Planes, convolve_kernels, pointwise
-from hocbench.nn.geometry import Geometry
+from hocbench.nn.geometry import Geometry, is_whole
 
 Rank = Literal["same"] | int | float | tuple[int, ...]
 # Modes of the kernel in the order output, input, then the dimensions convolved, with their sizes.
@@ -69,7 +69,7 @@ class Factorization(ABC):
 
     @abstractmethod
     def first_rank(self, rank: Any) -> int:
-        """Return the channels behind the first projection."""
+        """Return the channels after the first projection."""
 
     @abstractmethod
     def kernel(self, tensors: Tensors, sizes: Sizes) -> Tensor:
@@ -133,7 +133,7 @@ def positive_multiple(rank: Rank) -> float | None:
         if rank != "same":
             raise NetworkError(f"rank {rank!r} of a factorized convolution: give 'same', a multiple of it or a number")
         return 1.0
-    if isinstance(rank, Integral) and not isinstance(rank, bool):
+    if is_whole(rank):
         if rank < 1:
             raise NetworkError(f"rank {rank} of a factorized convolution: give at least 1, a multiple or 'same'")
         return None
@@ -152,13 +152,12 @@ def check_ranks(rank: Sequence[int], wanted: Sequence[str], name: str) -> tuple[
     NetworkError
         If there are more or fewer, or one is not a positive whole number.
     """
-    whole = all(isinstance(each, Integral) and not isinstance(each, bool) and each >= 1 for each in rank)
-    if len(rank) != len(wanted) or not whole:
+    if len(rank) != len(wanted) or not all(is_whole(number) and number >= 1 for number in rank):
         raise NetworkError(
             f"rank {tuple(rank)} of a {name} convolution: give {len(wanted)} numbers of at least 1, "
             f"for {', '.join(wanted)}"
         )
-    return tuple(int(each) for each in rank)
+    return tuple(int(number) for number in rank)
 
 
 def matched_sizes(sizes: Sizes) -> dict[str, int]:

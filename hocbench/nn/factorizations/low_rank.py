@@ -40,11 +40,11 @@ def squeeze(kernel: Tensor) -> tuple[Tensor, list[Tensor]]:
         unfolded = kernel.movedim(mode, 0).flatten(1)
         # Squares of singular values, from a matrix that is never larger than the mode.
         squares, vectors = torch.linalg.eigh(unfolded @ unfolded.t())
-        kept = squares > squares[-1] * max(unfolded.shape) * ROUNDING**2
-        if kept.sum() == min(unfolded.shape):
+        large = squares > squares[-1] * max(unfolded.shape) * ROUNDING**2
+        if large.sum() == min(unfolded.shape):
             bases.append(torch.eye(size, dtype=kernel.dtype))
             continue
-        bases.append(vectors[:, kept])
+        bases.append(vectors[:, large])
         core = torch.tensordot(core, bases[-1], ([mode], [0])).movedim(-1, mode)
     return core, bases
 
@@ -66,11 +66,11 @@ def low_rank_terms(core: Tensor, rank: int, generator: torch.Generator, iteratio
     attempts = [_by_eigenvectors, *[_alternate] * STARTS]
     for attempt in attempts:
         for terms in {fewest: None, rank: None}:
-            found = attempt(core, terms, generator, iterations)
-            if found is not None and _distance(core, found) < EXACT * core.norm():
-                return found
-            if found is not None:
-                tried.append(found)
+            result = attempt(core, terms, generator, iterations)
+            if result is not None and _distance(core, result) < EXACT * core.norm():
+                return result
+            if result is not None:
+                tried.append(result)
     return min(tried, key=lambda terms: _distance(core, terms))
 
 

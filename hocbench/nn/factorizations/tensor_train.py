@@ -143,4 +143,4 @@ def _matched(multiple: float, chain: Sequence[int]) -> list[int]:
     rest = sum(most[i] * chain[i + 1] * most[i + 1] for i in range(len(most) - 1))
     wanted = multiple * math.prod(chain)
     scale = (-ends + math.sqrt(ends**2 + 4 * rest * wanted)) / (2 * rest)
-    return [max(1, round(min(scale, 1.0) * each)) for each in most]
+    return [max(1, round(min(scale, 1.0) * bond)) for bond in most]

@@ -118,7 +118,7 @@ class Tucker(Factorization):
 
 
 def _contract(core: Tensor, factors: Sequence[Tensor]) -> Tensor:
-    """Multiply the modes behind the first two by their factors."""
+    """Multiply the modes after the first two by their factors."""
     letters = string.ascii_lowercase[2 : 2 + len(factors)]
     equation = f"ab{letters},{','.join(up + low for up, low in zip(letters.upper(), letters, strict=True))}"
     return torch.einsum(f"{equation}->ab{letters.upper()}", core, *factors)

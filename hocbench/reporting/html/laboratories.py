@@ -14,8 +14,7 @@ from hocbench.reporting.html.elements import Html, element, prose, section
 from hocbench.reporting.html.markdown import render
 from hocbench.reporting.markdown import escape, markdown_table, records
 from hocbench.reporting.text import dataset_title
-from hocbench.runs.environment import flat
-from hocbench.runs.record import Record
+from hocbench.runs.record import Record, flat
 from hocbench.verify.laboratory import MANIFESTS, MORE, Laboratory, Runs, read_laboratory
 from hocbench.verify.merge import CODE, Merged, commits_of, merge
 from hocbench.verify.merge_page import SPREAD, bullets, few, heterogeneity, in_order, laboratories, number, spread_cells

@@ -7,7 +7,7 @@ from hocbench.reporting.html.elements import Html, details, element, number, pro
 from hocbench.reporting.html.ledger import Ledger
 from hocbench.reporting.html.material import Material
 from hocbench.reporting.markdown import records
-from hocbench.runs.environment import flat
+from hocbench.runs.record import flat
 
 # Facts of a manifest beside its environment.
 FACTS = ("code", "revision", "device", "threads", "processes", "deterministic", "nondeterministic", "label")

@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from hocbench.errors import DamageError
+from hocbench.errors import HocbenchError
 from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
 from hocbench.experiment.methods import METHODS
 from hocbench.experiment.records import BUILT_IN
-from hocbench.files.checksums import read_sealed
 from hocbench.paths import RUN_FILES
 from hocbench.reporting.markdown import records
 from hocbench.reporting.text import dataset_title
+from hocbench.runs.manifest import is_finished, manifest_values
 from hocbench.tracking.links import Link, read_link
 from hocbench.tracking.outbox import FOLDER as OUTBOX
 
@@ -191,8 +191,7 @@ def read_run_record(name: str, results: Path, logs: Path, tracking: Path) -> Run
 
 
 def _state(directory: Path, log: Path) -> tuple[str, str, dict[str, Any]]:
-    path = directory / "manifest.json"
-    if not path.is_file():
+    if not is_finished(directory):
         last = _last_line(log)
         if not directory.is_dir() and last is None:
             return ABSENT, "no directory and no log", {}
@@ -202,11 +201,10 @@ def _state(directory: Path, log: Path) -> tuple[str, str, dict[str, Any]]:
     if lacking:
         return DAMAGED, f"its directory lacks {', '.join(lacking)}; delete it and fit again", {}
     try:
-        manifest = read_sealed(path)
-    except DamageError as error:
+        with manifest_values(directory) as manifest:
+            manifest["spec"]["key"].items()
+    except HocbenchError as error:
         return DAMAGED, str(error), {}
-    if not isinstance(manifest.get("spec"), dict) or not isinstance(manifest["spec"].get("key"), dict):
-        return DAMAGED, f"{path} lacks spec.key; delete the run and fit again", {}
     return FINISHED, "", manifest
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from hocbench import paths
-from hocbench.cost.estimate import estimate, estimate_notes, estimate_table
+from hocbench.cli.cost import estimate_notes, estimate_table
+from hocbench.cost.estimate import estimate, measure_evaluation, measure_start, measure_step
 from hocbench.cost.hours import Measured, Seconds, distinct_evaluations, distinct_steps, extrapolate
 from hocbench.cost.sizes import part_sizes
-from hocbench.cost.steps import measure_evaluation, measure_start, measure_step
 from tests.training.conftest import LASSO, Laboratory, make_runs
 
 SMALL = {

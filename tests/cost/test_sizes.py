@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from hocbench import paths
-from hocbench.cost.sizes import SEWA_CLIP_FRAMES, evaluation_items, part_sizes, training_items, whole
+from hocbench.cost.sizes import SEWA_CLIP_FRAMES, part_sizes, whole
 from hocbench.errors import ParameterError
 from hocbench.training.data import Samples, overlapping_windows, steps_per_epoch, training_windows
+from hocbench.windows import evaluation_items, training_items
 
 OPTIONS = {"clip_length": 4, "frame_step": 1, "batch_size": 3}
 

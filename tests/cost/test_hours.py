@@ -11,13 +11,12 @@ from hocbench.cost.hours import (
     distinct_steps,
     evaluation_kind,
     extrapolate,
-    key,
     predicted_items,
     step_kind,
-    steps_per_epoch,
 )
 from hocbench.cost.sizes import Sizes, whole
 from hocbench.experiment.plan import make_plan
+from hocbench.windows import batches, training_items
 
 ROOT = Path(__file__).parents[2]
 STILL = Sizes({"train": {whole(1): 640}, "validation": {whole(1): 100}, "test": {whole(1): 200}}, "here")
@@ -37,8 +36,8 @@ def pick(runs, stage, **axes):
 
 def measured(*runs, step=0.0, item=0.0, start=0.0):
     specs = [run.spec for run in runs] + [run.parent.spec | {"data": run.spec["data"]} for run in runs if run.parent]
-    steps = {key(step_kind(spec)): Seconds(step, step / 2) for spec in specs}
-    items = {key(evaluation_kind(spec)): Seconds(item, item / 2) for spec in specs}
+    steps = {step_kind(spec): Seconds(step, step / 2) for spec in specs}
+    items = {evaluation_kind(spec): Seconds(item, item / 2) for spec in specs}
     return Measured(steps, items, Seconds(start, start / 2))
 
 
@@ -46,9 +45,9 @@ def test_seeds_and_folds_share_a_measurement_and_batches_do_not(runs):
     kinds = distinct_steps(runs)
     assert len(kinds) < len({run.axes.stage for run in runs}) * 3 < len(runs)
     static, frames = pick(runs, "static", dataset="affectnet"), pick(runs, "frames", dataset="sewa")
-    assert key(step_kind(static.spec)) == key(step_kind(pick(runs, "static", dataset="affectnet", seed=1).spec))
-    assert key(step_kind(static.spec)) != key(step_kind(frames.spec))  # 64 and 128 images
-    assert key(evaluation_kind(static.spec)) == key(evaluation_kind(frames.spec))
+    assert step_kind(static.spec) == step_kind(pick(runs, "static", dataset="affectnet", seed=1).spec)
+    assert step_kind(static.spec) != step_kind(frames.spec)  # 64 and 128 images
+    assert evaluation_kind(static.spec) == evaluation_kind(frames.spec)
     assert distinct_steps([pick(runs, "static", dataset="sewa")]) == {}  # 0 epochs
 
 
@@ -57,10 +56,10 @@ def test_trained_parameters_and_the_penalty_make_a_kind_but_not_its_weight(runs,
     dataset = "affectnet" if stage == "static" else "sewa"
     lasso = {"lasso": 0.02} if other == "lasso" else {}
     first, second = pick(runs, stage, dataset=dataset), pick(runs, other, dataset=dataset, **lasso)
-    assert key(step_kind(first.spec)) != key(step_kind(second.spec))
-    assert key(evaluation_kind(first.spec)) == key(evaluation_kind(second.spec))
+    assert step_kind(first.spec) != step_kind(second.spec)
+    assert evaluation_kind(first.spec) == evaluation_kind(second.spec)
     if lasso:
-        assert key(step_kind(second.spec)) == key(step_kind(pick(runs, other, dataset=dataset, lasso=0.05).spec))
+        assert step_kind(second.spec) == step_kind(pick(runs, other, dataset=dataset, lasso=0.05).spec)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ def test_trained_parameters_and_the_penalty_make_a_kind_but_not_its_weight(runs,
 def test_a_kind_is_made_of_what_changes_the_cost(tmp_path, runs, changes, same):
     (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(changes))
     others = make_plan(load_params([ROOT / "params.yaml", tmp_path / "overlay.yaml"]))
-    kinds = [key(step_kind(pick(plan, "static", dataset="affectnet").spec)) for plan in (runs, others)]
+    kinds = [step_kind(pick(plan, "static", dataset="affectnet").spec) for plan in (runs, others)]
     assert (kinds[0] == kinds[1]) is same
 
 
@@ -97,7 +96,7 @@ def test_a_temporal_stage_also_scores_images_and_estimates_batchnorm_twice(runs)
     run = pick(runs, "temporal", dataset="sewa")
     assert (run.axes.epochs, run.spec["training"]["batch_size"], run.spec["training"]["clip_length"]) == (3, 8, 16)
     # 32 frames: 2 windows to learn from and 3 overlapping ones; 16 clips are 4 batches of 8 windows.
-    assert steps_per_epoch(CLIPS.parts["train"], 3, run.spec["training"]) == 4
+    assert batches(training_items(CLIPS.parts["train"], 3, run.spec["training"]), run.spec["training"]) == 4
     windows = (3 + 2) * 2 * 3 + 4 * 3 + 2 * 4 * 8
     assert predicted_items(run, CLIPS) == windows
     (cost,) = extrapolate([run], {run.id: CLIPS}, measured(run, item=1.0))

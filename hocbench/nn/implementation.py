@@ -1,26 +1,20 @@
 """How a factorized convolution is computed: by a fixed rule, or by what was measured to be fastest."""
 
-import json
 import statistics
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hocbench.errors import NetworkError
-from hocbench.files.write import write_text
 from hocbench.nn.factorizations import Cost
 
-if TYPE_CHECKING:
-    from hocbench.nn.factorized import FactorizedConv
-
 # What "rule" and "measured" choose between.
-MEASURED = ("factorized", "reconstructed")
-COMPUTED = (*MEASURED, "recompute")
-PATHS = ("rule", "measured", *COMPUTED)
+CANDIDATES = ("factorized", "reconstructed")
+COMPUTED = (*CANDIDATES, "recompute")
+IMPLEMENTATIONS = ("rule", "measured", *COMPUTED)
 ROUNDS = 5
 # Positions of a large input per dimension, in spans of the kernel.
 LARGE = 32
@@ -28,19 +22,21 @@ LARGE = 32
 HOPELESS = 4
 
 
-def check_path(path: str) -> None:
-    """Refuse a path that does not exist.
+def check_implementation(name: str) -> None:
+    """Refuse an implementation that does not exist.
 
     Raises
     ------
     NetworkError
         Naming those that do.
     """
-    if path not in PATHS:
-        raise NetworkError(f"path {path!r} of a factorized convolution: choose from {', '.join(PATHS)}")
+    if name not in IMPLEMENTATIONS:
+        raise NetworkError(
+            f"implementation {name!r} of a factorized convolution: choose from {', '.join(IMPLEMENTATIONS)}"
+        )
 
 
-def rule_path(cost: Cost, temporal_only: bool) -> str:
+def choose_by_rule(cost: Cost, temporal_only: bool) -> str:
     """Decide by counts alone whether to rebuild the dense kernel and convolve once, or to go along the chain.
 
     The same counts give the same answer on every machine, so that a training run is reproducible.
@@ -63,7 +59,7 @@ def rule_path(cost: Cost, temporal_only: bool) -> str:
 
 
 def computes_eagerly() -> bool:
-    """Tell whether operations are computed as they come, and differentiated by autograd alone if at all.
+    """Return whether operations are computed as they come, and differentiated by autograd alone if at all.
 
     Otherwise they are written into a graph (torch.compile, torch.export, torch.jit), where nothing can be timed and any
     number of samples may come, or transformed by torch.func.
@@ -72,7 +68,7 @@ def computes_eagerly() -> bool:
 
 
 def is_transformed() -> bool:
-    """Tell whether a transform of torch.func is at work, such as vmap, which hides the dimension it maps over."""
+    """Return whether a transform of torch.func is at work, such as vmap, which hides the dimension it maps over."""
     return bool(torch._C._are_functorch_transforms_active())
 
 
@@ -85,6 +81,35 @@ def situation(x: Tensor, training: bool) -> str:
     return f"{shape} {str(dtype).removeprefix('torch.')} {device} {torch.get_num_threads()} threads {mode}"
 
 
+def measure(compute: Callable[[Tensor, str], Tensor], x: Tensor, trained: Sequence[Tensor]) -> str:
+    """Time both candidates on an input, with the backward pass where one would follow.
+
+    Parameters
+    ----------
+    compute : callable
+        From an input and the name of an implementation to the output.
+    x : Tensor
+        The input; it stays untouched.
+    trained : sequence of Tensor
+        What gradients are computed of, beside the input if that wants one.
+
+    Returns
+    -------
+    {"factorized", "reconstructed"}
+        The fastest one.
+    """
+
+    def run(name: str) -> None:
+        inputs = x.detach().requires_grad_(x.requires_grad)
+        y = compute(inputs, name)
+        if y.requires_grad:
+            # What makes the tensors before the layer is called, pruning say, is passed more than once.
+            wanted = [*trained, inputs] if x.requires_grad else trained
+            torch.autograd.grad(y, wanted, torch.ones_like(y), retain_graph=True)
+
+    return fastest({name: partial(run, name) for name in CANDIDATES}, x.device)
+
+
 def fastest(candidates: dict[str, Callable[[], None]], device: torch.device, rounds: int = ROUNDS) -> str:
     """Run the candidates in turn, A B A B, and return the one with the smallest median time.
 
@@ -95,7 +120,7 @@ def fastest(candidates: dict[str, Callable[[], None]], device: torch.device, rou
     device : device
         CPU time is taken on a CPU, events on a GPU.
     rounds : int
-        Runs of each behind one to warm up; those that are four times slower than the best have one.
+        Runs of each after one to warm up; those that are four times slower than the best have one.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(rounds + 1):
@@ -121,60 +146,3 @@ def elapsed(run: Callable[[], None], device: torch.device) -> float:
     started = time.process_time()
     run()
     return time.process_time() - started
-
-
-def layer_choices(network: nn.Module) -> dict[str, dict[str, str]]:
-    """Collect the measured paths of a network: layer, situation, path."""
-    return {name: dict(layer.choices) for name, layer in _measuring(network).items() if layer.choices}
-
-
-def save_choices(network: nn.Module, file: Path) -> None:
-    """Write the measured paths of a network as JSON."""
-    write_text(json.dumps(layer_choices(network), indent=1, sort_keys=True) + "\n", file)
-
-
-def load_choices(network: nn.Module, file: Path) -> None:
-    """Take over measured paths, so that nothing is timed again in the same situations.
-
-    Raises
-    ------
-    NetworkError
-        If the file cannot be read, or names a layer or path that the network does not have; nothing is taken over then.
-    """
-    try:
-        choices = json.loads(file.read_text(encoding="utf-8"))
-        pairs = [(layer, dict(known)) for layer, known in choices.items()]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise NetworkError(f"{file} holds no measured paths ({error}); write it with save_choices") from None
-    layers = _measuring(network)
-    for name, known in pairs:
-        if name not in layers:
-            raise NetworkError(f"{file}: layer {name!r} is not a factorized layer of this network; measure it anew")
-        for path in known.values():
-            if path not in COMPUTED:
-                raise NetworkError(f"{file}: layer {name!r} has the path {path!r}; choose from {', '.join(COMPUTED)}")
-            if path == "reconstructed" and layers[name].inner_norm is not None:
-                raise NetworkError(f"{file}: layer {name!r} has the path {path!r}, but an inner activation; remove it")
-    for name, known in pairs:
-        layers[name].choices.update(known)
-
-
-def set_path(network: nn.Module, path: str) -> None:
-    """Set how every factorized layer of a network is computed.
-
-    Layers with an inner activation have no reconstructed path; there the other paths apply.
-
-    Raises
-    ------
-    NetworkError
-        If the path is unknown.
-    """
-    check_path(path)
-    for layer in _measuring(network).values():
-        layer.path = "factorized" if path == "reconstructed" and layer.inner_norm is not None else path
-
-
-def _measuring(network: nn.Module) -> dict[str, "FactorizedConv"]:
-    from hocbench.nn.factorized import FactorizedConv
-
-    return {name: module for name, module in network.named_modules() if isinstance(module, FactorizedConv)}

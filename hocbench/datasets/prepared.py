@@ -1,0 +1,49 @@
+"""The index of a prepared folder, loaded and checked, whatever adapter it was made with."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from hocbench.datasets.columns import Label
+from hocbench.errors import DatasetError
+from hocbench.files.checksums import check_file, read_sealed
+
+
+def load_excluded(prepared: Path) -> list[str]:
+    """Return the clips that an index leaves out by name; `load_index` has found it whole."""
+    excluded: list[str] = read_sealed(prepared / "index.json").get("notes", {}).get("excluded", [])
+    return excluded
+
+
+def load_index(prepared: Path, columns: list[str] | None = None) -> tuple[pd.DataFrame, Label]:
+    """Load an index that `hocbench.datasets.index.write_index` wrote.
+
+    Parameters
+    ----------
+    prepared : Path
+        Folder with ``index.parquet`` and ``index.json``.
+    columns : list of str, optional
+        Which ones; all by default.
+
+    Returns
+    -------
+    DataFrame, {"synthetic", "real"}
+        The frames, and what the data are.
+
+    Raises
+    ------
+    DatasetError
+        If there is none.
+    DamageError
+        If a file is not as it was written.
+    """
+    table, seal = prepared / "index.parquet", prepared / "index.json"
+    absent = [path.name for path in (table, seal) if not path.is_file()]
+    if absent:
+        raise DatasetError(f"{prepared} has no index ({' and '.join(absent)} missing); run `hocbench index` first")
+    try:
+        about = read_sealed(seal)
+        check_file(table, about.get("files", {}).get(table.name))
+        return pd.read_parquet(table, columns=columns), about["label"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{prepared} has no index that can be read ({error}); run `hocbench index` again") from None
