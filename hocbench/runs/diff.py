@@ -56,7 +56,7 @@ GROUPS = (
 )
 # What names a run, says something twice, or is a result.
 IGNORED = (
-    *("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "axes", "files", "seal", "revision"),
+    *("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "files", "seal", "revision"),
     "recovered_epoch",
 )
 
