@@ -87,7 +87,7 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
     spec = manifest["spec"]
     shape = _input_shape(network, manifest, options)
     inputs: Batches = {"random": random_input(shape, derive_seed(spec["root_seed"], use="export"))}
-    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["axes"]["dataset"]), shape)
+    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["key"]["dataset"]), shape)
     if crops:
         inputs["crops"] = crops
     small = compact(network) if network.config.kind == "cp" else network
@@ -142,8 +142,8 @@ def _manifest(run: Path) -> dict[str, Any]:
         manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
         spec = manifest["spec"]
         wanted = {
-            "axes": {"dataset": spec["axes"]["dataset"]},
-            "training": {"clip_length": spec["training"].get("clip_length", 1)},
+            "key": {"dataset": spec["key"]["dataset"]},
+            "training": {"clip_length": spec["training"].get("clip_length") or 1},
             "data": {"crop": {"size": spec["data"]["crop"]["size"]}},
             "profile": spec["profile"],
             "root_seed": spec["root_seed"],
