@@ -1,6 +1,5 @@
 """Jobs that only table, plot or list load no torch; those that only list load no pandas either."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hocbench.evaluation.scores import evaluate
-from tests.evaluation.conftest import write_plan
-from tests.reporting.conftest import CP, SETTING, ReportWriter, row
+from tests.evaluation.conftest import description_of, evaluate_written, write_plan
+from tests.reporting.conftest import ReportWriter
 from tests.training.conftest import write_store
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +30,7 @@ def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("startup")
     writer = ReportWriter(folder / "runs")
     write_plan(writer, seeds=(0,), afew=False)
-    evaluate(writer.paths, folder / "evaluation", replicates=60, seed=7, windows=[1, 5])
+    evaluate_written(writer.paths, folder / "evaluation", replicates=60)
     write_store(folder / "crops", [4] * 6)
     return folder
 
@@ -49,13 +47,12 @@ def loaded(folder, *arguments):
 
 def test_scoring_loads_no_torch(workplace):
     runs = sorted((workplace / "runs").glob("*/*"))
-    options = ("--replicates", 100, "--seed", 1, "--windows", "[1, 5]")
+    options = ("--replicates", 100, "--seed", 1, "--windows", "[1, 5]", "--experiment", description_of(runs).text())
     assert loaded(workplace, "evaluate", workplace / "again", *runs, *options) == {"pandas"}
 
 
 def test_tables_load_no_torch(workplace):
-    options = ("--expected", json.dumps([row("sewa", CP)]), "--setting", json.dumps(SETTING))
-    assert loaded(workplace, "tables", workplace / "evaluation", workplace / "tables", *options) == {"pandas"}
+    assert loaded(workplace, "tables", workplace / "evaluation", workplace / "tables") == {"pandas"}
 
 
 def test_figures_load_no_torch(workplace):

@@ -116,7 +116,7 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
 def _inputs(spec: dict[str, Any], options: Options, shape: Shape) -> tuple[Batches, dict[str, Any]]:
     """Choose what the exported network is checked on, with a note on the crops among it."""
     inputs = {"random": random_input(shape, derive_seed(spec["root_seed"], use="export"))}
-    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["axes"]["dataset"]), shape)
+    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["key"]["dataset"]), shape)
     return inputs | ({"crops": crops} if crops else {}), note
 
 
@@ -143,8 +143,8 @@ def _manifest(run: Path) -> dict[str, Any]:
     with manifest_values(run) as manifest:
         spec = manifest["spec"]
         wanted = {
-            "axes": {"dataset": spec["axes"]["dataset"]},
-            "training": {"clip_length": spec["training"].get("clip_length", 1)},
+            "key": {"dataset": spec["key"]["dataset"]},
+            "training": {"clip_length": spec["training"].get("clip_length") or 1},
             "data": {"crop": {"size": spec["data"]["crop"]["size"]}},
             "profile": spec["profile"],
             "root_seed": spec["root_seed"],

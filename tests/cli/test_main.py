@@ -11,8 +11,11 @@ import pytest
 from hocbench.config.describe import describe_params
 from hocbench.config.load import load_params
 from hocbench.experiment.plan import make_plan
+from hocbench.experiment.spec import RunSpec
 
 ROOT = Path(__file__).parents[2]
+EVALUATION = ("--seed", "0", "--experiment", "{}")
+READERS = [("tables", "x", "y"), ("counts", "x", "y"), ("claims", "x", "y", "z"), ("figures", "x", "y")]
 SEWA = {"seed": 2, "subjects": 4, "frames": 4, "height": 48, "width": 48, "fps": 25}
 
 
@@ -47,8 +50,8 @@ def test_the_program_describes_the_parameters_in_a_pipe():
 def test_params_describes_every_key(hocbench):
     code, out, _ = hocbench("params")
     assert code == 0
-    assert "datasets.affectnet.synthetic.validation_images" in out
-    assert "LASSO weights; 0 is the plain network" in out
+    assert "datasets.NAME.synthetic.validation_images" in out
+    assert "LASSO weights, of CP networks; 0 is the plain network" in out
 
 
 def test_plan_lists_every_run_uncut(hocbench):
@@ -70,7 +73,7 @@ def test_plan_prints_the_parameters_of_a_run(hocbench):
     run = make_plan(load_params([ROOT / "params.yaml"]))[0]
     code, out, _ = hocbench("plan", "--spec", run.id)
     assert code == 0
-    assert json.loads(out) == json.loads(json.dumps(run.spec))
+    assert RunSpec.model_validate_json(out) == run.spec
 
 
 def test_an_unknown_run_is_refused(hocbench):
@@ -134,7 +137,7 @@ def test_a_folder_with_other_files_is_refused(hocbench, tmp_path):
 
 
 def test_smoothing_windows_that_are_not_json_are_refused(hocbench, tmp_path):
-    outcome = hocbench("evaluate", tmp_path, "run", "--replicates", 100, "--seed", 0, "--windows", "1,3")
+    outcome = hocbench("evaluate", tmp_path, "run", *EVALUATION, "--replicates", 100, "--windows", "1,3")
     assert_refused(outcome, "--windows is not JSON (")
 
 
@@ -145,9 +148,8 @@ def test_a_forgotten_argument_is_refused_by_name(hocbench):
     assert "Traceback" not in out + err
 
 
-SETTING = {"profile": "p", "width": 4, "rank": ["same"], "crop_size": {"sewa": 48}}
-SPLIT, SHOW = ("data", "splits", "x", "--seed", "1", "--split"), ("tables", "x", "y", "--setting", json.dumps(SETTING))
-ROW = {"dataset": "sewa", "method": "m", "rank": "same", "lasso": 0}
+SPLIT = ("data", "splits", "x", "--seed", "1", "--split")
+EVALUATE = ("evaluate", "x", "y", *EVALUATION)
 FIT = ("fit", "x", "--crops", "y", "--spec")
 REFUSED = [
     (
@@ -168,25 +170,22 @@ REFUSED = [
         ("data", "splits", "x", "--seed", "-1", "--split", '{"kind": "official", "validation_share": 0.1}'),
         "-1 is not valid",
     ),
-    ((*SHOW, "--expected", "{}"), "{} is not valid"),
-    ((*SHOW, "--expected", json.dumps([ROW | {"lasso": -1}])), "0.lasso: -1 is not valid"),
-    ((*SHOW, "--expected", json.dumps([{"dataset": "sewa"}])), "0.method: missing; add it"),
-    (
-        ("tables", "x", "y", "--expected", "[]", "--setting", '{"profile": "p", "width": 4, "rank": [1]}'),
-        "crop_size: missing",
+    ((*EVALUATE, "--replicates", "-5", "--windows", "[1]"), "replicates: -5 is not valid"),
+    ((*EVALUATE, "--replicates", "100", "--windows", "[2]"), "give an odd number"),
+    ((*EVALUATE, "--replicates", "100", "--windows", "[]"), "smoothing_windows: [] is not valid"),
+    ((*EVALUATE, "--replicates", "100", "--windows", "[1]", "--seed", "-3"), "-3 is not valid"),
+    *(
+        (
+            (*EVALUATE, "--replicates", "100", "--windows", "[1]", "--experiment", text),
+            "--experiment is no description of an experiment (",
+        )
+        for text in ("{", "[]", "{}", '{"datasets": {}, "methods": {}, "rows": [], "ranks": [], "longer": []}')
     ),
-    (("counts", "x", "y", "--setting", "[]"), "[] is not valid"),
-    (("counts", "x", "y", "--setting", '{"profile": "p", "width": 0, "rank": ["same"]}'), "width: 0 is not valid"),
-    (("claims", "x", "y", "z", "--setting", "null"), "None is not valid"),
-    (("evaluate", "x", "y", "--replicates", "-5", "--seed", "0", "--windows", "[1]"), "replicates: -5 is not valid"),
-    (("evaluate", "x", "y", "--replicates", "100", "--seed", "0", "--windows", "[2]"), "give an odd number"),
-    (
-        ("evaluate", "x", "y", "--replicates", "100", "--seed", "0", "--windows", "[]"),
-        "smoothing_windows: [] is not valid",
-    ),
-    (("evaluate", "x", "y", "--replicates", "100", "--seed", "-3", "--windows", "[1]"), "-3 is not valid"),
+    *((words, "Run `hocbench evaluate` first.") for words in READERS),
     ((*FIT, "[]"), "[] is not valid"),
-    ((*FIT, '{"run": "r"}'), "axes: missing; add it"),
+    ((*FIT, '{"run": "r"}'), "profile: missing; add it"),
+    ((*FIT, '{"run": "r"}'), "key: missing; add it"),
+    ((*FIT, '{"key": {"datset": "sewa"}}'), "key.datset: unknown key (value 'sewa'); did you mean key.dataset?"),
     (("data", "check", "sewa", "x", "--workers", "0"), "--workers: not valid"),
     (("mlflow", "ui", "--port", "70000"), "70000 is not valid"),
     (("crop", "x", "y", "--size", "0", "--margin", "nan"), "margin: nan is not valid"),

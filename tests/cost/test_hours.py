@@ -28,10 +28,9 @@ def runs():
     return make_plan(load_params([ROOT / "params.yaml"]))
 
 
-def pick(runs, stage, **axes):
-    wanted = {"stage": stage, "kind": "cp", "lasso": 0.0, "fold": 0, "seed": 0} | axes
-    chosen = [run for run in runs if all(getattr(run.axes, name) == value for name, value in wanted.items())]
-    return max(chosen, key=lambda run: run.axes.epochs)
+def pick(runs, method, **key):
+    wanted = {"method": method, "lasso": 0.0, "fold": 0, "seed": 0, "ablation": ""} | key
+    return next(run for run in runs if all(getattr(run.key, name) == value for name, value in wanted.items()))
 
 
 def measured(*runs, step=0.0, item=0.0, start=0.0):
@@ -43,7 +42,7 @@ def measured(*runs, step=0.0, item=0.0, start=0.0):
 
 def test_seeds_and_folds_share_a_measurement_and_batches_do_not(runs):
     kinds = distinct_steps(runs)
-    assert len(kinds) < len({run.axes.stage for run in runs}) * 3 < len(runs)
+    assert len(kinds) < len({run.spec.stage for run in runs}) * 3 < len(runs)
     static, frames = pick(runs, "static", dataset="affectnet"), pick(runs, "frames", dataset="sewa")
     assert step_kind(static.spec) == step_kind(pick(runs, "static", dataset="affectnet", seed=1).spec)
     assert step_kind(static.spec) != step_kind(frames.spec)  # 64 and 128 images
@@ -83,7 +82,7 @@ def test_a_kind_is_made_of_what_changes_the_cost(tmp_path, runs, changes, same):
 
 def test_a_run_costs_its_steps_and_predictions_and_its_start(runs):
     run = pick(runs, "static", dataset="affectnet")
-    assert (run.axes.epochs, run.spec["training"]["batch_size"]) == (7, 64)
+    assert (run.spec.training.epochs, run.spec["training"]["batch_size"]) == (7, 64)
     (steps,) = extrapolate([run], {run.id: STILL}, measured(run, step=2.0))
     assert (steps.steps, steps.cpu_s, steps.wall_s) == (70, 140.0, 70.0)
     (items,) = extrapolate([run], {run.id: STILL}, measured(run, item=1.0))
@@ -94,7 +93,11 @@ def test_a_run_costs_its_steps_and_predictions_and_its_start(runs):
 
 def test_a_temporal_stage_also_scores_images_and_estimates_batchnorm_twice(runs):
     run = pick(runs, "temporal", dataset="sewa")
-    assert (run.axes.epochs, run.spec["training"]["batch_size"], run.spec["training"]["clip_length"]) == (3, 8, 16)
+    assert (run.spec.training.epochs, run.spec["training"]["batch_size"], run.spec["training"]["clip_length"]) == (
+        3,
+        8,
+        16,
+    )
     # 32 frames: 2 windows to learn from and 3 overlapping ones; 16 clips are 4 batches of 8 windows.
     assert batches(training_items(CLIPS.parts["train"], 3, run.spec["training"]), run.spec["training"]) == 4
     windows = (3 + 2) * 2 * 3 + 4 * 3 + 2 * 4 * 8

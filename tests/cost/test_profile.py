@@ -10,30 +10,31 @@ from hocbench.cost.stepwatch import PARTS, WAITING
 from hocbench.errors import RunError
 from hocbench.files.checksums import file_hash
 from tests.training.conftest import LASSO
+from tests.training.specs import told
 
 STEPS = 3
 
 
 @pytest.fixture(scope="module")
 def profiles(laboratory):
-    def take(stage, dataset="sewa", **axes):
-        run = laboratory(stage, dataset, **axes)
+    def take(method, dataset="sewa", **key):
+        run = laboratory(method, dataset, **key)
         return profile_run(run, laboratory.crops[dataset], STEPS)
 
     return take
 
 
 @pytest.mark.parametrize(
-    ("stage", "dataset", "axes"),
+    ("method", "dataset", "key"),
     [
         ("static", "affectnet", {}),
         ("lasso", "affectnet", {"lasso": LASSO}),
         ("temporal", "sewa", {}),
-        ("joint", "sewa", {"kind": "inflated"}),
+        ("inflated", "sewa", {}),
     ],
 )
-def test_the_parts_of_a_step_add_up_to_it(profiles, stage, dataset, axes):
-    found = profiles(stage, dataset, **axes)
+def test_the_parts_of_a_step_add_up_to_it(profiles, method, dataset, key):
+    found = profiles(method, dataset, **key)
     assert found.steps == STEPS
     assert list(found.parts_ms) == list(PARTS)
     parts = dict(found.parts_ms)
@@ -53,7 +54,7 @@ def test_setting_and_what_the_run_recorded_are_told(laboratory, profiles):
     found = profiles("temporal")
     run = laboratory.plan("temporal")
     cost = json.loads((laboratory.path(run) / "cost.json").read_text())
-    assert found.setting["batch"] == f"{run.spec['training']['batch_size']} clips of 4 frames of 16 pixels"
+    assert found.setting["batch"] == f"{run.spec.training.batch_size} clips of 4 frames of 16 pixels"
     assert (found.setting["device"], found.setting["threads"]) == ("cpu", 1)
     assert found.setting["precision"] == "float32"
     assert found.recorded["samples_per_s"] == cost["samples_per_s"]
@@ -70,10 +71,8 @@ def test_a_run_is_left_as_it_is(laboratory, profiles):
 
 def test_a_step_in_parts_is_timed_as_a_whole(laboratory, tmp_path):
     run = laboratory.plan("static", "affectnet")
-    spec = json.loads(json.dumps(run.spec))
-    spec["training"] |= {"accumulation": 2, "recompute": True}
-    spec["run"] = "parts"
-    changed = replace(run, id="parts", spec=spec)
+    spec = told(run.spec, accumulation=2, recompute=True)
+    changed = replace(run, spec=spec.model_copy(update={"run": "parts"}))
     out = laboratory.fit(changed, tmp_path / "parts")
     found = profile_run(out, laboratory.crops["affectnet"], STEPS)
     assert found.setting["batch"].endswith("images of 16 pixels, in 2 parts")
@@ -87,7 +86,7 @@ def test_an_unfinished_run_is_refused(laboratory, tmp_path):
 
 def test_a_run_without_training_is_refused(laboratory):
     with pytest.raises(RunError, match=r"was not trained \(0 epochs\)"):
-        profile_run(laboratory("temporal", epochs=0), laboratory.crops["sewa"])
+        profile_run(laboratory("untrained"), laboratory.crops["sewa"])
 
 
 def test_missing_crops_are_refused(laboratory, tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ def alternating(network):
 
 def write(folder, network, label="synthetic"):
     """Write the run directory of a network."""
-    spec = {"axes": {"dataset": "sewa"}, "profile": "none", "root_seed": 0}
+    spec = {"key": {"dataset": "sewa"}, "profile": "none", "root_seed": 0}
     spec |= {"training": {"clip_length": LENGTH}, "data": {"crop": {"size": SIZE}}}
     tables = dict.fromkeys(("history", "predictions"), pd.DataFrame({"epoch": [0]}))
     save_run(folder, network, None, tables, {}, {"run": folder.name, "label": label, "spec": spec})

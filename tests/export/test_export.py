@@ -145,10 +145,10 @@ def test_the_program_needs_no_code_of_ours(clips):
 
 def test_a_fitted_run_is_exported_by_the_command(hocbench, tmp_path):
     plan = make_runs(tmp_path, {"datasets": {"affectnet": {"crop": {"size": SIZE}}}})
-    chosen = next(run for run in plan if run.axes.stage == "static" and run.axes.kind == "cp")
+    chosen = next(run for run in plan if run.key.method == "static")
     write_store(tmp_path / "crops", [1] * 60, dataset="affectnet")
     fit(chosen.spec, tmp_path / "crops", None, tmp_path / "run")
-    shutil.copytree(tmp_path / "crops", tmp_path / "data" / "prepared" / chosen.spec["profile"] / "affectnet")
+    shutil.copytree(tmp_path / "crops", tmp_path / "data" / "prepared" / chosen.spec.profile / "affectnet")
     code, out, err = hocbench("export", "run", "--out", "exported", "--batch", 3)
     assert (code, err) == (0, "")
     assert out.startswith("exported: network.pt2 ")

@@ -14,7 +14,7 @@ from hocbench.faces import store
 from hocbench.files.checksums import sealed
 from hocbench.paths import EVALUATION_FILES
 from hocbench.synthetic.writers import synthesize
-from tests.evaluation.conftest import Writer
+from tests.evaluation.conftest import Writer, description_of
 from tests.training.conftest import LASSO, Laboratory
 
 DAMAGES = {
@@ -75,9 +75,10 @@ class Artefacts:
             assert run(*words)[0] == 0
         shutil.copytree(laboratory.fit(self.static), folder / "run" / self.static.id)
         write = Writer(folder / "written")
-        for stage in ("static", "frames", "joint"):
-            manifest = write("sewa", stage) / "manifest.json"
+        for method in ("static", "frames", "joint"):
+            manifest = write("sewa", method) / "manifest.json"
             manifest.write_text(sealed(json.loads(manifest.read_text())))
+        self.experiment = description_of(write.paths)
         for command in ("splits", "evaluate", "tables"):
             code, printed = self.read(command)
             assert code == 0, printed
@@ -91,25 +92,21 @@ class Artefacts:
 
     def read(self, command, *options):
         prepared, evaluation = self.folder / "prepared", self.folder / "evaluation"
-        setting = {"profile": "tiny", "width": 4, "crop_size": dict.fromkeys(("affectnet", "sewa", "afew_va"), 32)}
         protocol = {"kind": "sessions", "ratio": [2, 1, 1]}
         words = {
             "splits": ("data", "splits", prepared, "--split", json.dumps(protocol), "--seed", 3),
             "crop": ("crop", prepared, self.folder / "nowhere", "--size", 32, "--margin", 1.25),
             "montage": ("data", "montage", prepared),
-            "fit": ("fit", self.folder / "out", "--spec", json.dumps(self.static.spec), "--crops", prepared),
+            "fit": ("fit", self.folder / "out", "--spec", self.static.spec.text(), "--crops", prepared),
             "child": (
-                *("fit", self.folder / "out", "--spec", json.dumps(self.child.spec), "--crops", self.crops),
+                *("fit", self.folder / "out", "--spec", self.child.spec.text(), "--crops", self.crops),
                 *("--parent", self.folder / "run" / self.static.id),
             ),
             "evaluate": (
                 *("evaluate", evaluation, *sorted((self.folder / "written" / "sewa").iterdir())),
-                *("--replicates", 100, "--seed", 1, "--windows", "[1]"),
+                *("--replicates", 100, "--seed", 1, "--windows", "[1]", "--experiment", self.experiment.text()),
             ),
-            "tables": (
-                *("tables", evaluation, self.folder / "tables", "--expected", "[]"),
-                *("--setting", json.dumps(setting | {"rank": [1]})),
-            ),
+            "tables": ("tables", evaluation, self.folder / "tables"),
             "figures": ("figures", evaluation, self.folder / "figures", "timelines"),
             "audit": ("audit", *(self.folder / kind for kind in ("prepared", "run", "evaluation", "tables"))),
         }

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hocbench.synthetic.writers import synthesize
-from tests.reporting.conftest import SETTING, ReportWriter
+from tests.evaluation.conftest import description_of
+from tests.reporting.conftest import ReportWriter
 
 STILLS = {"seed": 1, "images": 6, "validation_images": 6, "size": 48}
 CLIPS = {"seed": 3, "clips": 6, "actors": 6, "frames_min": 4, "frames_max": 4, "size": 48}
@@ -20,19 +21,19 @@ def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
     synthesize("afew_va", root / "data", CLIPS)
     write_run = ReportWriter(root / "runs")
-    write_run("affectnet", "static", "cp", noise=0.3)
-    write_run("affectnet", "static", "dense", noise=0.35)
+    write_run("affectnet", "static", noise=0.3)
+    write_run("affectnet", "static_dense", noise=0.35)
     return root
 
 
 def commands(world, out):
     """Spell out two calls of each command that write different files, after those that it needs."""
     data, runs = world / "data", [*write_paths(world)]
-    evaluate = ["evaluate", out / "evaluation", *runs, "--replicates", 100, "--windows", "[1, 3]", "--seed"]
-    setting, other = (json.dumps(SETTING | {"profile": name}) for name in ("written", "other"))
+    how = ["--replicates", 100, "--windows", "[1, 3]", "--experiment", description_of(runs).text(), "--seed"]
+    evaluate = ["evaluate", out / "evaluation", *runs, *how]
+    both = [[*evaluate, 1], ["evaluate", out / "other", *runs, *how, 2]]
     index, crop = ["index", "afew_va", data, out], ["crop", out, data, "--margin", 1.25, "--size"]
-    tables = ["tables", out / "evaluation", out / "tables", "--expected", "[]", "--setting"]
-    claims = ["claims", out / "evaluation", out / "tables", out / "claims", "--setting"]
+    tables, claims = ([[name, out / each] for each in ("evaluation", "other")] for name in ("tables", "claims"))
     figures = ["figures", out / "evaluation", out / "figures"]
     return {
         "synthesize": ([], *([*_synthesize(out), json.dumps(STILLS | {"seed": seed})] for seed in (1, 2))),
@@ -46,8 +47,8 @@ def commands(world, out):
         "crop": ([index], [*crop, 32], [*crop, 40]),
         "montage": ([index, [*crop, 32]], ["data", "montage", out], ["data", "montage", out]),
         "evaluate": ([], [*evaluate, 1], [*evaluate, 2]),
-        "tables": ([[*evaluate, 1]], [*tables, setting], [*tables, other]),
-        "claims": ([[*evaluate, 1]], [*claims, setting], [*claims, other]),
+        "tables": (both, *([*words, out / "tables"] for words in tables)),
+        "claims": (both, *([*words, out / "tables", out / "claims"] for words in claims)),
         "figures": ([[*evaluate, 1]], [*figures, "sparsity"], [*figures, "sparsity"]),
     }
 

@@ -17,14 +17,13 @@ MANIFEST = {
     "run": "static-rank0.4-11111111",
     "spec": {
         "run": "static-rank0.4-11111111",
-        "axes": {"dataset": "affectnet", "seed": 0, "stage": "static"},
+        "key": {"dataset": "affectnet", "method": "static", "seed": 0},
         "data": {"synthetic": {"seed": 1}},
-        "training": {"learning_rate": 0.1, "loss_weights": {"ccc": 1.0}, "precision": "float32"},
+        "training": {"loss_weights": {"ccc": 1.0}, "steps": {"learning_rate": 0.1, "precision": "float32"}},
         "parent": None,
         "root_seed": 7,
         "threads": 1,
     },
-    "axes": {"dataset": "affectnet", "seed": 0, "stage": "static"},
     "label": "synthetic",
     "recovered_epoch": None,
     "inputs": {"crops.json": "a" * 64, "frames.parquet": "b" * 64, "parent": None, "parent_weights": None},
@@ -104,12 +103,11 @@ def test_reasons_come_in_the_order_of_likelihood(make):
     changes = {
         "run": "static-rank0.4-22222222",
         "spec.run": "static-rank0.4-22222222",
-        "spec.training.learning_rate": 0.2,
-        "spec.training.precision": "bfloat16",
+        "spec.training.steps.learning_rate": 0.2,
+        "spec.training.steps.precision": "bfloat16",
         "spec.training.loss_weights.ccc": 2.0,
         "spec.root_seed": 8,
-        "spec.axes.seed": 1,
-        "axes.seed": 1,
+        "spec.key.seed": 1,
         "inputs.crops/json": "c" * 64,
         "inputs.parent": "static-1",
         "code": "ffff",
@@ -128,11 +126,11 @@ def test_reasons_come_in_the_order_of_likelihood(make):
         "Outputs differ: history.csv, weights.safetensors; equal: network.json, predictions.parquet.\n\n"
         "What may explain it, the likeliest first:\n"
         "1. parameters: another experiment was asked for\n"
-        "   training.learning_rate: 0.1 -> 0.2\n"
         "   training.loss_weights.ccc: 1.0 -> 2.0\n"
-        "   training.precision: float32 -> bfloat16\n"
+        "   training.steps.learning_rate: 0.1 -> 0.2\n"
+        "   training.steps.precision: float32 -> bfloat16\n"
         "2. seeds: other random numbers: first weights, order of batches, augmentation, splits\n"
-        "   axes.seed: 0 -> 1\n"
+        "   key.seed: 0 -> 1\n"
         "   root_seed: 7 -> 8\n"
         "3. data: other crops, or other frames of them\n"
         "   inputs.crops.json: aaaaaaaaaaaa... -> cccccccccccc...\n"

@@ -20,17 +20,16 @@ from typing import Any
 import pandas as pd
 from safetensors.torch import load_file
 
-from hocbench.experiment.plan import canonical_json
 from tests.conftest import ROOT
 from tests.system.kill_driver import MOMENTS
 from tests.training.conftest import LASSO, Laboratory
 
-STAGES: dict[str, tuple[str, dict[str, Any]]] = {
-    "static": ("static", {"dataset": "affectnet"}),
-    "lasso": ("lasso", {"dataset": "affectnet", "lasso": LASSO}),
-    "temporal": ("temporal", {}),
-    "joint": ("joint", {}),
-    "scratch dense": ("scratch", {"kind": "dense"}),
+STAGES: dict[str, dict[str, Any]] = {
+    "static": {"method": "static", "dataset": "affectnet"},
+    "lasso": {"method": "lasso", "dataset": "affectnet", "lasso": LASSO},
+    "temporal": {"method": "temporal"},
+    "joint": {"method": "joint"},
+    "scratch dense": {"method": "scratch_dense"},
 }
 TRAINING = ("step", "update", "validation", "half a file", "rename", "between", "old")
 END = ("predictions", "run file", "run files", "manifest", "removal")
@@ -105,10 +104,10 @@ class Bench:
         self.laboratory = Laboratory(folder / "laboratory")
 
     def place(self, stage: str, name: str) -> Place:
-        run = self.laboratory.plan(STAGES[stage][0], **STAGES[stage][1])
+        run = self.laboratory.plan(**STAGES[stage])
         parent = ["--parent", str(self.laboratory.fit(run.parent))] if run.parent else []
-        arguments = ["fit", "out", "--spec", canonical_json(run.spec), *parent, "--checkpoint-minutes", "0"]
-        arguments += ["--crops", str(self.laboratory.crops[run.axes.dataset])]
+        arguments = ["fit", "out", "--spec", run.spec.text(), *parent, "--checkpoint-minutes", "0"]
+        arguments += ["--crops", str(self.laboratory.crops[run.key.dataset])]
         return Place(self.driver, self.folder / stage.replace(" ", "-") / name, arguments)
 
 

@@ -44,7 +44,7 @@ EXEMPT_ENDS = ("report.html", ".pdf", ".png")
 def write_overlay(folder: Path) -> None:
     """Write the parameters of the killed workflow into a copied tree."""
     values = yaml.safe_load((folder / TINY).read_text(encoding="utf-8"))
-    values["datasets"]["sewa"]["rivals"] = []
+    values["datasets"]["sewa"]["baselines"] = []
     (folder / OVERLAY).write_text(yaml.safe_dump(values | CHANGES), encoding="utf-8")
 
 

@@ -21,7 +21,9 @@ if __name__ == "__main__":
 from hocbench import paths
 from hocbench.cli.main import app
 from hocbench.config.load import Params, merge_files, parse_params
-from hocbench.experiment.plan import Run, canonical_json, make_plan, split_protocol
+from hocbench.experiment.plan import Run, describe, make_plan
+from hocbench.experiment.run_spec import split_protocol
+from hocbench.experiment.spec import canonical_json
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,8 +55,8 @@ def forget_ccc() -> None:
     """Leave the CCC out of the loss."""
     import hocbench.training.loop as loop
 
-    loss = loop.affect_loss
-    _replace("hocbench.training.loop.affect_loss", lambda p, y, weights: loss(p, y, weights | {"ccc": 0.0}))
+    loss, none = loop.affect_loss, {"ccc": 0.0}
+    _replace("hocbench.training.loop.affect_loss", lambda p, y, weights: loss(p, y, weights.model_copy(update=none)))
 
 
 def never_shrink() -> None:
@@ -66,8 +68,8 @@ def never_mirror() -> None:
     """Show the network no mirrored picture."""
     import hocbench.training.augment as augment
 
-    draw = augment.draw
-    _replace("hocbench.training.data.draw", lambda count, options, rng: draw(count, options | {"mirror": False}, rng))
+    draw, never = augment.draw, {"mirror": False}
+    _replace("hocbench.training.data.draw", lambda count, steps, rng: draw(count, steps.model_copy(update=never), rng))
 
 
 def keep_statistics() -> None:
@@ -149,42 +151,38 @@ def reproduce(folder: Path, overlays: list[Path], changes: dict[str, Any]) -> No
     params = parse_params(merge_files([ROOT / "params.yaml", *overlays], changes))
     folder.mkdir(parents=True)
     os.chdir(folder)
-    for name in params.datasets.present():
+    for name in params.datasets:
         prepare(params, name)
-    profile, present = params.profile, params.datasets.present()
-    folders = [paths.prepared(profile, name) for name in present]
-    roots = {name: dataset.root for name, dataset in present.items()}
+    profile = params.profile
+    folders = [paths.prepared(profile, name) for name in params.datasets]
+    roots = {name: entry.root for name, entry in params.datasets.items()}
     run_command("data", "hashes", paths.data_hashes(profile), *folders, "--rendered", canonical_json(roots))
     runs = make_plan(params)
-    where = {run.id: paths.run(profile, run.axes.dataset, run.id) for run in runs}
+    where = {run.id: paths.run(profile, run.key.dataset, run.id) for run in runs}
     for run in sorted(runs, key=generation):
         parent = ("--parent", where[run.parent.id]) if run.parent else ()
-        crops = paths.prepared(profile, run.axes.dataset)
-        run_command("fit", where[run.id], "--spec", canonical_json(run.spec), "--crops", crops, *parent)
+        crops = paths.prepared(profile, run.key.dataset)
+        run_command("fit", where[run.id], "--spec", run.spec.text(), "--crops", crops, *parent)
     results, options = paths.results(profile), params.evaluation
     evaluation, windows = results / "evaluation", canonical_json(options.smoothing_windows)
     how = ("--replicates", options.replicates, "--seed", params.seed, "--windows", windows)
+    how += ("--experiment", describe(params, runs).text())
     run_command("evaluate", evaluation, *where.values(), *how)
-    sizes = {name: dataset.crop.size for name, dataset in present.items()}
-    setting = {"profile": profile, "width": params.network.width, "crop_size": sizes, "rank": params.sweep.rank}
-    run_command("counts", evaluation, results / "tables", "--setting", canonical_json(setting))
-    run_command("claims", evaluation, results / "tables", results / "claims", "--setting", canonical_json(setting))
+    run_command("counts", evaluation, results / "tables")
+    run_command("claims", evaluation, results / "tables", results / "claims")
 
 
 def prepare(params: Params, name: str) -> None:
     """Render, check, index, crop and split one data set."""
-    dataset, layout, out = (
-        getattr(params.datasets, name),
-        name.removesuffix("_control"),
-        paths.prepared(params.profile, name),
-    )
-    root, crop = Path(dataset.root), dataset.crop
-    run_command("synthesize", layout, root, "--parameters", canonical_json(dataset.synthetic.model_dump()))
-    run_command("data", "check", layout, root, "--out", out)
-    run_command("index", layout, root, out)
+    entry, out = params.datasets[name], paths.prepared(params.profile, name)
+    root, crop, adapter = Path(entry.root), entry.crop, entry.adapter
+    assert entry.synthetic is not None
+    run_command("synthesize", adapter, root, "--parameters", canonical_json(entry.synthetic.model_dump()))
+    run_command("data", "check", adapter, root, "--out", out)
+    run_command("index", adapter, root, out)
     how = ("--method", crop.method, "--detector", crop.detector, "--store", crop.store)
     run_command("crop", out, root, "--size", crop.size, "--margin", crop.margin, *how)
-    run_command("data", "splits", out, "--split", canonical_json(split_protocol(dataset)), "--seed", params.seed)
+    run_command("data", "splits", out, "--split", canonical_json(split_protocol(entry)), "--seed", params.seed)
 
 
 def generation(run: Run) -> int:

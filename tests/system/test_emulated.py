@@ -15,7 +15,7 @@ import pytest
 from hocbench import paths
 from hocbench.arithmetic import PORTABLE, has_instructions
 from hocbench.config.load import load_params
-from hocbench.experiment.plan import make_plan
+from hocbench.experiment.plan import describe, make_plan
 from tests.conftest import ROOT, TINY, copy_sources
 from tests.system.pipeline_kill import EXEMPT
 
@@ -27,21 +27,22 @@ pytestmark = [
 ]
 CPUS = ("Haswell", "EPYC-Rome")
 CHOSEN = [
-    {"dataset": "affectnet", "kind": "cp", "lasso": 0.0},
-    {"dataset": "affectnet", "kind": "dense"},
-    {"dataset": "affectnet", "kind": "cp", "lasso": 0.05},
-    {"dataset": "sewa", "stage": "joint", "kind": "cp", "lasso": 0.0},
+    {"dataset": "affectnet", "method": "static"},
+    {"dataset": "affectnet", "method": "static_dense"},
+    {"dataset": "affectnet", "method": "lasso", "lasso": 0.05},
+    {"dataset": "sewa", "method": "joint", "lasso": 0.0},
 ]
 
 
 def chosen_runs():
-    """Return data set and id of a run of each kind; that of clips brings those that it starts from."""
-    plan = make_plan(load_params([ROOT / "params.yaml", ROOT / TINY]))
+    """Return a run of each kind, that of clips brings those that it starts from; and the experiment, described."""
+    params = load_params([ROOT / "params.yaml", ROOT / TINY])
+    plan = make_plan(params)
     wanted = [
-        next(run for run in plan if all(getattr(run.axes, key) == value for key, value in axes.items()))
-        for axes in CHOSEN
+        next(run for run in plan if all(getattr(run.key, name) == value for name, value in key.items()))
+        for key in CHOSEN
     ]
-    return [(run.axes.dataset, run.id) for run in wanted]
+    return [paths.run("tiny", run.key.dataset, run.id) for run in wanted], describe(params, plan)
 
 
 def write_environment(folder, cpu):
@@ -69,11 +70,11 @@ def compute(folder, cpu):
     python = write_environment(folder / "environment", cpu)
     environment = {name: value for name, value in os.environ.items() if name not in PORTABLE}
     environment |= {"PYTHONPATH": str(tree), "HOCBENCH_TRACKING": "off", "OMP_NUM_THREADS": "1"}
-    runs = [paths.run("tiny", *run) for run in chosen_runs()]
+    runs, experiment = chosen_runs()
     targets = ["data", *(f"{run}/manifest.json" for run in runs)]
     snakemake = [python, "-m", "snakemake", "--cores", "2", *targets, "--configfile", TINY]
     evaluate = [python.with_name("hocbench"), "evaluate", "results/tiny/evaluation", *runs]
-    evaluate += ["--replicates", "200", "--seed", "0", "--windows", "[1, 3, 5]"]
+    evaluate += ["--replicates", "200", "--seed", "0", "--windows", "[1, 3, 5]", "--experiment", experiment.text()]
     for command in (snakemake, evaluate):
         done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]

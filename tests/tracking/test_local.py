@@ -20,7 +20,7 @@ from tests.tracking.test_outbox import (
     outboxes,
 )
 
-OTHER = SPEC | {"run": "joint-00000000"}
+OTHER = SPEC.model_copy(update={"run": "joint-00000000"})
 
 
 @pytest.fixture

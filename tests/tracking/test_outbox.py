@@ -19,14 +19,10 @@ from hocbench.tracking.secrets import without_secrets
 from hocbench.tracking.store import start_reproduction, tracking_uri, within
 from hocbench.tracking.sync import finish_reproduction, sync
 from hocbench.tracking.tracker import Tracker
+from tests.training.specs import make_spec
 
 NOWHERE = "http://me:hush-hush@127.0.0.1:9"
-SPEC = {
-    "run": "static-00000000",
-    "profile": "tiny",
-    "axes": {"dataset": "sewa", "stage": "static"},
-    "training": {"epochs": 3},
-}
+SPEC = make_spec(epochs=3).model_copy(update={"run": "static-00000000", "profile": "tiny"})
 
 
 def row(epoch):
@@ -52,7 +48,7 @@ def complete(spec=SPEC, key="", epochs=range(3)):
         for epoch in epochs:
             tracker.log_epoch(row(epoch))
         started = time.monotonic()
-        out = Path("run" if spec is SPEC else spec["run"])
+        out = Path("run" if spec is SPEC else spec.run)
         tracker.finish(run_directory(out), predictions())
         return time.monotonic() - started
 

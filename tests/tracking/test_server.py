@@ -38,7 +38,7 @@ WRITER = """
 import logging, sys, threading
 logging.basicConfig(level=logging.INFO)
 from tests.tracking.test_outbox import *
-waited_s = complete(SPEC | {"run": sys.argv[1]}, epochs=range(int(sys.argv[2])))
+waited_s = complete(SPEC.model_copy(update={"run": sys.argv[1]}), epochs=range(int(sys.argv[2])))
 print(sum(not thread.daemon for thread in threading.enumerate()), f"{waited_s:.2f}", flush=True)
 """
 

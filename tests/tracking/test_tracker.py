@@ -15,6 +15,7 @@ from hocbench.files.code import code_hash
 from hocbench.tracking.sync import sync
 from hocbench.tracking.tracker import Tracker, experiment_page, start_reproduction, tracking_uri
 from hocbench.training import fit
+from tests.training.specs import told
 from tests.training.test_stages import SAME_BYTES
 
 START = "from hocbench.tracking.store import start_reproduction; print(start_reproduction('tiny'))"
@@ -114,7 +115,7 @@ def test_a_fit_leaves_a_child_run_with_all_its_numbers(laboratory, tracked, tmp_
     assert found.data.tags["data"] == "synthetic"
     assert [name for name in found.data.tags if name.startswith("attempt.")] == ["attempt.1"]
     params = found.data.params
-    assert (params["axes.stage"], params["training.epochs"], params["temporal.init"]) == ("temporal", "8", "ones")
+    assert (params["key.method"], params["training.epochs"], params["temporal.init"]) == ("temporal", "8", "ones")
     assert params["training.loss_weights.ccc"] == "1.0"
     check_metrics(tracked, found, out)
     for name in ("manifest.json", "history.csv", "cost.json"):
@@ -144,7 +145,7 @@ def test_a_run_that_ends_early_does_not_stay_running(laboratory, tracked, tmp_pa
     run = laboratory.plan("static", "affectnet")
     spec = run.spec
     if error is RunError:
-        spec = spec | {"training": spec["training"] | {"learning_rate": 1e38}}
+        spec = told(spec, learning_rate=1e38)
     else:
         monkeypatch.setattr("hocbench.training.stages.save_run", interrupt)
     with pytest.raises(error):

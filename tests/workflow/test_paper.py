@@ -49,11 +49,11 @@ def laboratory(tmp_path_factory):
     values = {
         "datasets": {
             "affectnet": {"seeds": [0]},
-            "sewa": {"seeds": [0], "lasso": False, "rivals": ["inflated"]},
-            "afew_va": {"seeds": [0], "folds": [0], "lasso": False, "rivals": []},
+            "sewa": {"seeds": [0], "lasso": False, "baselines": ["inflated"]},
+            "afew_va": {"seeds": [0], "folds": [0], "lasso": False, "baselines": []},
         },
         "sweep": {"lasso": [0, 0.05]},
-        "experiments": [],
+        "ablations": [],
         "training": {
             "clip_length": 4,
             "clips": 2,
@@ -98,22 +98,23 @@ def finished(laboratory, server):
 def test_every_stage_of_the_profile_takes_a_step_at_full_size(finished):
     runs = sorted((finished / "results/paper/runs").glob("*/*/manifest.json"))
     manifests = [json.loads(path.read_text()) for path in runs]
-    assert {(m["axes"]["dataset"], m["axes"]["stage"], m["axes"]["kind"]) for m in manifests} == {
-        ("affectnet", "static", "cp"),
-        ("affectnet", "static", "dense"),
-        ("affectnet", "lasso", "cp"),
-        ("sewa", "static", "cp"),
-        ("sewa", "temporal", "cp"),
-        ("sewa", "joint", "cp"),
-        ("sewa", "joint", "inflated"),
-        ("afew_va", "static", "cp"),
-        ("afew_va", "temporal", "cp"),
-        ("afew_va", "joint", "cp"),
+    keys = [manifest["spec"]["key"] for manifest in manifests]
+    assert {(key["dataset"], key["method"]) for key in keys} == {
+        ("affectnet", "static"),
+        ("affectnet", "static_dense"),
+        ("affectnet", "lasso"),
+        ("sewa", "static"),
+        ("sewa", "temporal"),
+        ("sewa", "joint"),
+        ("sewa", "inflated"),
+        ("afew_va", "static"),
+        ("afew_va", "temporal"),
+        ("afew_va", "joint"),
     }
-    for manifest in manifests:
+    for path, manifest in zip(runs, manifests, strict=True):
+        network = json.loads(path.with_name("network.json").read_text())["config"]
         assert manifest["label"] == "real"
-        assert manifest["spec"]["network"]["width"] == 64
-        assert manifest["spec"]["network"]["stem"] == "imagenet"
+        assert (network["width"], network["stem"]) == (64, "imagenet")
         assert manifest["spec"]["data"]["crop"]["size"] == 224
 
 

@@ -19,7 +19,7 @@ rule evaluate:
 
 rule table:
     input: rules.evaluate.output
-    output: [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.RESULT_TABLES)]
+    output: [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.result_tables(DESCRIPTION.datasets.values()))]
     params:
         published=published("layout.csv", "results.csv"),
         code=code_hash("hocbench.reporting.tables"),
@@ -36,7 +36,7 @@ rule counts:
     output: [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.COUNT_TABLES)]
     params:
         published=published("layout.csv", "parameters.csv"),
-        code=code_hash("hocbench.network_tables"),
+        code=code_hash("hocbench.network_tables.write"),
     resources: **job_resources(PARAMS, "counts")
     log: f"{LOGS}/counts.log"
     benchmark: f"{LOGS}/benchmark/counts.tsv"
@@ -69,7 +69,7 @@ rule figures:
 
 
 rule tables:
-    input: expand(f"{RESULTS}/tables/{{name}}", name=paths.table_files(paths.TABLES))
+    input: expand(f"{RESULTS}/tables/{{name}}", name=paths.table_files(paths.all_tables(DESCRIPTION.datasets.values())))
 
 
 # What others have sent, if anything; each of these files holds the hashes of the tables beside it.
