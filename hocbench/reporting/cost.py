@@ -110,8 +110,8 @@ def cost_page(costs: pd.DataFrame, table: pd.DataFrame, description: Description
         'without the seconds in which a job loads its programs. "With start" adds the runs that they start from, in '
         'full in each row although rows share them; the row "all runs" counts every run once. A moving average uses '
         "the runs of the row that it averages and costs nothing more. Memory is the largest of a run, samples are "
-        "images or clips learned from, the median over runs; waiting is the share of step time in which a run waited for its "
-        "batch. A dash: no such number, as the throughput of a row without training."
+        "images or clips learned from, the median over runs; waiting is the share of step time in which a run waited "
+        "for its batch. A dash: no such number, as the throughput of a row without training."
     )
     if again:
         caption += f" {again} run(s) were stopped and went on; all their attempts are counted."
