@@ -121,13 +121,7 @@ def _samples(items: int, spec: dict[str, Any]) -> Samples:
 
 
 def measure_step(spec: dict[str, Any]) -> Seconds:
-    """Run some of a run's training steps, with the share of a batch that one process of several has.
-
-    Parameters
-    ----------
-    spec : dict
-        Resolved slice of a run.
-    """
+    """Run some training steps of a resolved slice, with the share of a batch that one process of several has."""
     with one_process(spec["threads"]) as accelerator:
         samples = _samples(spec["training"]["batch_size"] // spec["processes"] * (STEPS + 1), spec)
         network = _network(spec, samples, accelerator)
@@ -136,13 +130,7 @@ def measure_step(spec: dict[str, Any]) -> Seconds:
 
 
 def measure_evaluation(spec: dict[str, Any]) -> Seconds:
-    """Predict with a run's network, and return the time of one image or window.
-
-    Parameters
-    ----------
-    spec : dict
-        Resolved slice of a run.
-    """
+    """Predict with the network of a resolved slice, and return the time of one image or window."""
     with one_process(spec["threads"]) as accelerator:
         order, device = spec["axes"]["order"], accelerator.device
         length, step = window_shape(order, spec["training"])
