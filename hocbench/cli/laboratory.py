@@ -27,8 +27,7 @@ def merge(
     from rich.table import Table
 
     from hocbench.verify.merge import merge as bring_together
-    from hocbench.verify.merge_page import agreement, few, heterogeneity
-    from hocbench.verify.merge_write import write_merged
+    from hocbench.verify.merge_page import agreement, few, heterogeneity, write_merged
 
     merged = bring_together(laboratories)
     for note in (*merged.repeated, *merged.notes):

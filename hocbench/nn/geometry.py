@@ -1,6 +1,6 @@
 """Kernel size, stride, padding and dilation of a convolution, checked once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Literal, TypeGuard
@@ -64,20 +64,31 @@ class Geometry:
 
     def only(self, dimension: int) -> "Geometry":
         """Return the geometry of a kernel that extends along one dimension alone."""
-        others = (1, 1, 0, 1, "zeros")
-        return self._each(
-            lambda values, other: tuple(value if d == dimension else other for d, value in enumerate(values)), others
+
+        def keep(values: tuple, other: int | str) -> tuple:
+            return tuple(value if d == dimension else other for d, value in enumerate(values))
+
+        return Geometry(
+            keep(self.kernel_size, 1),
+            keep(self.stride, 1),
+            keep(self.padding, 0),
+            keep(self.dilation, 1),
+            keep(self.padding_mode, "zeros"),
         )
 
     def insert(self, position: int, kernel_size: int, padding_mode: str) -> "Geometry":
         """Add a dimension that is not strided and keeps its length; ``kernel_size`` is odd."""
-        added = (kernel_size, 1, kernel_size // 2, 1, padding_mode)
-        return self._each(lambda values, new: (*values[:position], new, *values[position:]), added)
 
-    def _each(self, change: Callable[[tuple, int | str], tuple], given: tuple) -> "Geometry":
-        """Change each attribute by a value of its own."""
-        values = (self.kernel_size, self.stride, self.padding, self.dilation, self.padding_mode)
-        return Geometry(*map(change, values, given))
+        def put(values: tuple, value: int | str) -> tuple:
+            return (*values[:position], value, *values[position:])
+
+        return Geometry(
+            put(self.kernel_size, kernel_size),
+            put(self.stride, 1),
+            put(self.padding, kernel_size // 2),
+            put(self.dilation, 1),
+            put(self.padding_mode, padding_mode),
+        )
 
 
 def make_geometry(

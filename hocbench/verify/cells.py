@@ -10,44 +10,31 @@ Row = dict[str, str]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a CSV file as text.
-
-    Parameters
-    ----------
-    path : Path
-        With a header.
-
-    Returns
-    -------
-    list of dict of str to str
-        A row per line, by column.
+    """Read a CSV file with a header as text: a row per line, by column.
 
     Raises
     ------
     VerifyError
         If it has no header, a column twice, or a line with another number of cells than the header.
     """
+    again = f"write {path.name} again"
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = csv.reader(file, strict=True)
             header = next(lines, [])
             if not header or len(set(header)) < len(header):
-                raise VerifyError(f"{path} has no header of distinct columns; {_again(path)}")
+                raise VerifyError(f"{path} has no header of distinct columns; {again}")
             rows = []
             for line in lines:
                 if len(line) != len(header):
                     raise VerifyError(
                         f"{path}, line {lines.line_num}: {len(line)} cells where the header has {len(header)}; the "
-                        f"file was cut off or edited; {_again(path)}"
+                        f"file was cut off or edited; {again}"
                     )
                 rows.append(dict(zip(header, line, strict=True)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise VerifyError(f"{path} cannot be read as CSV ({error}); {_again(path)}") from None
+        raise VerifyError(f"{path} cannot be read as CSV ({error}); {again}") from None
     return rows
-
-
-def _again(path: Path) -> str:
-    return f"write {path.name} again"
 
 
 def by_key(rows: Sequence[Row], keys: Sequence[str], where: str) -> dict[tuple[str, ...], Row]:
@@ -55,12 +42,10 @@ def by_key(rows: Sequence[Row], keys: Sequence[str], where: str) -> dict[tuple[s
 
     Parameters
     ----------
-    rows : sequence of dict
-        From `read_rows`.
+    rows, where : sequence of dict, str
+        From `read_rows`, and the name of the table in messages.
     keys : sequence of str
         Columns.
-    where : str
-        Name of the table in messages.
 
     Raises
     ------
@@ -70,17 +55,17 @@ def by_key(rows: Sequence[Row], keys: Sequence[str], where: str) -> dict[tuple[s
     absent = [key for key in keys if rows and key not in rows[0]]
     if absent:
         raise VerifyError(f"{where} has no column {', '.join(absent)}; write it again with this version of hocbench")
-    found: dict[tuple[str, ...], Row] = {}
+    index: dict[tuple[str, ...], Row] = {}
     lines: dict[tuple[str, ...], int] = {}
-    for number, row in enumerate(rows, 1):
+    for line, row in enumerate(rows, 1):
         key = tuple(row[name] for name in keys)
-        if key in found:
+        if key in index:
             raise VerifyError(
-                f"{where} has two rows (data rows {lines[key]} and {number}) of {named(keys, key)}; one of them is "
+                f"{where} has two rows (data rows {lines[key]} and {line}) of {named(keys, key)}; one of them is "
                 "too many, so write the table again"
             )
-        found[key], lines[key] = row, number
-    return found
+        index[key], lines[key] = row, line
+    return index
 
 
 def named(keys: Sequence[str], values: Sequence[str]) -> str:

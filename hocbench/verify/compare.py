@@ -9,14 +9,8 @@ from hocbench.verify.cells import Row, by_key, number
 from hocbench.verify.spread import UNKNOWN, Spreads
 from hocbench.verify.tables import RUN, Table, is_headline
 
-IDENTICAL, WITHIN, UNUSUAL, DIFFERENT, MISSING, EXTRA = OUTCOMES = (
-    "identical",
-    "within tolerance",
-    "unusual",
-    "different",
-    "missing",
-    "extra",
-)
+OUTCOMES = ("identical", "within tolerance", "unusual", "different", "missing", "extra")
+IDENTICAL, WITHIN, UNUSUAL, DIFFERENT, MISSING, EXTRA = OUTCOMES
 EXACT = "has to be equal"
 FOLLOWS = "follows the scores of its row"
 SAME_RUNS = "the same predictions as in {}, so equal but for rounding"
@@ -25,6 +19,7 @@ CHOSEN, MEAN = "chosen", "mean_ccc"
 MOST = 0.5
 ROUNDING = 1e-6  # relative: tables have ten digits, and sums of many frames lose some of them
 Key = tuple[str, ...]
+Judged = tuple[float | None, float | None, str, str]  # the last four attributes of a cell
 
 
 @dataclass(frozen=True)
@@ -64,6 +59,11 @@ class Cell:
             return math.inf
         return abs(self.difference) / self.tolerance
 
+    @property
+    def is_of_unknown_spread(self) -> bool:
+        """Whether it is different only because no spread is known."""
+        return self.outcome == DIFFERENT and self.basis == UNKNOWN
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -73,19 +73,16 @@ class Expected:
     ----------
     table : Table
         What its columns mean.
-    names : list of str
-        Of the laboratories, the reference's own first.
-    rows : list of dict
-        By laboratory: its rows by key.
+    names, rows : list of str, list of dict
+        Of the laboratories, the reference's own first: what they are called, and their rows by key.
     spreads : Spreads
         Between the laboratories.
     same : callable
-        Given the key of a row, returns the number of the laboratory whose runs behind that row gave the same outputs
-        as those here; None if there is none.
-    level : float
-        Probability with which one more laboratory may miss a cell.
-    headline_level : float
-        The same for cells that count by themselves, see `hocbench.verify.tables.is_headline`.
+        Given the key of a row, returns the number of the laboratory whose runs of that row gave the same outputs as
+        those here; None if there is none.
+    level, headline_level : float
+        Probability with which one more laboratory may miss a cell, and one of those that count by themselves, see
+        `hocbench.verify.tables.is_headline`.
     """
 
     table: Table
@@ -98,23 +95,17 @@ class Expected:
 
 
 def rows_by_key(table: Table, rows: Sequence[Row], where: str) -> dict[Key, Row]:
-    """Index the rows of a table that are compared.
-
-    Raises
-    ------
-    VerifyError
-        If a key column is absent, or two rows have the same keys.
-    """
-    found = by_key(rows, table.keys, f"{table.name}.csv{where}")
+    """Index the rows of a table that are compared; see `hocbench.verify.cells.by_key`."""
+    index = by_key(rows, table.keys, f"{table.name}.csv{where}")
     if not table.last:
-        return found
+        return index
     place = table.keys.index(table.last)
     ends: dict[Key, Key] = {}
-    for key in found:
-        other = (*key[:place], *key[place + 1 :])
-        if other not in ends or float(key[place]) > float(ends[other][place]):
-            ends[other] = key
-    return {key: found[key] for key in ends.values()}
+    for key in index:
+        curve = (*key[:place], *key[place + 1 :])
+        if curve not in ends or float(key[place]) > float(ends[curve][place]):
+            ends[curve] = key
+    return {key: index[key] for key in ends.values()}
 
 
 def compare_rows(expected: Expected, here: dict[Key, Row]) -> list[Cell]:
@@ -132,72 +123,59 @@ def compare_rows(expected: Expected, here: dict[Key, Row]) -> list[Cell]:
     list of Cell
         In the order of the reference, then what is extra.
     """
-    table, first = expected.table, expected.rows[0]
-    cells: list[Cell] = []
-    for key in dict.fromkeys((*first, *here)):
-        a, b = first.get(key), here.get(key)
-        if a is None or b is None:
-            row = a or b or {}
-            cells += [_single(table, key, column, a, b) for column in _compared(table, row)]
-        else:
-            cells += _compare_row(expected, key, a, b)
-    return cells
-
-
-def _compared(table: Table, columns: Iterable[str]) -> list[str]:
-    return [column for column in columns if column not in table.keys and column not in table.exempt]
-
-
-def _single(table: Table, key: Key, column: str, a: Row | None, b: Row | None) -> Cell:
-    texts = a[column] if a else None, b[column] if b else None
-    return Cell(table.name, key, column, *texts, None, None, "", MISSING if b is None else EXTRA)
+    first = expected.rows[0]
+    keys = dict.fromkeys((*first, *here))
+    return [cell for key in keys for cell in _compare_row(expected, key, first.get(key, {}), here.get(key, {}))]
 
 
 def _compare_row(expected: Expected, key: Key, a: Row, b: Row) -> list[Cell]:
-    table, same = expected.table, expected.same(key)
+    """Compare a row; of one that is on one side only, the other is empty."""
+    table, same = expected.table, expected.same(key) if a and b else None
     twin = None if same is None else expected.rows[same].get(key)
     cells = []
-    for column in _compared(table, dict.fromkeys((*a, *b))):
-        if column not in a or column not in b:
-            cells.append(_single(table, key, column, a if column in a else None, b if column in b else None))
+    for column in dict.fromkeys((*a, *b)):
+        if column in table.keys or column in table.exempt:
+            continue
+        reference, value = a.get(column), b.get(column)
+        if reference is None or value is None:
+            judged: Judged = None, None, "", MISSING if value is None else EXTRA
         elif same is not None and twin is not None and column in twin:
-            cells.append(_equal(expected, key, column, (a[column], twin[column], b[column]), expected.names[same]))
+            judged = _equal(reference, twin[column], value, expected.names[same])
         else:
-            cells.append(_predicted(expected, key, column, a[column], b[column]))
-    if twin is not None:
+            judged = _predicted(expected, (key, column), reference, value)
+        cells.append(Cell(table.name, key, column, reference, value, *judged))
+    if twin is not None or not (a and b):
         return cells
     return [_follow(cell, cells, table) if cell.column in table.follows else cell for cell in cells]
 
 
-def _equal(expected: Expected, key: Key, column: str, texts: tuple[str, str, str], name: str) -> Cell:
+def _equal(reference: str, twin: str, value: str, name: str) -> Judged:
     """Judge a cell whose runs gave the same outputs in some laboratory: nothing but the last digits may differ."""
-    reference, twin, value = texts
     outcome, difference = judge(twin, value)
     tolerance = None if difference is None else ROUNDING * max(abs(number(twin) or 0.0), 1e-3)
     if outcome == DIFFERENT and difference is not None and tolerance is not None and abs(difference) <= tolerance:
         outcome = WITHIN
     if outcome == IDENTICAL and reference != twin:
         outcome = WITHIN  # not as in the reference's own laboratory
-    basis = SAME_RUNS.format(name)
-    return Cell(expected.table.name, key, column, reference, value, difference, tolerance, basis, outcome)
+    return difference, tolerance, SAME_RUNS.format(name), outcome
 
 
-def _predicted(expected: Expected, key: Key, column: str, reference: str, value: str) -> Cell:
+def _predicted(expected: Expected, place: tuple[Key, str], reference: str, value: str) -> Judged:
+    """Judge a cell by where one more laboratory is expected, if it is a score, or else by its text."""
     outcome, difference = judge(reference, value)
-    tolerance, basis = None, EXACT
-    if column in expected.table.scored:
-        prediction = expected.spreads.of(key, column)
-        headline = is_headline(expected.table, key, column)
-        tolerance = prediction.half_width(expected.headline_level if headline else expected.level)
-        basis, here = prediction.basis, number(value)
-        if prediction.centre is not None:
-            difference = None if here is None else here - prediction.centre
-        if prediction.centre is not None and tolerance is not None and outcome == DIFFERENT:
+    if place[1] not in expected.table.scored:
+        return difference, None, EXACT, outcome
+    prediction, headline = expected.spreads.of(*place), is_headline(expected.table, *place)
+    tolerance = prediction.half_width(expected.headline_level if headline else expected.level)
+    if prediction.centre is not None:
+        here = number(value)
+        difference = None if here is None else here - prediction.centre
+        if tolerance is not None and outcome == DIFFERENT:
             # What is no number, or not finite, is within no tolerance: limits of an interval that cannot be had.
             inside = difference is not None and math.isfinite(difference) and abs(difference) <= tolerance
             outside = DIFFERENT if headline or not tolerance else UNUSUAL
             outcome = WITHIN if inside else outside
-    return Cell(expected.table.name, key, column, reference, value, difference, tolerance, basis, outcome)
+    return difference, tolerance, prediction.basis, outcome
 
 
 def judge(reference: str, value: str) -> tuple[str, float | None]:
@@ -218,7 +196,7 @@ def judge(reference: str, value: str) -> tuple[str, float | None]:
 def _follow(cell: Cell, row: Sequence[Cell], table: Table) -> Cell:
     if cell.reference is None or cell.value is None or cell.outcome == IDENTICAL:
         return replace(cell, basis=FOLLOWS)
-    outcomes = {each.outcome for each in row if each.column in table.scored}
+    outcomes = {other.outcome for other in row if other.column in table.scored}
     # Where no score moved, the choice has no excuse.
     moved = outcomes & {WITHIN, UNUSUAL} and DIFFERENT not in outcomes
     return replace(cell, basis=FOLLOWS, outcome=WITHIN if moved else DIFFERENT)
@@ -255,27 +233,16 @@ def settle(expected: Expected, cells: Sequence[Cell]) -> list[Cell]:
     """Call the unusual cells of a method different, if most of its cells are unusual.
 
     One cell among thousands may be unusual by chance, and its like with it. A method of which most cells are is another
-    one. Under full dependence that is as improbable as one cell outside, else less.
-
-    Parameters
-    ----------
-    expected : Expected
-        The laboratories; cells in which they do not differ are not counted.
-    cells : sequence of Cell
-        From `compare_rows`.
+    one. Under full dependence that is as improbable as one cell outside, else less. Cells in which laboratories do not
+    differ are not counted.
     """
     table, spreads = expected.table, expected.spreads
     counts: dict[Key, Counter[str]] = defaultdict(Counter)
     for cell in cells:
         if cell.column in table.scored and spreads.differ(cell.keys, cell.column):
             counts[table.block(cell.keys)][cell.outcome] += 1
-    other = {block for block, found in counts.items() if found[UNUSUAL] > MOST * found.total()}
+    other = {block for block, outcomes in counts.items() if outcomes[UNUSUAL] > MOST * outcomes.total()}
     return [
         replace(cell, outcome=DIFFERENT) if cell.outcome == UNUSUAL and table.block(cell.keys) in other else cell
         for cell in cells
     ]
-
-
-def unknown_spread(cell: Cell) -> bool:
-    """Whether a cell is judged different only because no spread is known."""
-    return cell.outcome == DIFFERENT and cell.basis == UNKNOWN

@@ -1,7 +1,7 @@
 """Whether two laboratories come to the same conclusions: verdicts of claims, and which of two methods is better."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hocbench.claims.verdicts import BETTER as BETTER_THAN_PUBLISHED
@@ -10,14 +10,8 @@ from hocbench.errors import VerifyError
 from hocbench.verify.cells import Row, by_key, named, number
 from hocbench.verify.tables import CLAIM_KEYS, DIFFERENCE_KEYS
 
-SAME, UNDECIDED, CONTRARY, APART, MISSING, NEW = OUTCOMES = (
-    "same",
-    "undecided",
-    "contrary",
-    "apart",
-    "missing",
-    "not in the reference",
-)
+OUTCOMES = ("same", "undecided", "contrary", "apart", "missing", "not in the reference")
+SAME, UNDECIDED, CONTRARY, APART, MISSING, NEW = OUTCOMES
 DISAGREE = (CONTRARY, APART, MISSING)
 ABOVE, BELOW, NO_SIDE = "above zero", "below zero", "undecided"
 SIDES = {
@@ -59,43 +53,14 @@ class Conclusion:
 
 
 def compare_verdicts(laboratories: Sequence[Sequence[Row]], here: Sequence[Row]) -> list[Conclusion]:
-    """Compare the verdicts of claims.
+    """Compare the verdicts of claims; one that nobody has run is the same, one that one side has run missing or new.
 
     Parameters
     ----------
-    laboratories : sequence of sequence of dict
-        claims.csv of each laboratory of the reference, its own first.
-    here : sequence of dict
-        That of this run.
-
-    Returns
-    -------
-    list of Conclusion
-        A claim that both did not run is the same; one that only one of them ran is missing or new.
+    laboratories, here : sequence of sequence of dict, sequence of dict
+        claims.csv of each laboratory of the reference, its own first, and that of this run.
     """
-    there = [_by_key(rows, CLAIM_KEYS) for rows in laboratories]
-    own = _by_key(here, CLAIM_KEYS)
-    found = []
-    for key in dict.fromkeys((*there[0], *own)):
-        said = _each_once(_verdict(rows[key]) for rows in there if key in rows)
-        verdict = _verdict(own[key]) if key in own else ""
-        first = _verdict(there[0][key]) if key in there[0] else ""
-        outcome = _outcome_of_verdict(said, verdict)
-        found.append(Conclusion("verdict", " on ".join(filter(None, key)), first, verdict, said, outcome))
-    return found
-
-
-def _outcome_of_verdict(said: Sequence[str], verdict: str) -> str:
-    ran = [each for each in said if each != NOT_RUN]
-    if verdict in said:
-        return SAME
-    if verdict in ("", NOT_RUN):
-        return MISSING
-    if not ran:
-        return NEW
-    sides = {SIDES.get(each, each) for each in ran}
-    side = SIDES.get(verdict, verdict)
-    return UNDECIDED if NO_SIDE in {side, *sides} else (SAME if side in sides else CONTRARY)
+    return _compare("verdict", CLAIM_KEYS, (laboratories, here), _verdict, _outcome_of_verdict)
 
 
 def compare_differences(laboratories: Sequence[Sequence[Row]], here: Sequence[Row]) -> list[Conclusion]:
@@ -104,31 +69,45 @@ def compare_differences(laboratories: Sequence[Sequence[Row]], here: Sequence[Ro
     Parameters
     ----------
     laboratories, here
-        See `compare_verdicts`; of differences.csv.
-
-    Returns
-    -------
-    list of Conclusion
-        One for each pair of methods, target and metric.
+        As of `compare_verdicts`, but differences.csv: a row per pair of methods, target and metric.
     """
-    there = [_by_key(rows, DIFFERENCE_KEYS) for rows in laboratories]
-    own = _by_key(here, DIFFERENCE_KEYS)
-    found = []
-    for key in dict.fromkeys((*there[0], *own)):
-        rows = [each[key] for each in there if key in each]
-        row = own.get(key)
-        first = _side(there[0][key]) if key in there[0] else ""
-        outcome = MISSING if row is None else _outcome_of_difference(rows, row)
-        said = _each_once(map(_side, rows))
-        text = named(DIFFERENCE_KEYS, key)
-        found.append(Conclusion("difference", text, first, "" if row is None else _side(row), said, outcome))
-    return found
+    return _compare("difference", DIFFERENCE_KEYS, (laboratories, here), _side, _outcome_of_difference)
 
 
-def _outcome_of_difference(rows: Sequence[Row], row: Row) -> str:
-    if not rows:
+def _compare(
+    kind: str,
+    keys: Sequence[str],
+    tables: tuple[Sequence[Sequence[Row]], Sequence[Row]],
+    say: Callable[[Row], str],
+    judge: Callable[[list[Row], Row | None], str],
+) -> list[Conclusion]:
+    """Hold each row against the rows of the laboratories with the same key."""
+    *there, last = (by_key(rows, keys, "the table of conclusions") for rows in (*tables[0], tables[1]))
+    conclusions = []
+    for key in dict.fromkeys((*there[0], *last)):
+        rows, row = [table[key] for table in there if key in table], last.get(key)
+        what = named(keys, key) if kind == "difference" else " on ".join(filter(None, key))
+        first, here = (say(table[key]) if key in table else "" for table in (there[0], last))
+        conclusions.append(Conclusion(kind, what, first, here, tuple(dict.fromkeys(map(say, rows))), judge(rows, row)))
+    return conclusions
+
+
+def _outcome_of_verdict(rows: list[Row], row: Row | None) -> str:
+    said, verdict = [_verdict(other) for other in rows], NOT_RUN if row is None else _verdict(row)
+    if row is not None and verdict in said:
+        return SAME
+    if verdict in ("", NOT_RUN):
+        return MISSING
+    sides, side = {SIDES.get(text, text) for text in said if text != NOT_RUN}, SIDES.get(verdict, verdict)
+    if not sides:
         return NEW
-    sides, side = {_side(each) for each in rows}, _side(row)
+    return UNDECIDED if NO_SIDE in {side, *sides} else (SAME if side in sides else CONTRARY)
+
+
+def _outcome_of_difference(rows: list[Row], row: Row | None) -> str:
+    if row is None or not rows:
+        return MISSING if row is None else NEW
+    sides, side = {_side(other) for other in rows}, _side(row)
     if side in sides - {NO_SIDE}:
         return SAME
     if NO_SIDE not in {side, *sides}:
@@ -155,15 +134,7 @@ def _span(row: Row) -> tuple[float, float] | None:
     return low, high
 
 
-def _by_key(rows: Sequence[Row], keys: Sequence[str]) -> dict[tuple[str, ...], Row]:
-    return by_key(rows, keys, "the table of conclusions") if rows else {}
-
-
 def _verdict(row: Row) -> str:
     if "verdict" not in row:
         raise VerifyError("claims.csv has no column verdict; write it again with this version of hocbench")
     return row["verdict"]
-
-
-def _each_once(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))

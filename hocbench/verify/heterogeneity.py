@@ -65,15 +65,8 @@ def between(values: Floats, by_seed: Floats) -> Between:
 
     Parameters
     ----------
-    values : ndarray, (laboratories,)
-        Value of each laboratory, mean over its seeds.
-    by_seed : ndarray, (laboratories, seeds)
-        The same seed by seed.
-
-    Returns
-    -------
-    Between
-        See there.
+    values, by_seed : ndarray, (laboratories,) and (laboratories, seeds)
+        Value of each laboratory, mean over its seeds, and the same seed by seed.
     """
     laboratories, seeds = by_seed.shape
     unknown = float("nan")

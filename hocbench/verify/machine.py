@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hocbench.arithmetic import PORTABLE
 from hocbench.verify.laboratory import Laboratory, Runs
-from hocbench.verify.record import recorded_files
 from hocbench.verify.runs import PROCESSORS, Pairing
 from hocbench.verify.tables import EXEMPT
 
@@ -64,32 +62,28 @@ class Bytes:
         return self.certain and any(equal is False for name, equal in self.files.items() if name.startswith("runs/"))
 
 
-def compare_bytes(results: Path, reference: Laboratory, runs: Runs, pairing: Pairing) -> Bytes:
-    """Compare the files of a reference that hold no times, and what the runs wrote, if they should be equal.
+def compare_bytes(reference: Laboratory, here: Laboratory, pairing: Pairing) -> Bytes:
+    """Compare the files that hold no times, and what the runs wrote, if they should be equal.
 
     Parameters
     ----------
-    results : Path
-        ``results/<profile>``.
-    reference : Laboratory
-        The reference's own.
-    runs : dict of str to Record
-        Manifests here.
+    reference, here : Laboratory
+        The reference's own, and the results that are verified.
     pairing : Pairing
-        Of both.
+        Of their runs.
     """
-    there, here = settings(reference.runs), settings(runs)
-    portable = all(map(is_portable, (run.values for run in (*reference.runs.values(), *runs.values()))))
-    compared = Bytes({what: (there[what], here[what]) for what in SETTING}, bool(reference.runs), portable, {})
+    a, b = settings(reference.runs), settings(here.runs)
+    portable = all(is_portable(run.values) for run in (*reference.runs.values(), *here.runs.values()))
+    compared = Bytes({what: (a[what], b[what]) for what in SETTING}, bool(reference.runs), portable, {})
     if not compared.comparable:
         return compared
-    for path in recorded_files(reference.folder):
+    for path in reference.files:
         if path.stem not in EXEMPT:
             name = path.relative_to(reference.folder)
-            other = results / name
+            other = here.folder / name
             compared.files[name.as_posix()] = path.read_bytes() == other.read_bytes() if other.is_file() else None
     for run, comparison in pairing.comparisons.items():
-        compared.files[f"runs/{run}"] = all(same is not False for same in comparison.outputs.values())
+        compared.files[f"runs/{run}"] = not comparison.differ
     return compared
 
 
@@ -100,13 +94,15 @@ def is_portable(values: Mapping[str, Any]) -> bool:
 
 
 def settings(runs: Runs) -> dict[str, list[str]]:
-    """Tell on what machines runs were made: the words of `SETTING`, and all values of each."""
-    found: dict[str, set[str]] = {what: set() for what in SETTING}
+    """Describe on what machines runs were made: the words of `SETTING`, and all values of each."""
+    values: dict[str, set[str]] = {what: set() for what in SETTING}
     for run in runs.values():
-        found[ARITHMETIC].add(_arithmetic(run.values))
+        values[ARITHMETIC].add(_arithmetic(run.values))
         for what, keys in SETTING.items():
-            found[what].update(text for key in keys for text in _texts(run.values.get(key)))
-    return {what: sorted(values) for what, values in found.items()}
+            for value in (run.values.get(key) for key in keys):
+                several = value if isinstance(value, list) else [value]
+                values[what].update(str(one) for one in several if one is not None)
+    return {what: sorted(texts) for what, texts in values.items()}
 
 
 def _arithmetic(values: Mapping[str, Any]) -> str:
@@ -114,8 +110,3 @@ def _arithmetic(values: Mapping[str, Any]) -> str:
         return "portable"
     asked = [f"{key.removeprefix(ASKED)}={value}" for key, value in sorted(values.items()) if key.startswith(ASKED)]
     return " ".join(asked) or "native"
-
-
-def _texts(value: Any) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [str(each) for each in values if each is not None]

@@ -1,5 +1,6 @@
 """Several recorded laboratories brought together: read, checked against each other, and each counted once."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +8,13 @@ from typing import Any
 
 from hocbench.errors import HocbenchError, VerifyError
 from hocbench.runs.diff import Difference
-from hocbench.verify.laboratory import ABOUT, MANIFESTS, MORE, OWN, Laboratory, read_laboratory
+from hocbench.verify.laboratory import ABOUT, MANIFESTS, OWN, Laboratory, folders_of, read_laboratory
 from hocbench.verify.runs import PARAMETERS, Pairing, pair_runs
 
 MERGED = "merged"  # name of the page, and of its seal
 NEEDED = (*(f"evaluation/{name}.csv" for name in ("scores", "intervals", "differences")), ABOUT)
 JUDGED = tuple(f"claims/{name}.csv" for name in ("claims", "evidence"))  # absent where nobody has judged
-CODE, DATA = "code", "data"  # groups of manifest_diff
+CODE, DATA = "code", "data"  # groups of differences
 WEIGHTS = "weights.safetensors"
 NAMED = 3  # runs that are named in one message
 Outputs = Mapping[str, Mapping[str, str]]  # by run
@@ -31,10 +32,8 @@ class Merged:
         Name of a laboratory that has computed the same bytes as an earlier one, and name of that one.
     same_weights : dict of str to int
         By laboratory, how many of its runs have the same weights as the first laboratory's, to the byte.
-    notes : list of str
-        What has to be said before any number.
-    repeated : list of str
-        What was given more than once, which changes nothing.
+    notes, repeated : list of str
+        What has to be said before any number, and what was given more than once, which changes nothing.
     """
 
     laboratories: list[Laboratory]
@@ -46,7 +45,7 @@ class Merged:
     @property
     def counted(self) -> list[Laboratory]:
         """Those whose numbers are put together: the same bytes twice say nothing new about spread."""
-        return [each for each in self.laboratories if each.name not in self.same]
+        return [laboratory for laboratory in self.laboratories if laboratory.name not in self.same]
 
 
 def merge(folders: Iterable[Path]) -> Merged:
@@ -58,43 +57,39 @@ def merge(folders: Iterable[Path]) -> Merged:
         Of laboratories that `hocbench.verify.record` wrote, in any order; a reference is its own and those in its
         folder ``laboratories``. What an earlier call wrote is passed over.
 
-    Returns
-    -------
-    Merged
-        See there.
-
     Raises
     ------
     VerifyError
         If there is none, or if one has no manifests, is damaged, shares its name with another one, or is of other
         parameters, other runs or other training code.
     """
-    found, repeated = _by_name([each for folder in folders for each in _read(folder)])
-    if not found:
+    laboratories, repeated = _by_name([laboratory for folder in folders for laboratory in _read(folder)])
+    if not laboratories:
         raise VerifyError("no laboratory is there; give folders that `hocbench record --laboratory NAME` wrote")
-    first, others = found[0], found[1:]
-    pairings = {each.name: pair_runs(list(first.runs), list(each.runs), first.runs, each.runs) for each in others}
-    faults = [fault for each in found for fault in _damage(each)]
-    faults += [fault for each in others for fault in other_experiment(first, each, pairings[each.name])]
+    first, *others = laboratories
+    pairings = [pair_runs(first.runs, other.runs) for other in others]
+    faults = [fault for laboratory in laboratories for fault in _damage(laboratory)]
+    notes = _revision_notes(laboratories)
+    outputs: dict[str, Outputs] = {first.name: first.outputs}
+    for other, pairing in zip(others, pairings, strict=True):
+        faults += other_experiment(first, other, pairing)
+        notes += _data_notes(first, other, pairing)
+        # Under the names that the first laboratory has for them.
+        outputs[other.name] = {pairing.pairs.get(name, name): run.outputs for name, run in other.runs.items()}
     if faults:
         raise VerifyError("\n".join(faults))
-    outputs: dict[str, Outputs] = {first.name: first.outputs}
-    for each in others:
-        # Under the names that the first laboratory has for them.
-        outputs[each.name] = {pairings[each.name].pairs[name]: run.outputs for name, run in each.runs.items()}
-    same = _same(outputs)
-    notes = _revision_notes(found)
-    notes += [note for each in others for note in _data_notes(first, each, pairings[each.name])]
+    twins = {name: next(other for other in outputs if outputs[other] == runs) for name, runs in outputs.items()}
+    same = {name: other for name, other in twins.items() if other != name}
     notes += [
         f"{name} has computed the same bytes as {other} in every run: it is counted once with it"
         for name, other in same.items()
     ]
     weights = {name: _same_weights(outputs[first.name], runs) for name, runs in outputs.items()}
-    return Merged(found, same, weights, notes, repeated)
+    return Merged(laboratories, same, weights, notes, repeated)
 
 
 def _read(folder: Path) -> Iterator[Laboratory]:
-    """Read a folder, and those below it if it is a reference."""
+    """Read a folder, and those in it if it is a reference."""
     if not (folder / MANIFESTS).is_file():
         if (folder / f"{MERGED}.json").is_file():
             return
@@ -102,7 +97,7 @@ def _read(folder: Path) -> Iterator[Laboratory]:
             f"{folder} is no recorded laboratory (no {MANIFESTS}); make one of a finished reproduction with `hocbench "
             "record RESULTS --laboratory NAME` and give the folder that it writes"
         )
-    for path in (folder, *sorted(path.parent for path in (folder / MORE).glob(f"*/{MANIFESTS}"))):
+    for path in folders_of(folder):
         try:
             yield read_laboratory(path)
         except HocbenchError as error:
@@ -114,18 +109,18 @@ def _again(path: Path) -> str:
 
 
 def _by_name(given: Sequence[Laboratory]) -> tuple[list[Laboratory], list[str]]:
-    """Take each laboratory once, in an order of its own, and say what was given more often."""
-    found: dict[str, Laboratory] = {}
-    for each in given:
-        known = found.setdefault(each.name, each)
-        if _content(each) != _content(known):
+    """Keep each laboratory once, in an order of its own, and list what was given more often."""
+    by_name: dict[str, Laboratory] = {}
+    for laboratory in given:
+        known = by_name.setdefault(laboratory.name, laboratory)
+        if _content(laboratory) != _content(known):
             raise VerifyError(
-                f"{known.folder} and {each.folder} are both called {each.name}, and differ; record one of them under "
-                "another name with `hocbench record RESULTS --laboratory NAME`"
+                f"{known.folder} and {laboratory.folder} are both called {known.name}, and differ; record one of them "
+                "under another name with `hocbench record RESULTS --laboratory NAME`"
             )
-    counts = {name: sum(each.name == name for each in given) for name in found}
+    counts = Counter(laboratory.name for laboratory in given)
     repeated = [f"{name} was given {count} times and is counted once" for name, count in counts.items() if count > 1]
-    return sorted(found.values(), key=lambda each: (each.name != OWN, each.name)), repeated
+    return sorted(by_name.values(), key=lambda laboratory: (laboratory.name != OWN, laboratory.name)), repeated
 
 
 def _content(laboratory: Laboratory) -> tuple[object, ...]:
@@ -136,64 +131,41 @@ def _content(laboratory: Laboratory) -> tuple[object, ...]:
 def _damage(laboratory: Laboratory) -> Iterator[str]:
     """Name the tables in use that are not as they were recorded, or not there."""
     for name in (*NEEDED, *JUDGED):
-        path = laboratory.folder / name
+        path, start = laboratory.folder / name, f"laboratory {laboratory.name}:"
         if name in laboratory.copies:
             try:
                 laboratory.check(name)
             except VerifyError as error:
-                yield f"laboratory {laboratory.name}: {error}, or leave this laboratory out"
+                yield f"{start} {error}, or leave this laboratory out"
         elif path.is_file():
             yield (
-                f"laboratory {laboratory.name}: {path} is none of the files that were recorded (see {MANIFESTS}); "
-                f"delete it, or {_again(laboratory.folder)}"
+                f"{start} {path} is none of the files that were recorded (see {MANIFESTS}); delete it, or "
+                f"{_again(laboratory.folder)}"
             )
         elif name in NEEDED:
-            yield f"laboratory {laboratory.name}: {path} is not there; {_again(laboratory.folder)}"
+            yield f"{start} {path} is not there; {_again(laboratory.folder)}"
 
 
 def other_experiment(first: Laboratory, other: Laboratory, pairing: Pairing) -> Iterator[str]:
-    """Say why a laboratory is of another experiment than the first one: by parameters, training code or runs.
-
-    Parameters
-    ----------
-    first, other : Laboratory
-        Recorded with their manifests.
-    pairing : Pairing
-        Of the runs of both.
-    """
-    found = _differences(pairing, (*PARAMETERS, CODE))
-    for (group, each), runs in found.items():
-        what = "training code" if group == CODE else f"parameter {each.key}"
+    """Name why a laboratory is of another experiment than the first one: by parameters, training code or runs."""
+    for (group, difference), runs in pairing.differences((*PARAMETERS, CODE)).items():
+        what = "training code" if group == CODE else f"parameter {difference.key}"
         todo = "the same version" if group == CODE else "the same parameters"
         yield (
-            f"{what}: {_shown(each.a)} in laboratory {first.name}, {_shown(each.b)} in {other.name} ({_listed(runs)}); "
-            f"only laboratories of {todo} can be merged, so leave one of them out or train it again"
+            f"{what}: {_sides(difference, first, other)} ({_listed(runs)}); only laboratories of {todo} can be merged, "
+            "so leave one of them out or train it again"
         )
-    if pairing.missing:
-        yield (
-            f"laboratory {other.name} lacks {_listed(pairing.missing)}, which laboratory {first.name} has; only "
-            "laboratories of the same runs can be merged"
-        )
-    if pairing.extra:
-        yield (
-            f"laboratory {other.name} has {_listed(pairing.extra)}, which laboratory {first.name} lacks; only "
-            "laboratories of the same runs can be merged"
-        )
+    for names, (here, there) in ((pairing.missing, ("lacks", "has")), (pairing.extra, ("has", "lacks"))):
+        if names:
+            yield (
+                f"laboratory {other.name} {here} {_listed(names)}, which laboratory {first.name} {there}; only "
+                "laboratories of the same runs can be merged"
+            )
 
 
-def _differences(pairing: Pairing, groups: Sequence[str]) -> dict[tuple[str, Difference], list[str]]:
-    """List the differing keys of some groups of the manifests, and the runs that they are of."""
-    found: dict[tuple[str, Difference], list[str]] = {}
-    for run, comparison in pairing.comparisons.items():
-        for group, differences in comparison.reasons:
-            if group.name in groups:
-                for each in differences:
-                    found.setdefault((group.name, each), []).append(run)
-    return found
-
-
-def _shown(value: str | None) -> str:
-    return "not recorded" if value is None else value
+def _sides(difference: Difference, first: Laboratory, other: Laboratory) -> str:
+    a, b = difference.shown
+    return f"{a} in laboratory {first.name}, {b} in {other.name}"
 
 
 def _listed(runs: Sequence[str]) -> str:
@@ -201,23 +173,13 @@ def _listed(runs: Sequence[str]) -> str:
     return f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: {', '.join(runs[:NAMED])}{more}"
 
 
-def _same(outputs: Mapping[str, Outputs]) -> dict[str, str]:
-    """Find who has computed the same bytes as somebody before."""
-    same: dict[str, str] = {}
-    for name, runs in outputs.items():
-        known = [other for other in outputs if other not in same and outputs[other] == runs]
-        if known[0] != name:
-            same[name] = known[0]
-    return same
-
-
 def _same_weights(first: Outputs, other: Outputs) -> int:
     return sum(files.get(WEIGHTS) == first[name].get(WEIGHTS) is not None for name, files in other.items())
 
 
 def _revision_notes(laboratories: Sequence[Laboratory]) -> list[str]:
-    """Say of which commits laboratories are, if these are not one and the same."""
-    commits = {each.name: commits_of(each.revisions) for each in laboratories}
+    """Name the commits that laboratories are of, if these are not one and the same."""
+    commits = {laboratory.name: commits_of(laboratory.revisions) for laboratory in laboratories}
     if len(set(commits.values())) == 1:
         return []
     listed = "; ".join(f"{name}: {text}" for name, text in commits.items())
@@ -227,17 +189,18 @@ def _revision_notes(laboratories: Sequence[Laboratory]) -> list[str]:
 def commits_of(revisions: Iterable[Mapping[str, Any]]) -> str:
     """Name commits, and whether the code was changed since, from what `hocbench.runs.revision` said of each."""
     texts = []
-    for each in revisions:
-        commit = str(each.get("commit") or "")
-        changed = f", uncommitted changes {str(each.get('diff') or '')[:12]}".rstrip() if each.get("dirty") else ""
-        texts.append(f"{commit[:12]}{changed}" if commit else "")
-    return ", ".join(sorted(filter(None, texts))) or "no commit recorded"
+    for revision in revisions:
+        if revision.get("commit"):
+            difference = str(revision.get("diff") or "")[:12]
+            changed = f", uncommitted changes {difference}".rstrip() if revision.get("dirty") else ""
+            texts.append(f"{str(revision['commit'])[:12]}{changed}")
+    return ", ".join(sorted(texts)) or "no commit recorded"
 
 
 def _data_notes(first: Laboratory, other: Laboratory, pairing: Pairing) -> Iterator[str]:
-    """Say which data are not the same bytes: then more than training differs between the two."""
-    for (_, each), runs in _differences(pairing, (DATA,)).items():
+    """Name data that are not the same bytes: then more than training differs between the two."""
+    for (_, difference), runs in pairing.differences((DATA,)).items():
         yield (
-            f"data: {each.key} is {_shown(each.a)} in laboratory {first.name}, {_shown(each.b)} in {other.name} "
-            f"({_listed(runs)}), so what they differ by is not training alone"
+            f"data: {difference.key} is {_sides(difference, first, other)} ({_listed(runs)}), so what they differ by "
+            "is not training alone"
         )

@@ -1,20 +1,30 @@
-"""What laboratories have in common and what not, in words and tables of Markdown."""
+"""Merged laboratories for people: in words and tables of Markdown, and as files."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from hocbench.errors import VerifyError
+from hocbench.evaluation.files import write_csv
 from hocbench.experiment.description import Description, RowKey
-from hocbench.reporting.markdown import escape, markdown_table, records
+from hocbench.files.checksums import hashes_of, sealed
+from hocbench.files.staging import staged
+from hocbench.files.write import write_text
+from hocbench.reporting.markdown import escape, markdown_table, records, to_html
 from hocbench.reporting.names import SYMBOLS, verdict_text
 from hocbench.reporting.text import dataset_title
 from hocbench.verify.heterogeneity import prediction_factor
-from hocbench.verify.merge import Merged
-from hocbench.verify.merge_tables import NOT_JUDGED, VALUE, VERDICT, Tables
+from hocbench.verify.laboratory import MANIFESTS
+from hocbench.verify.merge import MERGED, Merged
+from hocbench.verify.merge_tables import NOT_JUDGED, VALUE, VERDICT, Tables, read_tables
 
+TITLE = "Laboratories together"
+SYNTHETIC = "**SYNTHETIC data: nothing here is about real faces.**"
 LEVEL = 0.05
 NONE = "-"
 LABORATORIES = {
@@ -48,44 +58,48 @@ ONE_SEED = (
 )
 
 
-@dataclass(frozen=True)
-class Part:
-    """One section of a page: its anchor, its title, and its text in Markdown."""
-
-    anchor: str
-    title: str
-    text: str
-
-
-def parts(merged: Merged, tables: Tables) -> list[Part]:
-    """Write the sections of the page on merged laboratories.
+def write_merged(merged: Merged, out: Path) -> Tables:
+    """Write ``laboratories.csv``, ``scores.csv``, ``differences.csv``, ``verdicts.csv``, the page, and last the seal.
 
     Parameters
     ----------
     merged : Merged
-        From `hocbench.verify.merge.merge`.
-    tables : Tables
-        See there.
+        From `hocbench.verify.merge.merge`; the same laboratories give the same bytes, in whatever order they came.
+    out : Path
+        Folder to write; made if need be.
+
+    Raises
+    ------
+    VerifyError
+        If the folder is a laboratory itself, or a laboratory lacks a row that another one has.
     """
-    found = [Part("first", "To be said first", bullets(merged.notes))] if merged.notes else []
-    found.append(Part("laboratories", "Laboratories", laboratories(tables.laboratories)))
-    found.append(Part("verdicts", "Verdicts", verdicts(tables)))
-    if not len(tables.scores):
-        return found
-    said = "\n\n".join([few(len(merged.counted)), heterogeneity(tables), SPREAD_NOTE, ONE_SEED])
-    return [
-        *found,
-        Part("spread", "How far laboratories are apart", said),
-        Part("differences", "Differences that claims are judged by", _differences(tables)),
-        Part("scores", "Scores: CCC of all frames", _scores(tables)),
-    ]
+    if (out / MANIFESTS).exists():
+        raise VerifyError(f"{out} is a recorded laboratory; give another folder with --out")
+    tables = read_tables(merged)
+    text = page(merged, tables)
+    with staged(out, "merge") as folder:
+        for name in ("laboratories", "scores", "differences", "verdicts"):
+            write_csv(getattr(tables, name), folder / f"{name}.csv")
+        write_text(text, folder / f"{MERGED}.md")
+        write_text(to_html(text, f"hocbench: {TITLE.lower()}"), folder / f"{MERGED}.html")
+        seal = sealed({"files": hashes_of(folder, (path.name for path in folder.iterdir()))})
+        write_text(seal, folder / f"{MERGED}.json")
+    return tables
 
 
-def synthetic_note(tables: Tables) -> str:
-    """Say that the data are synthetic, "" if they are not."""
-    if "synthetic" in tables.labels:
-        return "SYNTHETIC data: nothing here is about real faces."
-    return ""
+def page(merged: Merged, tables: Tables) -> str:
+    """Write the page on merged laboratories and their tables."""
+    parts = {"To be said first": bullets(merged.notes)} if merged.notes else {}
+    parts |= {"Laboratories": laboratories(tables.laboratories), "Verdicts": verdicts(tables)}
+    if len(tables.scores):
+        spread = "\n\n".join([few(len(merged.counted)), heterogeneity(tables), SPREAD_NOTE, ONE_SEED])
+        parts |= {
+            "How far laboratories are apart": spread,
+            "Differences that claims are judged by": _differences(tables),
+            "Scores: CCC of all frames": _scores(tables),
+        }
+    head = [f"# {TITLE}", *([SYNTHETIC] if "synthetic" in tables.labels else [])]
+    return "\n\n".join([*head, *(f"## {title}\n\n{text}" for title, text in parts.items())]) + "\n"
 
 
 def bullets(notes: Iterable[str]) -> str:
@@ -94,7 +108,7 @@ def bullets(notes: Iterable[str]) -> str:
 
 
 def laboratories(table: pd.DataFrame) -> str:
-    """List the laboratories by what they differ in, and say what they share."""
+    """List the laboratories by what they differ in, after what they share."""
     rows = records(table.astype(str))
     shown = [column for column in LABORATORIES if any(row[column] for row in rows)]
     shared = [column for column in shown if len(rows) > 1 and len({row[column] for row in rows}) == 1]
@@ -118,23 +132,24 @@ def verdicts(tables: Tables, here: Mapping[tuple[str, str], str] | None = None) 
     table, known = tables.verdicts, tables.description
     if not len(table):
         return "No laboratory has judged the claims; `hocbench claims` does."
-    header = ["claim", "data", *(["this run"] if here is not None else []), "laboratories"]
     lines = []
     for row in records(table):
-        own = [] if here is None else [_verdict(here.get((row["claim"], row["dataset"]), NOT_JUDGED))]
+        beside = [] if here is None else [_verdict(here.get((row["claim"], row["dataset"]), NOT_JUDGED))]
         names = f"{row['claim']} {escape(row['title'])}", escape(dataset_title(row["dataset"], known))
-        lines.append([*names, *own, _verdicts(row, laboratory_names(table))])
+        lines.append([*names, *beside, _verdicts(row)])
+    header = ["claim", "data", *(["this run"] if here is not None else []), "laboratories"]
     return "\n\n".join([agreement(tables, here), markdown_table(header, lines)])
 
 
-def _verdicts(row: Mapping[str, Any], names: Sequence[str]) -> str:
+def _verdicts(row: Mapping[str, Any]) -> str:
     """Write the verdict of all laboratories, or who reaches which."""
     by_verdict: dict[str, list[str]] = {}
-    for name in names:
-        by_verdict.setdefault(row[f"{VERDICT}_{name}"], []).append(escape(name))
+    for column, text in row.items():
+        if column.startswith(f"{VERDICT}_"):
+            by_verdict.setdefault(text, []).append(escape(column.removeprefix(f"{VERDICT}_")))
     if len(by_verdict) == 1:
         return _verdict(next(iter(by_verdict)))
-    return "; ".join(f"{_verdict(text)}: {', '.join(who)}" for text, who in by_verdict.items())
+    return "; ".join(f"{_verdict(text)}: {', '.join(names)}" for text, names in by_verdict.items())
 
 
 def _verdict(text: str) -> str:
@@ -142,16 +157,16 @@ def _verdict(text: str) -> str:
 
 
 def agreement(tables: Tables, here: Mapping[tuple[str, str], str] | None = None) -> str:
-    """Say how many verdicts are the same in all laboratories, and which are not; see `verdicts`."""
+    """Count how many verdicts are the same in all laboratories, and name those that are not; see `verdicts`."""
     table, known = tables.verdicts, tables.description
-    names = laboratory_names(table)
-    first = f"{VERDICT}_{names[0]}"
+    first, *others = (column for column in table.columns if column.startswith(f"{VERDICT}_"))
     judged = [row for row in records(table) if not (row["agree"] and row[first] in (NOT_JUDGED, NOT_RUN))]
     agree = [row for row in judged if row["agree"]]
     split = [f"{row['claim']} ({dataset_title(row['dataset'], known)})" for row in judged if not row["agree"]]
-    text = f"{len(names)} laboratories reach the same verdict on {len(agree)} of {len(judged)} claims and data sets."
-    if len(names) == 1:
-        text = f"One laboratory, with verdicts on {len(judged)} claims and data sets."
+    text = f"One laboratory, with verdicts on {len(judged)} claims and data sets."
+    if others:
+        count = 1 + len(others)
+        text = f"{count} laboratories reach the same verdict on {len(agree)} of {len(judged)} claims and data sets."
     text += f" They do not on {', '.join(split)}." if split else ""
     if here is not None:
         same = sum(here.get((row["claim"], row["dataset"])) == row[first] for row in agree)
@@ -159,13 +174,8 @@ def agreement(tables: Tables, here: Mapping[tuple[str, str], str] | None = None)
     return text
 
 
-def laboratory_names(verdicts: pd.DataFrame) -> list[str]:
-    """Return the laboratories that a table of verdicts is of, in their order."""
-    return [name.removeprefix(f"{VERDICT}_") for name in verdicts.columns if name.startswith(f"{VERDICT}_")]
-
-
 def few(count: int) -> str:
-    """Say what this number of laboratories can tell."""
+    """Explain what this number of laboratories can show."""
     if count == 1:
         return "One laboratory tells nothing about what lies between laboratories; two are needed for a spread."
     if count == 2:
@@ -198,46 +208,52 @@ def heterogeneity(tables: Tables) -> str:
 
 def _differences(tables: Tables) -> str:
     known = tables.description
-    chosen = [row for row in in_order(tables.differences, known) if tables.is_judged(row)]
-    if not chosen:
+    judged = [row for row in in_order(tables.differences, known) if tables.is_judged(row)]
+    if not judged:
         return "No claim was judged by a difference in CCC; `differences.csv` has all."
-    further = _varying(chosen, known)
-    header = ["data", "method", "against", *further, "target", *SPREAD, "above / below / undecided"]
-    lines = [
-        [
-            *(escape(dataset_title(row["dataset"], known)), escape(known.title(RowKey.read(row)))),
-            escape(known.title(_reference(row, known))),
-            *(escape(row[name]) or NONE for name in further),
-            *(row["target"], *spread_cells(row).values()),
-            f"{row['above']} / {row['below']} / {row['undecided']}",
-        ]
-        for row in chosen
-    ]
     note = (
         "The last column counts laboratories whose own interval, over subjects, lies above zero, below zero, or "
         "neither. `differences.csv` has all differences, and the value of each laboratory."
     )
-    return f"{note}\n\n{markdown_table(header, lines)}"
-
-
-def _reference(row: Mapping[str, Any], description: Description) -> RowKey:
-    """Return a row of the other method of a difference; beside a network without a rank it is of the main one."""
-    return replace(
-        RowKey.read(row),
-        method=row["reference"],
-        factorization=row["factorization"] or description.factorization,
-        ablation=row["reference_ablation"],
-    )
+    titles = {"dataset": "data", "method": "method", "reference": "against"}
+    return f"{note}\n\n{_spread_table(judged, titles, known, ('above', 'below', 'undecided'))}"
 
 
 def _scores(tables: Tables) -> str:
     known = tables.description
     texts = ["`scores.csv` has the value of each laboratory."]
-    rows = in_order(tables.scores, known)
-    for dataset in dict.fromkeys(row["dataset"] for row in rows):
-        own = [row for row in rows if row["dataset"] == dataset]
-        texts += [f"### {escape(dataset_title(dataset, known))}", score_lines(own, known)]
+    for dataset, rows in groupby(in_order(tables.scores, known), key=lambda row: row["dataset"]):
+        heading = f"### {escape(dataset_title(dataset, known))}"
+        texts += [heading, _spread_table(list(rows), {"method": "method"}, known)]
     return "\n\n".join(texts)
+
+
+def _spread_table(
+    rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], description: Description, counts: Sequence[str] = ()
+) -> str:
+    """Write rows by what tells them apart, with their spread, and last some counts in one column."""
+    varying = [name for name in ("lasso", "ablation") if len({row[name] for row in rows}) > 1]
+    # Ranks are shown wherever the sweep has several.
+    columns = [*titles, *(["rank"] if len(description.ranks) > 1 else []), *varying, "target"]
+    lines = []
+    for row in rows:
+        shown = dict(row) | _titles(row, description)
+        names = [escape(shown[name]) or NONE for name in columns]
+        last = [" / ".join(str(row[name]) for name in counts)] if counts else []
+        lines.append([*names, *spread_cells(row).values(), *last])
+    last = [" / ".join(counts)] if counts else []
+    return markdown_table([*(titles.get(name, name) for name in columns), *SPREAD, *last], lines)
+
+
+def _titles(row: Mapping[str, Any], description: Description) -> dict[str, str]:
+    """Return what people read for the dataset and the methods of a row."""
+    key = RowKey.read(row)
+    titles = {"dataset": dataset_title(key.dataset, description), "method": description.title(key)}
+    if "reference" in row:
+        # Beside a network without a rank it is of the main one.
+        factorization = key.factorization or description.factorization
+        titles["reference"] = description.title(replace(key, method=row["reference"], factorization=factorization))
+    return titles
 
 
 def in_order(table: pd.DataFrame, description: Description) -> list[dict[str, Any]]:
@@ -248,31 +264,6 @@ def in_order(table: pd.DataFrame, description: Description) -> list[dict[str, An
         return [order.index(row[name]) if row[name] in order else len(order) for name, order in orders.items()]
 
     return sorted(records(table), key=place)
-
-
-def score_lines(rows: Sequence[Mapping[str, Any]], description: Description) -> str:
-    """Show scores with their spread, a table of Markdown.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        Of `hocbench.verify.merge_tables.score_table`, of one dataset.
-    description : Description
-        Names their methods.
-    """
-    further = _varying(rows, description)
-    lines = []
-    for row in rows:
-        title = escape(description.title(RowKey.read(row)))
-        names = title, *(escape(row[name]) or NONE for name in further), row["target"]
-        lines.append([*names, *spread_cells(row).values()])
-    return markdown_table(["method", *further, "target", *SPREAD], lines)
-
-
-def _varying(rows: Sequence[Mapping[str, Any]], description: Description) -> list[str]:
-    """Name the columns that are needed to tell rows apart; ranks are shown wherever the sweep has several."""
-    several = [name for name in ("lasso", "ablation") if len({row[name] for row in rows}) > 1]
-    return ["rank", *several] if len(description.ranks) > 1 else several
 
 
 def spread_cells(row: Mapping[str, Any]) -> dict[str, str]:

@@ -33,7 +33,26 @@ BySeed = Mapping[tuple[str, ...], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Tables:
-    """All tables of merged laboratories, and which differences claims are judged by; see the functions below."""
+    """All tables of merged laboratories.
+
+    Attributes
+    ----------
+    description : Description
+        What they are about, as the first laboratory says.
+    laboratories : DataFrame
+        A row each: machines, versions, revisions; with commas, what its runs do not share. ``same_bytes_as`` names the
+        laboratory that it is counted with, ``same_weights`` is the number of runs with the weights of the first one.
+    scores : DataFrame
+        CCC of all frames, of each method row and target: `SCORE`, label, n_seeds, a column "value_NAME" per laboratory,
+        and the fields of `hocbench.verify.heterogeneity.Between`.
+    differences : DataFrame
+        Paired differences in CCC: as scores, by `DIFFERENCE`, and above, below and undecided: how many laboratories
+        find the difference above zero, below, or neither, by their own interval.
+    verdicts : DataFrame
+        claim, dataset, title, label, a column "verdict_NAME" per laboratory, and agree: 1 if all are the same.
+    judged : set of tuple of str
+        Rows of the differences that claims are judged by, by `JUDGED`.
+    """
 
     description: Description
     laboratories: pd.DataFrame
@@ -64,39 +83,26 @@ def read_tables(merged: Merged) -> Tables:
     Raises
     ------
     VerifyError
-        If one of them lacks a row that another one has.
+        If a laboratory lacks a row that another one has.
     EvaluationError
         If what the first one says of its tables cannot be read.
     """
     description = merged.laboratories[0].description()
-    found = score_table(merged), difference_table(merged, description), verdict_table(merged)
-    return Tables(description, laboratory_table(merged), *found, judged_differences(merged))
+    seeds = [_by_seed(laboratory) for laboratory in merged.counted]
+    numbers = _scores(merged, seeds), _differences(merged, seeds, description)
+    return Tables(description, _laboratories(merged), *numbers, _verdicts(merged), _judged(merged))
 
 
-def laboratory_table(merged: Merged) -> pd.DataFrame:
-    """List the laboratories: a row each, with their machines, versions and revisions.
-
-    Parameters
-    ----------
-    merged : Merged
-        From `hocbench.verify.merge.merge`.
-
-    Returns
-    -------
-    DataFrame
-        What several runs of a laboratory do not share is listed, with commas. ``same_bytes_as`` names the laboratory
-        that a repetition is counted with, ``same_weights`` is the number of runs whose weights are the first
-        laboratory's.
-    """
+def _laboratories(merged: Merged) -> pd.DataFrame:
     rows = []
-    for each in merged.laboratories:
-        row: dict[str, object] = {"laboratory": each.name}
-        row |= {what.replace(" ", "_"): ", ".join(values) for what, values in settings(each.runs).items()}
-        software = {what: ", ".join(_distinct(each, key)) for what, key in SOFTWARE.items()}
+    for laboratory in merged.laboratories:
+        row: dict[str, object] = {"laboratory": laboratory.name}
+        row |= {what.replace(" ", "_"): ", ".join(values) for what, values in settings(laboratory.runs).items()}
+        software = {what: ", ".join(_distinct(laboratory, key)) for what, key in SOFTWARE.items()}
         row["software"] = ", ".join(f"{what} {text}" for what, text in software.items() if text)
-        row |= {"code": ", ".join(_distinct(each, "code")), "revision": commits_of(each.revisions)}
-        row |= {"same_bytes_as": merged.same.get(each.name, ""), "runs": len(each.runs)}
-        rows.append(row | {"same_weights": merged.same_weights[each.name]})
+        row |= {"code": ", ".join(_distinct(laboratory, "code")), "revision": commits_of(laboratory.revisions)}
+        row |= {"same_bytes_as": merged.same.get(laboratory.name, ""), "runs": len(laboratory.runs)}
+        rows.append(row | {"same_weights": merged.same_weights[laboratory.name]})
     return pd.DataFrame(rows)
 
 
@@ -105,115 +111,52 @@ def _distinct(laboratory: Laboratory, key: str) -> list[str]:
     return sorted({str(value) for value in values if value is not None})
 
 
-def score_table(merged: Merged) -> pd.DataFrame:
-    """Put together the CCC of all frames, of each method row and target.
-
-    Parameters
-    ----------
-    merged : Merged
-        From `hocbench.verify.merge.merge`.
-
-    Returns
-    -------
-    DataFrame
-        `SCORE`, label, n_seeds, a column "value_NAME" per laboratory, and the fields of
-        `hocbench.verify.heterogeneity.Between`.
-
-    Raises
-    ------
-    VerifyError
-        If a row is absent from a laboratory.
-    """
-    tables = _read(merged, "intervals", SCORE)
-    seeds = [_by_seed(each) for each in merged.counted]
-    rows = []
-    for key, own in tables:
-        values = [_value(row, "mean") for row in own]
-        by_seed = [found.get(key, {}) for found in seeds]
-        rows.append(_shared(SCORE, key, own[0]) | _spread(merged, key, values, by_seed))
+def _scores(merged: Merged, seeds: Sequence[BySeed]) -> pd.DataFrame:
+    rows = [
+        _spread(merged, SCORE, key, rows, "mean", [scores.get(key, {}) for scores in seeds])
+        for key, rows in _read(merged, "intervals", SCORE)
+    ]
     return pd.DataFrame(rows, columns=_columns(merged, SCORE))
 
 
-def difference_table(merged: Merged, description: Description) -> pd.DataFrame:
-    """Put together the paired differences in CCC.
-
-    Parameters
-    ----------
-    merged : Merged
-        From `hocbench.verify.merge.merge`.
-    description : Description
-        Whose main rank a network without one is compared at.
-
-    Returns
-    -------
-    DataFrame
-        As `score_table`, with `DIFFERENCE`, and above, below and undecided: how many laboratories find the difference
-        above zero, below, or neither, by their own interval.
-
-    Raises
-    ------
-    VerifyError
-        If a row is absent from a laboratory.
-    """
-    tables = _read(merged, "differences", DIFFERENCE)
-    seeds = [_by_seed(each) for each in merged.counted]
-    rows = []
-    for key, own in tables:
+def _differences(merged: Merged, seeds: Sequence[BySeed], description: Description) -> pd.DataFrame:
+    table = []
+    for key, rows in _read(merged, "differences", DIFFERENCE):
         names = dict(zip(DIFFERENCE, key, strict=True))
         by_seed = []
-        for found in seeds:
-            first = found.get(tuple(names[name] for name in SCORE), {})
-            second = found.get(_reference(names, found, description), {})
+        for scores in seeds:
+            first = scores.get(tuple(names[name] for name in SCORE), {})
+            second = scores.get(_reference(names, scores, description), {})
             by_seed.append({seed: first[seed] - second[seed] for seed in first.keys() & second.keys()})
-        row = _shared(DIFFERENCE, key, own[0])
-        row |= _spread(merged, key, [_value(each, "difference") for each in own], by_seed)
-        limits = [(_value(each, "low"), _value(each, "high")) for each in own]
-        above, below = sum(low > 0 for low, _ in limits), sum(high < 0 for _, high in limits)
-        rows.append(row | {"above": above, "below": below, "undecided": len(own) - above - below})
-    return pd.DataFrame(rows, columns=[*_columns(merged, DIFFERENCE), "above", "below", "undecided"])
+        spread = _spread(merged, DIFFERENCE, key, rows, "difference", by_seed)
+        above, below = sum(_value(row, "low") > 0 for row in rows), sum(_value(row, "high") < 0 for row in rows)
+        table.append(spread | {"above": above, "below": below, "undecided": len(rows) - above - below})
+    return pd.DataFrame(table, columns=[*_columns(merged, DIFFERENCE), "above", "below", "undecided"])
 
 
-def verdict_table(merged: Merged) -> pd.DataFrame:
-    """Put together the verdicts on the claims.
-
-    Parameters
-    ----------
-    merged : Merged
-        From `hocbench.verify.merge.merge`.
-
-    Returns
-    -------
-    DataFrame
-        claim, dataset, title, label, a column "verdict_NAME" per laboratory, and agree: 1 if all are the same.
-    """
-    found = {
-        each.name: by_key(each.rows("claims/claims.csv"), CLAIM_KEYS, _where(each, "claims")) for each in merged.counted
+def _verdicts(merged: Merged) -> pd.DataFrame:
+    tables = {
+        laboratory.name: by_key(laboratory.rows("claims/claims.csv"), CLAIM_KEYS, _where(laboratory, "claims"))
+        for laboratory in merged.counted
     }
     rows = []
-    for key in dict.fromkeys(key for table in found.values() for key in table):
-        first = next(table[key] for table in found.values() if key in table)
+    for key in dict.fromkeys(key for table in tables.values() for key in table):
+        first = next(table[key] for table in tables.values() if key in table)
         row = dict(zip(CLAIM_KEYS, key, strict=True)) | {name: first.get(name, "") for name in ("title", "label")}
         verdicts = {
-            f"{VERDICT}_{name}": table[key]["verdict"] if key in table else NOT_JUDGED for name, table in found.items()
+            f"{VERDICT}_{name}": table[key]["verdict"] if key in table else NOT_JUDGED for name, table in tables.items()
         }
         rows.append(row | verdicts | {"agree": int(len(set(verdicts.values())) == 1)})
     return pd.DataFrame(rows)
 
 
-def judged_differences(merged: Merged) -> set[tuple[str, ...]]:
-    """Name the rows of the differences that claims are judged by, by `JUDGED`.
-
-    Parameters
-    ----------
-    merged : Merged
-        From `hocbench.verify.merge.merge`.
-    """
-    judged = set()
-    for each in merged.counted:
-        for row in each.rows("claims/evidence.csv"):
-            if row["statistic"] == "difference" and row["judged"] == "1" and row["metric"] == "ccc":
-                judged.add(tuple(row[name] for name in JUDGED))
-    return judged
+def _judged(merged: Merged) -> set[tuple[str, ...]]:
+    return {
+        tuple(row[name] for name in JUDGED)
+        for laboratory in merged.counted
+        for row in laboratory.rows("claims/evidence.csv")
+        if row["statistic"] == "difference" and row["judged"] == "1" and row["metric"] == "ccc"
+    }
 
 
 def _where(laboratory: Laboratory, name: str) -> str:
@@ -222,22 +165,22 @@ def _where(laboratory: Laboratory, name: str) -> str:
 
 def _read(merged: Merged, name: str, keys: Sequence[str]) -> list[tuple[tuple[str, ...], list[Row]]]:
     """Read a table of all laboratories, the CCC of all frames only; by key, the row of each laboratory."""
-    tables: list[tuple[Laboratory, dict[tuple[str, ...], Row]]] = []
-    for each in merged.counted:
-        rows = [row for row in each.rows(f"evaluation/{name}.csv") if _is_ccc(row)]
-        tables.append((each, by_key(rows, keys, _where(each, name))))
-    every = dict.fromkeys(key for _, table in tables for key in table)
-    faults = []
-    for each, table in tables:
-        absent = [key for key in every if key not in table]
-        if absent:
-            faults.append(
-                f"{_where(each, name)} lacks {len(absent)} rows that another laboratory has, the first: "
-                f"{named(keys, absent[0])}; evaluate and record it again with the same version of hocbench"
-            )
+    tables = {}
+    for laboratory in merged.counted:
+        rows = [row for row in laboratory.rows(f"evaluation/{name}.csv") if _is_ccc(row)]
+        where = _where(laboratory, name)
+        tables[where] = by_key(rows, keys, where)
+    every = dict.fromkeys(key for table in tables.values() for key in table)
+    absent = {where: [key for key in every if key not in table] for where, table in tables.items()}
+    faults = [
+        f"{where} lacks {len(rows)} rows that another laboratory has, the first: {named(keys, rows[0])}; evaluate and "
+        "record it again with the same version of hocbench"
+        for where, rows in absent.items()
+        if rows
+    ]
     if faults:
         raise VerifyError("\n".join(faults))
-    return [(key, [table[key] for _, table in tables]) for key in sorted(every)]
+    return [(key, [table[key] for table in tables.values()]) for key in sorted(every)]
 
 
 def _is_ccc(row: Row) -> bool:
@@ -245,20 +188,20 @@ def _is_ccc(row: Row) -> bool:
 
 
 def _value(row: Row, column: str) -> float:
-    found = number(row.get(column, ""))
-    return float("nan") if found is None else found
+    value = number(row.get(column, ""))
+    return float("nan") if value is None else value
 
 
 def _by_seed(laboratory: Laboratory) -> BySeed:
     """Read the scores of each seed, mean over folds."""
-    found: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    scores: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in laboratory.rows("evaluation/scores.csv"):
         if _is_ccc(row):
-            found[tuple(row[name] for name in SCORE)][row["seed"]].append(_value(row, "value"))
-    return {key: {seed: float(np.mean(values)) for seed, values in seeds.items()} for key, seeds in found.items()}
+            scores[tuple(row[name] for name in SCORE)][row["seed"]].append(_value(row, "value"))
+    return {key: {seed: float(np.mean(values)) for seed, values in seeds.items()} for key, seeds in scores.items()}
 
 
-def _reference(names: Mapping[str, str], found: BySeed, description: Description) -> tuple[str, ...]:
+def _reference(names: Mapping[str, str], scores: BySeed, description: Description) -> tuple[str, ...]:
     """Find the other row of a paired difference, whose rank is the same, none, or the main one."""
     # A LASSO weight is compared with none, and a network that an ablation changed with itself unchanged.
     lasso = names["lasso"] if names["method"] == names["reference"] and names["ablation"] else "0"
@@ -266,30 +209,32 @@ def _reference(names: Mapping[str, str], found: BySeed, description: Description
     networks = (names["factorization"], names["rank"]), ("", ""), (description.factorization, description.rank)
     keys = [dict(names) | fixed | {"factorization": kind, "rank": rank} for kind, rank in networks]
     rows = [tuple(key[name] for name in SCORE) for key in keys]
-    return next((row for row in rows if row in found), rows[0])
+    return next((row for row in rows if row in scores), rows[0])
 
 
 def _columns(merged: Merged, keys: Sequence[str]) -> list[str]:
-    own = [f"{VALUE}_{each.name}" for each in merged.counted]
-    return [*keys, "label", "n_seeds", *own, *(field.name for field in fields(Between))]
-
-
-def _shared(keys: Sequence[str], key: Sequence[str], row: Row) -> dict[str, object]:
-    return {**dict(zip(keys, key, strict=True)), "label": row.get("label", "")}
+    values = [f"{VALUE}_{laboratory.name}" for laboratory in merged.counted]
+    return [*keys, "label", "n_seeds", *values, *(field.name for field in fields(Between))]
 
 
 def _spread(
-    merged: Merged, key: Sequence[str], values: Sequence[float], by_seed: Sequence[Mapping[str, float]]
+    merged: Merged,
+    keys: Sequence[str],
+    key: Sequence[str],
+    rows: Sequence[Row],
+    column: str,
+    by_seed: Sequence[Mapping[str, float]],
 ) -> dict[str, object]:
-    """Lay out what laboratories find, and how far they are apart."""
+    """Join what laboratories find in a row, and how far they are apart."""
     seeds = sorted(set.intersection(*(set(table) for table in by_seed)))
     if not seeds:
         last = min(zip(merged.counted, by_seed, strict=True), key=lambda pair: len(pair[1]))[0]
-        row = named(DIFFERENCE if len(key) > len(SCORE) else SCORE, key)
         raise VerifyError(
-            f"{_where(last, 'scores')} has no seed of {row} that the others have; evaluate and record it again with "
-            "the same version of hocbench"
+            f"{_where(last, 'scores')} has no seed of {named(keys, key)} that the others have; evaluate and record it "
+            "again with the same version of hocbench"
         )
-    found = between(np.array(values), np.array([[table[seed] for seed in seeds] for table in by_seed]))
-    own = {f"{VALUE}_{each.name}": value for each, value in zip(merged.counted, values, strict=True)}
-    return {"n_seeds": len(seeds)} | own | asdict(found)
+    values = [_value(row, column) for row in rows]
+    spread = between(np.array(values), np.array([[table[seed] for seed in seeds] for table in by_seed]))
+    by_name = dict(zip((f"{VALUE}_{laboratory.name}" for laboratory in merged.counted), values, strict=True))
+    names = dict(zip(keys, key, strict=True)) | {"label": rows[0].get("label", ""), "n_seeds": len(seeds)}
+    return names | by_name | asdict(spread)

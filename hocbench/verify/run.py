@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import HocbenchError, VerifyError
-from hocbench.files.checksums import check_beside
-from hocbench.runs.diff import Comparison
-from hocbench.verify.cells import Row, read_rows
+from hocbench.verify.cells import Row
 from hocbench.verify.compare import (
     DIFFERENT,
     MISSING,
@@ -22,13 +20,12 @@ from hocbench.verify.compare import (
 )
 from hocbench.verify.conclusions import Conclusion, compare_differences, compare_verdicts
 from hocbench.verify.data import DataRow, compare_hashes, unpromised
-from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratories, read_laboratory
+from hocbench.verify.laboratory import MANIFESTS, Laboratory, Runs, read_laboratories, read_laboratory, read_results
 from hocbench.verify.machine import Bytes, compare_bytes
 from hocbench.verify.merge import other_experiment
-from hocbench.verify.record import read_costs, read_runs, recorded_data
 from hocbench.verify.runs import Causes, Pairing, pair_runs
 from hocbench.verify.spread import Spreads
-from hocbench.verify.tables import CLAIMS, SEALS, TABLES, Table, is_headline
+from hocbench.verify.tables import CLAIMS, TABLES, Table, is_headline
 
 LABELS = {"synthetic", "real"}
 NAMED = 5  # runs that are named in one message
@@ -39,24 +36,18 @@ HEADLINES, OTHERS = 0.02, 0.03
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found.
+    """What a comparison with the reference has shown.
 
     Attributes
     ----------
-    results, reference : Path
-        The folders that were compared.
-    laboratories : list of str
-        Those of the reference, its own first.
-    left_out : list of str
-        Why others in its folder are of another experiment.
+    laboratories, left_out : list of str
+        Those of the reference, its own first, and why others in its folder are of another experiment.
     data : list of DataRow
         Files of the data; empty where one side has not recorded them.
     unpromised : str
         Why the data need not be the same bytes on this machine; empty if they have to be.
-    conclusions : list of Conclusion
-        Verdicts and differences.
-    cells : list of Cell
-        Of all tables.
+    conclusions, cells : list of Conclusion, list of Cell
+        Verdicts and differences between methods, and the cells of all tables.
     faults : list of str
         The user's mistakes: what is damaged, unfinished, or of other parameters.
     causes : Causes
@@ -69,8 +60,6 @@ class Verification:
         "synthetic" or "real": what the data are.
     """
 
-    results: Path
-    reference: Path
     laboratories: list[str]
     left_out: list[str]
     data: list[DataRow]
@@ -95,7 +84,7 @@ class Verification:
     @property
     def conclusions_agree(self) -> bool:
         """Whether no verdict and no difference contradicts all laboratories."""
-        return all(each.agrees for each in self.conclusions)
+        return all(conclusion.agrees for conclusion in self.conclusions)
 
     @property
     def scores_agree(self) -> bool:
@@ -130,75 +119,46 @@ def verify(results: Path, reference: Path) -> Verification:
         If there is nothing to compare: no tables, another profile, or no run in common.
     """
     laboratories, left_out = _laboratories(reference)
-    own = laboratories[0]
-    for each in laboratories:
-        each.check("evaluation/costs.csv")
-    costs = [read_costs(each.folder) for each in laboratories]
-    here = read_costs(results)
-    sent = read_laboratory(results) if (results / MANIFESTS).is_file() else None
-    runs, faults = (sent.runs, []) if sent else read_runs(results, here)
-    _check_profiles(results, runs, own.runs)
-    pairings = [
-        pair_runs(list(there), list(here), each.runs, runs) for each, there in zip(laboratories, costs, strict=True)
-    ]
-    faults += _run_faults(pairings[0], reference, bool(own.runs))
-    if not costs[0].keys() & here.keys() and (pairings[0].parameters or not pairings[0].pairs):
+    first = laboratories[0]
+    here, faults = (read_laboratory(results), []) if (results / MANIFESTS).is_file() else read_results(results)
+    pairings = [pair_runs(there.runs, here.runs, there.costs, here.costs) for there in laboratories]
+    _check_profiles(results, here.runs, first.runs)
+    faults += _run_faults(pairings[0], reference, bool(first.runs))
+    if not first.costs.keys() & here.costs.keys() and (pairings[0].parameters or not pairings[0].pairs):
         raise VerifyError("\n".join([f"{results} is another experiment than {reference}:", *faults]))
-    causes = Causes([*here.values(), *(costs[0][name] for name in pairings[0].missing)], pairings[0])
-    tables = _Tables(sent or results, laboratories, causes, pairings)
-    cells, conclusions = tables.cells(), tables.conclusions()
-    data, why = _data(sent or results, own, runs, faults)
+    causes = Causes([*here.costs.values(), *(first.costs[name] for name in pairings[0].missing)], pairings[0])
+    tables = _Tables(here, laboratories, causes, pairings)
     return Verification(
-        results,
-        reference,
-        [each.name for each in laboratories],
-        left_out,
-        data,
-        why,
-        conclusions,
-        cells,
-        faults + tables.faults,
-        causes,
-        compare_bytes(results, own, runs, pairings[0]),
-        (own.revisions, sent.revisions if sent else _revisions(runs)),
-        sorted(tables.labels),
+        laboratories=[laboratory.name for laboratory in laboratories],
+        left_out=left_out,
+        data=compare_hashes(first.data, here.data) if first.data and here.data else [],
+        unpromised=next(filter(None, (unpromised(run.values) for run in here.runs.values())), ""),
+        conclusions=tables.conclusions(),
+        cells=tables.cells(),
+        faults=faults + tables.faults,
+        causes=causes,
+        bytes=compare_bytes(first, here, pairings[0]),
+        revisions=(first.revisions, here.revisions),
+        labels=sorted(tables.labels),
     )
 
 
 def _laboratories(reference: Path) -> tuple[list[Laboratory], list[str]]:
     """Read those of one experiment, and say why others are left out: they may be older than the reference itself."""
-    own, *others = read_laboratories(reference)
-    kept, left_out = [own], []
-    for each in others:
-        pairing = pair_runs(list(own.runs), list(each.runs), own.runs, each.runs)
-        why = next(other_experiment(own, each, pairing), "")
+    first, *others = read_laboratories(reference)
+    laboratories, left_out = [first], []
+    for other in others:
+        pairing = pair_runs(first.runs, other.runs)
+        why = next(other_experiment(first, other, pairing), "")
         if why:
-            left_out.append(f"{each.name} is left out: {why}")
+            left_out.append(f"{other.name} is left out: {why}")
         else:
-            kept.append(each)
-    return kept, left_out
+            laboratories.append(other)
+    return laboratories, left_out
 
 
-def _data(here: Path | Laboratory, own: Laboratory, runs: Runs, faults: list[str]) -> tuple[list[DataRow], str]:
-    """Compare the data, where both sides have recorded them, and say why they need not be the same."""
-    rows = []
-    try:
-        data = here.data if isinstance(here, Laboratory) else recorded_data(here)
-        rows = compare_hashes(own.data, data) if own.data and data else []
-    except HocbenchError as error:
-        faults.append(str(error))
-    why = [unpromised(run.values) for run in runs.values()]
-    return rows, next(filter(None, why), "")
-
-
-def _revisions(runs: Runs) -> list[dict[str, Any]]:
-    keys = ("commit", "dirty", "diff")
-    found = [{key: run.values.get(f"revision.{key}") for key in keys} for run in runs.values()]
-    return [each for i, each in enumerate(found) if each not in found[:i]]
-
-
-def _check_profiles(results: Path, own: Runs, recorded: Runs) -> None:
-    profiles = [sorted({str(run.values.get("spec.profile")) for run in runs.values()}) for runs in (recorded, own)]
+def _check_profiles(results: Path, here: Runs, there: Runs) -> None:
+    profiles = [sorted({str(run.values.get("spec.profile")) for run in runs.values()}) for runs in (there, here)]
     if all(profiles) and profiles[0] != profiles[1]:
         raise VerifyError(
             f"{results} is of profile {', '.join(profiles[1])}, the reference of profile {', '.join(profiles[0])}; "
@@ -211,79 +171,75 @@ def _run_faults(pairing: Pairing, reference: Path, recorded: bool) -> list[str]:
         f"parameter {text} ({len(runs)} runs, the first: {runs[0]}); verify with the parameters of the reference"
         for text, runs in pairing.parameters.items()
     ]
-    if pairing.missing:
-        faults.append(
-            f"missing here: {_listed(pairing.missing)}; give results of the parameters that the reference is of"
-        )
-    if pairing.extra:
-        faults.append(f"not in the reference: {_listed(pairing.extra)}; give results of its parameters")
+    for what, names, whose in (
+        ("missing here", pairing.missing, "the parameters that the reference is of"),
+        ("not in the reference", pairing.extra, "its parameters"),
+    ):
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        if names:
+            listed = f"{len(names)} runs: {', '.join(names[:NAMED])}{more}"
+            faults.append(f"{what}: {listed}; give results of {whose}")
     if (pairing.missing or pairing.extra) and not recorded:
         faults.append(f"{reference / MANIFESTS} is not there, so the parameters that differ cannot be named")
     return faults
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{len(names)} runs: {', '.join(names[:NAMED])}{more}"
+@dataclass(frozen=True)
+class _Rows:
+    """One table, in all laboratories and here."""
+
+    table: Table
+    there: list[list[Row]]
+    here: list[Row]
+    there_by_key: list[dict[Key, Row]]
+    here_by_key: dict[Key, Row]
 
 
 class _Tables:
-    """All tables of the laboratories and of a folder; what cannot be read is noted, and the rest compared."""
+    """All tables of the laboratories and of a reproduction; what cannot be read is noted, and the rest compared."""
 
     def __init__(
-        self, source: Path | Laboratory, laboratories: Sequence[Laboratory], causes: Causes, pairings: Sequence[Pairing]
+        self, here: Laboratory, laboratories: Sequence[Laboratory], causes: Causes, pairings: Sequence[Pairing]
     ) -> None:
-        self._source, self._laboratories, self._causes = source, laboratories, causes
-        self._same = [_same_outputs(pairing.comparisons) for pairing in pairings]
+        self._laboratories, self._causes = laboratories, causes
+        self._same = [
+            {run for run, comparison in pairing.comparisons.items() if comparison.same_outputs} for pairing in pairings
+        ]
         self.faults: list[str] = []
-        self.labels: set[str] = set()
-        self._here: dict[str, list[Row]] = {}
-        self._there: dict[str, list[list[Row]]] = {}
+        self._read: dict[str, _Rows] = {}
         for table in (*TABLES, CLAIMS):
-            self._read(table)
+            try:
+                there, rows = [other.rows(table.path) for other in laboratories], here.rows(table.path)
+                by_key, *others = (rows_by_key(table, lines, "") for lines in (rows, *there))
+            except HocbenchError as error:
+                self.faults.append(str(error))
+            else:
+                self._read[table.name] = _Rows(table, there, rows, others, by_key)
 
-    def _read(self, table: Table) -> None:
-        try:
-            there = [each.rows(table.path) for each in self._laboratories]
-            here = self._rows_here(table)
-            # Rows that cannot be told apart are found here, while the table can still be left out.
-            [rows_by_key(table, rows, "") for rows in (*there, here)]
-        except HocbenchError as error:
-            self.faults.append(str(error))
-            return
-        # A claim without data has a label of its own.
-        self.labels.update({row.get("label", "") for row in (*there[0], *here)} & LABELS)
-        self._there[table.name], self._here[table.name] = there, here
-
-    def _rows_here(self, table: Table) -> list[Row]:
-        if isinstance(self._source, Laboratory):
-            return self._source.rows(table.path)
-        path = self._source / table.path
-        if not path.is_file():
-            return []
-        check_beside(path, SEALS[path.parent.name])
-        return read_rows(path)
+    @property
+    def labels(self) -> set[str]:
+        """What the data are; a claim without data has a label of its own."""
+        rows = (row for read in self._read.values() for row in (*read.there[0], *read.here))
+        return {row.get("label", "") for row in rows} & LABELS
 
     def cells(self) -> list[Cell]:
-        read = [table for table in TABLES if table.name in self._here]
-        spreads = {table.name: Spreads(table, self._there[table.name]) for table in read}
-        varying = [(table, cell) for table in read for cell in spreads[table.name].varying]
+        read = [rows for name, rows in self._read.items() if name != CLAIMS.name]
+        spreads = [Spreads(rows.table, rows.there) for rows in read]
+        varying = [(rows.table, cell) for rows, spread in zip(read, spreads, strict=True) for cell in spread.varying]
         headlines = sum(is_headline(table, *cell) for table, cell in varying)
         blocks = len({(table.name, table.block(key)) for table, (key, _) in varying})
         levels = OTHERS / max(blocks, 1), HEADLINES / max(headlines, 1)
-        names = [each.name for each in self._laboratories]
+        names = [laboratory.name for laboratory in self._laboratories]
         cells: list[Cell] = []
-        for table in read:
-            there = [rows_by_key(table, rows, "") for rows in self._there[table.name]]
-            expected = Expected(table, names, there, spreads[table.name], self._twin(table), *levels)
-            here = self._here[table.name]
-            found = settle(expected, compare_rows(expected, rows_by_key(table, here, "")))
-            cells += check_choices(found, here) if table.name == "windows" else found
+        for rows, spread in zip(read, spreads, strict=True):
+            expected = Expected(rows.table, names, rows.there_by_key, spread, self._twin(rows.table), *levels)
+            compared = settle(expected, compare_rows(expected, rows.here_by_key))
+            cells += check_choices(compared, rows.here) if rows.table.name == "windows" else compared
         return cells
 
     def _twin(self, table: Table) -> Callable[[Key], int | None]:
         def same(key: Key) -> int | None:
-            keys = dict(zip(table.keys, key, strict=True))
+            keys = table.named(key)
             # A trend begins with another method: that of LASSO with the network that has none.
             runs = self._causes.runs({"dataset": keys["dataset"]} if "axis" in keys else keys)
             return next((i for i, equal in enumerate(self._same) if runs and runs.keys() <= equal), None)
@@ -291,14 +247,10 @@ class _Tables:
         return same
 
     def conclusions(self) -> list[Conclusion]:
-        found: list[Conclusion] = []
-        if CLAIMS.name in self._here:
-            found += compare_verdicts(self._there[CLAIMS.name], self._here[CLAIMS.name])
-        if "differences" in self._here:
-            found += compare_differences(self._there["differences"], self._here["differences"])
-        return found
-
-
-def _same_outputs(comparisons: dict[str, Comparison]) -> set[str]:
-    """Name the runs here whose outputs are all those of the laboratory's."""
-    return {name for name, each in comparisons.items() if each.outputs and all(each.outputs.values())}
+        comparisons = {CLAIMS.name: compare_verdicts, "differences": compare_differences}
+        return [
+            conclusion
+            for name, compare in comparisons.items()
+            if name in self._read
+            for conclusion in compare(self._read[name].there, self._read[name].here)
+        ]

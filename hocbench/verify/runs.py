@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hocbench.experiment.methods import METHODS
-from hocbench.runs.diff import Comparison, compare_records
+from hocbench.runs.diff import Comparison, Difference, compare_records
 from hocbench.runs.record import Record
 from hocbench.verify.cells import Row
 from hocbench.verify.laboratory import Runs
 from hocbench.verify.tables import RUN
 
-PROCESSORS = "processors"  # those of all tries of a run; of one try it says what the environment says
-PARAMETERS = ("parameters", "seeds")  # groups of manifest_diff that name a key of params.yaml
+PROCESSORS = "processors"  # those of all attempts of a run; of one attempt it says what the environment says
+PARAMETERS = ("parameters", "seeds")  # groups of differences that name a key of params.yaml
 NOT_RECORDED = "unknown: the reference has no manifests"
 SAME_OUTPUTS = "the runs gave the same predictions: their evaluation was another one (its code, parameters or packages)"
 NOTHING = "nothing that both manifests record differs"
@@ -42,35 +42,40 @@ class Pairing:
     extra: tuple[str, ...]
     comparisons: dict[str, Comparison]
 
+    def differences(self, groups: Sequence[str]) -> dict[tuple[str, Difference], list[str]]:
+        """List what differs in some groups of the manifests, by group and key, and the runs that it is of."""
+        runs: dict[tuple[str, Difference], list[str]] = defaultdict(list)
+        for run, comparison in self.comparisons.items():
+            for group, differences in comparison.reasons:
+                if group.name in groups:
+                    for difference in differences:
+                        runs[group.name, difference].append(run)
+        return dict(runs)
+
     @property
     def parameters(self) -> dict[str, list[str]]:
         """Parameters that differ ("key: reference → here"), and the runs that they are of."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for name, comparison in self.comparisons.items():
-            for group, differences in comparison.reasons:
-                if group.name in PARAMETERS:
-                    for each in differences:
-                        found[f"{each.key}: {_shown(each.a)} → {_shown(each.b)}"].append(name)
-        return dict(found)
+        return {
+            f"{each.key}: {' → '.join(each.shown)}": runs for (_, each), runs in self.differences(PARAMETERS).items()
+        }
 
 
-def _shown(value: str | None) -> str:
-    return "not recorded" if value is None else value
-
-
-def pair_runs(there: Sequence[str], here: Sequence[str], reference: Runs, own: Runs) -> Pairing:
+def pair_runs(
+    reference: Runs, runs: Runs, there: Iterable[str] | None = None, here: Iterable[str] | None = None
+) -> Pairing:
     """Find for each run the one that it repeats: that of the same id, or else of the same key.
 
     Parameters
     ----------
-    there, here : sequence of str
-        Names of the reference's runs, and of those here.
-    reference, own : dict of str to Record
-        Their manifests, as far as they are there.
+    reference, runs : dict of str to Record
+        Manifests of the reference's runs, and of those here, as far as they are there.
+    there, here : iterable of str, optional
+        Names of all runs; by default those with a manifest.
     """
+    there, here = list(reference if there is None else there), list(runs if here is None else here)
     pairs = {name: name for name in here if name in set(there)}
     left = [name for name in there if name not in pairs], [name for name in here if name not in pairs]
-    by_key = [_by_key(names, runs) for names, runs in zip(left, (reference, own), strict=True)]
+    by_key = _by_key(left[0], reference), _by_key(left[1], runs)
     for key, names in by_key[1].items():
         others = by_key[0].get(key, [])
         if len(names) == len(others) == 1:
@@ -80,7 +85,7 @@ def pair_runs(there: Sequence[str], here: Sequence[str], reference: Runs, own: R
         pairs,
         tuple(name for name in there if name not in repeated),
         tuple(name for name in here if name not in pairs),
-        {a: compare_records(reference[b], own[a]) for a, b in pairs.items() if a in own and b in reference},
+        {a: compare_records(reference[b], runs[a]) for a, b in pairs.items() if a in runs and b in reference},
     )
 
 
@@ -95,19 +100,17 @@ def _by_key(names: Sequence[str], runs: Mapping[str, Record]) -> dict[tuple[str,
 
 
 def explain(comparison: Comparison) -> str:
-    """Say in one line why a run probably differs from its repetition."""
-    if comparison.outputs and all(comparison.outputs.values()):
+    """Name in one line why a run probably differs from its repetition."""
+    if comparison.same_outputs:
         return SAME_OUTPUTS
-    reasons = [
-        (group.name, [each for each in differences if each.certain]) for group, differences in comparison.reasons
-    ]
-    reasons = [(name, differences) for name, differences in reasons if differences]
-    causes = [reason for reason in reasons if reason[0] not in CONSEQUENCES] or reasons
+    reasons = {group.name: [each for each in keys if each.certain] for group, keys in comparison.reasons}
+    reasons = {name: differences for name, differences in reasons.items() if differences}
+    causes = {name: differences for name, differences in reasons.items() if name not in CONSEQUENCES} or reasons
     texts = []
-    for name, differences in causes:
-        if any(each.key == "processor" for each in differences):
-            differences = [each for each in differences if each.key != PROCESSORS]
-        shown = [f"{each.key} {each.a} → {each.b}" for each in differences[:MOST]]
+    for name, differences in causes.items():
+        if any(difference.key == "processor" for difference in differences):
+            differences = [difference for difference in differences if difference.key != PROCESSORS]
+        shown = [f"{difference.key} {difference.a} → {difference.b}" for difference in differences[:MOST]]
         more = [f"{len(differences) - MOST} more"] if len(differences) > MOST else []
         texts.append(f"{name} ({', '.join([*shown, *more])})")
     return "; ".join(texts) or NOTHING
@@ -119,7 +122,7 @@ class Causes:
     Parameters
     ----------
     costs : iterable of dict
-        Rows of costs.csv, here and of what is missing here: which run stands behind which row.
+        Rows of costs.csv, here and of what is missing here: which run is of which row.
     pairing : Pairing
         See there.
     """
@@ -131,23 +134,23 @@ class Causes:
             # Tables without methods, such as that of sparsity, ask for a dataset.
             for name in dict.fromkeys((method, AVERAGED_BY.get(method, ""), "")):
                 self._rows[row["dataset"], name].append(row)
-        self._pairing = pairing
         self._texts = {name: explain(comparison) for name, comparison in pairing.comparisons.items()}
+        self._texts |= {run: f"run {run} is missing here" for run in pairing.missing}
 
     def of(self, keys: Mapping[str, str]) -> str:
-        """Name the likely causes for a row with these keys, of all runs behind it."""
-        texts = dict.fromkeys(self._text(run) for run in self.runs(keys))
+        """Name the likely causes for a row with these keys, of all its runs."""
+        texts = dict.fromkeys(self._texts.get(run, NOT_RECORDED) for run in self.runs(keys))
         # What stayed the same explains nothing if something else changed.
         changed = [text for text in texts if text != SAME_OUTPUTS]
         return " | ".join(changed or texts) or "unknown: no run of this row is known"
 
     def runs(self, keys: Mapping[str, str]) -> dict[str, None]:
-        """Name the runs behind a row with these keys, as "dataset/run id"."""
-        found = self._of_method(keys)
+        """Name the runs of a row with these keys, as "dataset/run id"."""
+        runs = self._of_method(keys)
         if "reference" in keys:
-            rival = {"method": keys["reference"], "ablation": keys.get("reference_ablation", "")}
-            found |= self._of_method({"dataset": keys["dataset"], "target": keys["target"]} | rival)
-        return found
+            reference = {"method": keys["reference"], "ablation": keys.get("reference_ablation", "")}
+            runs |= self._of_method({"dataset": keys["dataset"], "target": keys["target"]} | reference)
+        return runs
 
     def _of_method(self, keys: Mapping[str, str]) -> dict[str, None]:
         rows = self._rows.get((keys.get("dataset", ""), keys.get("method", "")), [])
@@ -155,8 +158,3 @@ class Causes:
         asked = [key for key in RUN if key in keys and key not in ("method", keys.get("axis"))]
         fitting = [row for row in rows if all(row.get(key, "") == keys[key] for key in asked)]
         return dict.fromkeys(f"{row['dataset']}/{row['run']}" for row in fitting)
-
-    def _text(self, run: str) -> str:
-        if run in self._pairing.missing:
-            return f"run {run} is missing here"
-        return self._texts.get(run, NOT_RECORDED)

@@ -10,7 +10,6 @@ methods*, Statistical Applications in Genetics and Molecular Biology 3(1).
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -37,11 +36,9 @@ class Prediction(NamedTuple):
     ----------
     centre : float or None
         Mean of the laboratories that differ; None if none has a number there.
-    scale : float or None
-        Standard error of a prediction: half widths of intervals are multiples of it. 0 where all laboratories agree in
-        all like cells, None where no spread is known.
-    df : float
-        Degrees of freedom of the scale.
+    scale, df : float or None, float
+        Standard error of a prediction and its degrees of freedom: half widths of intervals are multiples of it. 0 where
+        all laboratories agree in all like cells, None where no spread is known.
     basis : str
         Where it comes from.
     """
@@ -58,8 +55,7 @@ class Prediction(NamedTuple):
         return float(stats.t.isf(level / 2, self.df)) * self.scale
 
 
-@dataclass(frozen=True)
-class _Pool:
+class _Pool(NamedTuple):
     variance: float
     df: float
 
@@ -70,10 +66,9 @@ class Spreads:
     Parameters
     ----------
     table : Table
-        Says which cells are alike.
+        Which cells are alike.
     laboratories : sequence of sequence of dict
-        Rows of this table, of each laboratory. Equal values count once: bytes that agree say nothing about roundings
-        that do not.
+        Its rows in each laboratory. Equal values count once: bytes that agree say nothing about roundings that do not.
     """
 
     def __init__(self, table: Table, laboratories: Sequence[Iterable[Row]]) -> None:
@@ -92,53 +87,45 @@ class Spreads:
         return len(self._values.get((key, column), [])) > 1
 
     def _like(self, cell: Cell) -> tuple[str, ...]:
-        keys = dict(zip(self._table.keys, cell[0], strict=True))
+        keys = self._table.named(cell[0])
         return (*(keys[name] for name in self._table.like), cell[1])
 
     def _pool(self) -> dict[tuple[str, ...], _Pool]:
-        squares: dict[tuple[str, ...], list[tuple[float, int]]] = defaultdict(list)
+        squares: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        freedoms: dict[tuple[str, ...], int] = defaultdict(int)
         units: dict[tuple[str, ...], dict[tuple[str, ...], int]] = defaultdict(dict)
         for cell, values in self._values.items():
             like, freedom = self._like(cell), len(values) - 1
-            squares[like].append((float(np.var(values)) * len(values), freedom))
-            keys = dict(zip(self._table.keys, cell[0], strict=True))
+            squares[like].append(float(np.var(values)) * len(values))
+            freedoms[like] += freedom
+            keys = self._table.named(cell[0])
             unit = tuple(keys.get(name, "") for name in UNITS)
             units[like][unit] = max(freedom, units[like].get(unit, 0))
-        pools = {}
-        for like, parts in squares.items():
-            freedom = sum(each for _, each in parts)
-            if freedom:
-                pools[like] = _Pool(sum(square for square, _ in parts) / freedom, float(sum(units[like].values())))
-        return pools
+        return {
+            like: _Pool(sum(squares[like]) / freedom, float(sum(units[like].values())))
+            for like, freedom in freedoms.items()
+            if freedom
+        }
 
     def _moderated(self, pools: Mapping[tuple[str, ...], _Pool]) -> dict[tuple[str, ...], _Pool]:
         """Draw variances towards the level that they have in common, as far as they are alike."""
         by_kin: dict[tuple[str, ...], list[tuple[str, ...]]] = defaultdict(list)
         for like in pools:
-            by_kin[*(text for name, text in zip(self._table.like, like, strict=False) if name in KIN), like[-1]].append(
-                like
-            )
-        found = {}
+            kin = (text for name, text in zip(self._table.like, like, strict=False) if name in KIN)
+            by_kin[*kin, like[-1]].append(like)
+        moderated = {}
         for likes in by_kin.values():
             variance, df = prior([pools[like].variance for like in likes], [pools[like].df for like in likes])
             for like in likes:
-                own = pools[like]
+                pool = pools[like]
                 # A few laboratories cannot show how unlike the pools are: each counts for itself as much at least.
-                weight = min(df, own.df)
-                total = own.df + weight
-                found[like] = _Pool((own.df * own.variance + weight * variance) / total, total)
-        return found
+                weight = min(df, pool.df)
+                total = pool.df + weight
+                moderated[like] = _Pool((pool.df * pool.variance + weight * variance) / total, total)
+        return moderated
 
     def of(self, key: tuple[str, ...], column: str) -> Prediction:
-        """Predict a cell.
-
-        Parameters
-        ----------
-        key : tuple of str
-            Of its row, after ``table.keys``.
-        column : str
-            One of ``table.scored``.
-        """
+        """Predict a cell by the key of its row, after ``table.keys``, and its column, one of ``table.scored``."""
         values = self._values.get((key, column), [])
         if not values:
             return Prediction(None, None, math.nan, UNKNOWN)
@@ -163,14 +150,9 @@ def _distinct_values(table: Table, laboratories: Sequence[Iterable[Row]]) -> dic
 
 
 def prior(variances: Sequence[float], dfs: Sequence[float]) -> tuple[float, float]:
-    """Fit a scaled inverse chi-squared distribution to variances: their common level, and how alike they are.
+    """Fit a scaled inverse chi-squared distribution to sample variances: their common level, and how alike they are.
 
-    Parameters
-    ----------
-    variances : sequence of float
-        Sample variances; zeros count as a ten-thousandth of the median.
-    dfs : sequence of float
-        Their degrees of freedom.
+    Zeros count as a ten-thousandth of the median.
 
     Returns
     -------

@@ -45,9 +45,13 @@ class Table:
     exempt: tuple[str, ...] = NAMES
     folder: str = "evaluation"
 
+    def named(self, key: Sequence[str]) -> dict[str, str]:
+        """Return the key of a row by the names of its columns."""
+        return dict(zip(self.keys, key, strict=True))
+
     def block(self, key: Sequence[str]) -> tuple[str, ...]:
         """Name the method, or the pair of methods, that a row is of."""
-        return tuple(text for name, text in zip(self.keys, key, strict=True) if name in (*METHOD, *PAIR))
+        return tuple(text for name, text in self.named(key).items() if name in (*METHOD, *PAIR))
 
     @property
     def path(self) -> str:
@@ -74,16 +78,8 @@ TABLES = (
         exempt=(*NAMES, HOLM),
     ),
     # Numbers that differ follow from the scores of the same seed, which stand above; the rows have to be the same.
-    Table(
-        "seed_intervals",
-        (*METHOD, "seed", *CELL),
-        exempt=(*NAMES, "mean", "low", "high", "note"),
-    ),
-    Table(
-        "seed_differences",
-        (*DIFFERENCE_KEYS, "seed"),
-        exempt=(*NAMES, "difference", "low", "high", "effect_size"),
-    ),
+    Table("seed_intervals", (*METHOD, "seed", *CELL), exempt=(*NAMES, "mean", "low", "high", "note")),
+    Table("seed_differences", (*DIFFERENCE_KEYS, "seed"), exempt=(*NAMES, "difference", "low", "high", "effect_size")),
     Table(
         "trends",
         (*METHOD, "axis", "target", "metric"),
@@ -121,6 +117,6 @@ EXEMPT = ("costs", "cost")
 
 def is_headline(table: Table, key: Sequence[str], column: str) -> bool:
     """Whether a cell counts by itself: a mean CCC, which claims and tables are about, or the loss at the end."""
-    keys = dict(zip(table.keys, key, strict=True))
+    keys = table.named(key)
     mean = (table.name, column, keys.get("metric"), keys.get("pooling")) == ("intervals", "mean", "ccc", "pooled")
     return mean or (table.name, column) == ("history", LOSSES[0])

@@ -15,7 +15,7 @@ from hocbench.reporting.html.markdown import render
 from hocbench.reporting.markdown import escape, markdown_table, records
 from hocbench.reporting.text import dataset_title
 from hocbench.runs.record import Record, flat
-from hocbench.verify.laboratory import MANIFESTS, MORE, Laboratory, Runs, read_laboratory
+from hocbench.verify.laboratory import MANIFESTS, MORE, Laboratory, Runs, distinct_values, read_laboratory
 from hocbench.verify.merge import CODE, Merged, commits_of, merge
 from hocbench.verify.merge_page import SPREAD, bullets, few, heterogeneity, in_order, laboratories, number, spread_cells
 from hocbench.verify.merge_page import verdicts as verdict_lines
@@ -73,23 +73,15 @@ def read_recorded(folder: Path | None, manifests: Sequence[dict[str, Any]]) -> R
         tables = read_tables(merged)
     except HocbenchError as error:
         return Recorded(notes=[f"What is recorded in {folder} cannot be shown; see what is missing."], fault=str(error))
-    here = commits_of(_distinct(each.get("revision") or {} for each in manifests))
+    here = commits_of(distinct_values([each.get("revision") or {} for each in manifests]))
     if here != commits_of(first.revisions):
         notes.append(f"the runs of this report are of another commit ({here})")
     return Recorded(merged, tables, [*notes, *merged.notes])
 
 
-def _distinct(values: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for value in values:
-        if value not in found:
-            found.append(value)
-    return found
-
-
 def _compare(folder: Path, first: Laboratory, own: Runs) -> tuple[str, list[str]]:
     """Say why a laboratory is of another experiment than the report, "" if it is not; and what else differs."""
-    pairing = pair_runs(list(first.runs), list(own), first.runs, own)
+    pairing = pair_runs(first.runs, own)
     if not pairing.pairs or pairing.parameters or pairing.extra:
         differing = ", ".join(list(pairing.parameters)[:1])
         return f"The laboratories in {folder} are of other parameters{f' ({differing})' if differing else ''}.", []
