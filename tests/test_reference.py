@@ -8,29 +8,32 @@ import pandas as pd
 from hocbench.config.load import load_params
 from hocbench.evaluation.files import read_table
 from hocbench.experiment.plan import make_plan
-from hocbench.paths import FIGURES, PAPER_TABLES, TABLES
-from hocbench.reporting.names import dataset_name, verdict_text
+from hocbench.experiment.description import META, RowKey, parse_description
+from hocbench.paths import FIGURES, PAPER_DATASETS, all_tables
+from hocbench.reporting.names import verdict_text
+from hocbench.reporting.text import dataset_title
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
+DESCRIPTION = parse_description((REFERENCE / "evaluation" / META).read_text(encoding="utf-8"), META)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_it_holds_exactly_the_runs_of_the_embedded_plan():
-    planned = {(run.axes.dataset, run.id) for run in make_plan(load_params([ROOT / "params.yaml"]))}
+    planned = {(run.key.dataset, run.id) for run in make_plan(load_params([ROOT / "params.yaml"]))}
     costs = read_table(REFERENCE / "evaluation" / "costs.csv")
     assert set(zip(costs["dataset"], costs["run"], strict=True)) == planned
 
 
 def test_it_holds_every_table_and_figure_and_says_synthetic():
-    says = dict.fromkeys(TABLES, "SYNTHETIC")
+    says = dict.fromkeys(all_tables(DESCRIPTION.datasets.values()), "SYNTHETIC")
     # Two pages hold arithmetic alone and say so.
     says |= {"conventions": "no data needed", "special_cases": "no data are needed"}
     for name, words in says.items():
         assert words in (REFERENCE / "tables" / f"{name}.md").read_text(encoding="utf-8")
     for name in FIGURES:
         assert (REFERENCE / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    for name in PAPER_TABLES:
+    for name in (*PAPER_DATASETS, "parameters"):
         assert "\\toprule" in (REFERENCE / "tables" / f"{name}.tex").read_text(encoding="utf-8")
     for name in ("scores", "intervals", "differences", "sparsity", "costs", "windows"):
         assert set(read_table(REFERENCE / "evaluation" / f"{name}.csv")["label"]) == {"synthetic"}
@@ -46,11 +49,12 @@ def test_the_readme_quotes_every_method_of_the_sewa_table_with_its_numbers():
     chosen = intervals[
         (intervals["dataset"] == "sewa") & (intervals["metric"] == "ccc") & (intervals["pooling"] == "pooled")
     ]
-    chosen = chosen[chosen["variant"] == ""]
+    chosen = chosen[chosen["ablation"] == ""]
     expected = set()
-    for (method, lasso), rows in chosen.groupby(["method", "lasso"]):
+    for (_, lasso), rows in chosen.groupby(["method", "lasso"]):
         cells = rows.set_index("target")
-        expected.add((method, f"{lasso:g}", *(shown(cells.loc[target]) for target in ("valence", "arousal"))))
+        title = DESCRIPTION.title(RowKey.read(rows.iloc[0]))
+        expected.add((title, f"{lasso:g}", *(shown(cells.loc[target]) for target in ("valence", "arousal"))))
     assert {tuple(row) for row in quoted_rows()} == expected
 
 
@@ -62,7 +66,7 @@ def test_the_readme_quotes_every_verdict():
     quoted = re.findall(r"^\| ([CN]\d) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", README, re.MULTILINE)
     claims = pd.read_csv(REFERENCE / "claims" / "claims.csv").fillna("")
     expected = {
-        (row["claim"], row["title"], dataset_name(row["dataset"]), verdict_text(row["verdict"]))
+        (row["claim"], row["title"], dataset_title(row["dataset"], DESCRIPTION), verdict_text(row["verdict"]))
         for _, row in claims.iterrows()
     }
     assert {tuple(cell.strip() for cell in row) for row in quoted} == expected

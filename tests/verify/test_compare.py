@@ -9,7 +9,7 @@ from hocbench.errors import VerifyError
 from hocbench.evaluation import accumulate, differences, figure_data, run_tables, scores, trends
 from hocbench.paths import EVALUATION_FILES
 from hocbench.verify.cells import by_key, read_rows
-from hocbench.verify.compare import Expected, check_choices, compare_rows, judge, rows_by_key, settle, unknown_spread
+from hocbench.verify.compare import Expected, check_choices, compare_rows, judge, rows_by_key, settle
 from hocbench.verify.spread import Spreads
 from hocbench.verify.tables import CLAIMS, EXEMPT, SEALS, TABLES
 
@@ -126,7 +126,7 @@ def test_of_one_laboratory_alone_only_equality_counts():
     cells = compared("scores", [[score("0.5")]], [score("0.500000000001")])
     found = (cells[0].outcome, cells[0].basis, cells[0].tolerance)
     assert found == ("different", "no spread between laboratories known", None)
-    assert [unknown_spread(cell) for cell in cells] == [True, False]
+    assert [cell.is_of_unknown_spread for cell in cells] == [True, False]
     assert compared("scores", [[score("0.5")]], [score("0.5")])[0].outcome == "identical"
 
 

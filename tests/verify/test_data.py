@@ -1,10 +1,7 @@
 """Hashes of data compared, and on which CPUs they have to be the same."""
 
-import platform
-
 import pytest
 
-from hocbench import arithmetic
 from hocbench.verify.data import DataRow, compare_hashes, unpromised
 
 MACHINE, CAPABILITY = "environment.machine", "environment.torch.cpu_capability"
@@ -39,18 +36,3 @@ def test_what_is_equal_different_and_only_on_one_side():
 )
 def test_what_a_manifest_says_of_its_cpu(recorded, why):
     assert unpromised(recorded) == why
-
-
-@pytest.mark.parametrize(
-    ("machine", "flags", "why"),
-    [
-        ("x86_64", "sse2 avx avx2 fma", ""),
-        ("x86_64", "sse2 avx", "bytes are not promised on this CPU (no AVX2)"),
-        ("aarch64", "fp asimd", "bytes are not promised on this CPU (aarch64)"),
-    ],
-)
-def test_what_this_machine_says_of_its_cpu(monkeypatch, tmp_path, machine, flags, why):
-    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
-    monkeypatch.setattr(platform, "machine", lambda: machine)
-    monkeypatch.setattr(arithmetic, "Path", lambda _: tmp_path / "cpuinfo")
-    assert unpromised() == why

@@ -19,7 +19,7 @@ def test_a_run_whose_folder_was_deleted_is_named_and_the_rest_is_reported(pair, 
     assert "No verdict, because something is wrong with what was compared" in printed
     assert printed.endswith(
         f"hocbench: error: run sewa/{path.name} stands in the tables, but {path} is not a finished run (no "
-        "manifest.json); start the workflow again"
+        "manifest.json); start the workflow again, or give the directory of a finished run"
     )
 
 
