@@ -7,7 +7,6 @@ from safetensors.torch import load_file
 
 from hocbench import paths
 from hocbench.errors import HocbenchError, RunError
-from hocbench.runs.finished import read_runs
 from hocbench.evaluation import run_tables
 from hocbench.files.checksums import sealed
 from hocbench.nn import compact, parameter_count, resnet18, transduct
@@ -16,6 +15,7 @@ from hocbench.nn.rank_selection import rank_table, removed_shares
 from hocbench.reporting.ranks import rank_report
 from hocbench.runs.directory import describe_layers, load_network, write_run
 from hocbench.runs.environment import file_hash
+from hocbench.runs.finished import read_runs
 from tests.training.conftest import LASSO
 
 TABLE = pd.DataFrame({"epoch": [0, 1], "train_loss": [float("nan"), 0.123456789012]})
