@@ -7,8 +7,8 @@ import pandas as pd
 
 from hocbench.config.load import load_params
 from hocbench.evaluation.files import read_table
-from hocbench.experiment.plan import make_plan
 from hocbench.experiment.description import META, RowKey, parse_description
+from hocbench.experiment.plan import make_plan
 from hocbench.paths import FIGURES, PAPER_DATASETS, all_tables
 from hocbench.reporting.names import verdict_text
 from hocbench.reporting.text import dataset_title

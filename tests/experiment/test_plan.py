@@ -174,8 +174,8 @@ def test_a_method_that_does_not_exist_is_named_with_the_one_that_is_near(name, n
         plan({"datasets": {"sewa": {"baselines": ["frames", name]}}})
     assert str(error.value) == (
         f"datasets.sewa.baselines: there is no method {name!r}; did you mean {near}? All of them: static, "
-        "static_dense, frames, untrained, temporal, joint, scratch, inflated, scratch_dense, scratch_2plus1d. A "
-        "network of your own has to be an entry of networks"
+        "static_dense, frames, untrained, temporal, joint, scratch, inflated, scratch_dense, scratch_2plus1d. "
+        "A network of your own has to be an entry of networks"
     )
 
 

@@ -60,6 +60,11 @@ class Page(HTMLParser):
             self.tables[-1][-1][-1] += data
 
 
+def description_of(evaluation, rows=EXPECTED, **changes):
+    """Return the description of an evaluation; rows are those that have to be shown, and changes are of its fields."""
+    return replace(read_description(evaluation), rows=tuple(rows), **changes)
+
+
 def described(evaluation, folder, **changes):
     """Copy an evaluation and change its description."""
     shutil.copytree(evaluation, folder)

@@ -1,8 +1,12 @@
 import pandas as pd
 import pytest
 
+from hocbench.experiment.description import Description
+from hocbench.experiment.methods import METHODS
+from hocbench.experiment.records import BUILT_IN
 from hocbench.reporting.ranks import rank_page, rank_report
-from tests.reporting.conftest import SETTING
+
+DESCRIPTION = Description("writ_ten", 16, "same", "cp", ("same", "0.5"), {}, BUILT_IN, METHODS, ())
 
 
 def block_row(block, seed, ranks, left, size, *, lasso=0.05, label="real", everything=10_000):
@@ -44,15 +48,6 @@ def test_ranks_are_means_over_seeds_by_block_and_for_the_whole_network():
     assert table["zero_share"].tolist() == pytest.approx([1.5 / 8, 11 / 40, 12.5 / 48])
 
 
-def test_variants_have_rows_of_their_own_and_a_column_only_where_there_are_any():
-    assert "variant" not in rank_page(rank_report(trained().assign(variant="")), SETTING)
-    table = rank_report(pd.concat([trained().assign(variant=""), trained().assign(variant="a|b")]))
-    assert table["variant"].tolist() == [""] * 3 + ["a|b"] * 3
-    assert set(table["seeds"]) == {2}
-    assert r"| variant | block |" in rank_page(table, SETTING)
-    assert r"| a\|b | stem |" in rank_page(table, SETTING)
-
-
 def test_each_lasso_weight_and_rank_has_its_own_rows():
     both = pd.concat([trained(lasso=0.05), trained(lasso=0.01), trained().assign(rank="same")])
     table = rank_report(both)
@@ -62,19 +57,18 @@ def test_each_lasso_weight_and_rank_has_its_own_rows():
 
 @pytest.mark.parametrize("label", ["synthetic", "real"])
 def test_the_rank_page_states_the_denominators_and_the_data(label):
-    page = rank_page(rank_report(trained(label=label)), SETTING)
+    page = rank_page(rank_report(trained(label=label)), DESCRIPTION)
     assert ("SYNTHETIC" in page.split("\n\n")[1]) is (label == "synthetic")
-    assert "means over 2 training seed(s)" in page
+    assert r"in profile writ\_ten (width 16), means over 2 training seed(s)" in page
     for denominator in ("all parameters of the network", "factorized parameters of the row", "the λ of the row"):
         assert denominator in " ".join(page.split())
     last = page.splitlines()[-1].strip("| ").split(" | ")
     assert last == ["affectnet", "0.5", "0.05", "all", "48", "35.5", "-", "298", "3.0", "25.7", "26.0"]
 
 
-def test_an_evaluation_without_lasso_or_without_sizes_says_what_to_run():
-    old = trained().drop(columns=["parameters", "layer_ranks"])
+def test_an_evaluation_without_lasso_says_so():
     without = trained().query("lasso == 0")
-    for sparsity in (old, without, without.iloc[:0]):
+    for sparsity in (without, without.iloc[:0]):
         table = rank_report(sparsity)
         assert table.empty
-        assert "run `hocbench evaluate` again" in rank_page(table, SETTING)
+        assert rank_page(table, DESCRIPTION) == "# Ranks that LASSO selected\n\nNo run with LASSO is finished.\n"

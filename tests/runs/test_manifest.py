@@ -5,8 +5,8 @@ import json
 import pytest
 
 from hocbench.errors import DamageError, RunError
-from hocbench.evaluation import read_runs
 from hocbench.files.checksums import sealed
+from hocbench.runs.finished import read_runs
 from hocbench.runs.manifest import is_finished, manifest_values, read_manifest
 from hocbench.runs.record import flat, read_record
 

@@ -9,11 +9,12 @@ from safetensors.torch import load_file
 
 from hocbench import paths
 from hocbench.errors import DamageError, HocbenchError, RunError
-from hocbench.evaluation import read_runs, run_tables
+from hocbench.evaluation import run_tables
 from hocbench.files.checksums import file_hash, sealed
 from hocbench.nn import compact, parameter_count, resnet18, transduct
 from hocbench.nn.layers import block_of, component_size, cp_layers, describe_layers, factorized_layers
 from hocbench.reporting.ranks import rank_report
+from hocbench.runs.finished import read_runs
 from hocbench.training.networks import load_network, save_run
 from tests.training.conftest import LASSO
 
