@@ -121,10 +121,9 @@ def test_a_row_without_training_has_no_throughput():
 
 
 def test_the_page_prints_missing_cells_units_and_small_hours():
-    expected = [*EXPECTED, row("afew_va", "joint", lasso=0.05)]
+    description = described(RowKey("afew_va", "joint", *CP, lasso=0.05))
     costs = chain()
-    table = cost_table(costs, expected)
-    page = cost_page(costs, table, PLAIN)
+    page = cost_page(costs, cost_table(costs, description), description)
     header, _, *rows = lines(page)
     assert header[5] == "CPU, h"
     assert [cells[4:] for cells in rows if cells[0] == "afew_va"] == [["missing"] * NUMBERS]
