@@ -1,9 +1,10 @@
 """The section ``datasets`` of ``params.yaml``: any number of named entries."""
 
+import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from hocbench.config.base import Count, Positive, Section, Seed, Share
 from hocbench.config.crop import CropOptions
@@ -158,6 +159,15 @@ class OwnEntry(DatasetEntry):
 
     TAG: ClassVar = "own adapter"
     synthetic: None = Field(default=None, description="none: what an adapter of your own reads cannot be rendered")
+
+    @field_validator("synthetic", mode="before")
+    @classmethod
+    def _cannot_be_rendered(cls, value: Any, info: ValidationInfo) -> None:
+        if value is not None:
+            adapter = str(info.data.get("adapter", ""))
+            near = difflib.get_close_matches(adapter, [each.TAG for each in RENDERED], n=1)
+            hint = f"did you mean adapter: {near[0]}?" if near else "leave it out"
+            raise ValueError(f"nothing renders data for the adapter {adapter!r}; {hint}")
 
 
 RENDERED = (AffectNetEntry, SewaEntry, AfewVaEntry)

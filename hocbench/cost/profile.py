@@ -18,7 +18,7 @@ from hocbench.experiment.spec import RunSpec
 from hocbench.faces.store import CropStore
 from hocbench.files.checksums import file_hash
 from hocbench.runs.finished import read_json
-from hocbench.runs.manifest import manifest_values
+from hocbench.runs.manifest import manifest_values, spec_of
 from hocbench.training.data import first_clips, select
 from hocbench.training.loop import Training
 from hocbench.training.networks import load_network
@@ -79,7 +79,7 @@ def profile_run(run: Path, crops: Path | None = None, steps: int = 10) -> Profil
         If the run is not finished or took no steps, or the crops are missing or others than it was trained on.
     """
     with manifest_values(run) as manifest:
-        spec, inputs = RunSpec.model_validate(manifest["spec"]), manifest["inputs"]
+        spec, inputs = spec_of(manifest), manifest["inputs"]
     if spec.training.steps is None:
         raise RunError(f"{run} was not trained (0 epochs), so it has no steps; profile a run that starts from it")
     store = _store(run, spec, inputs, crops)

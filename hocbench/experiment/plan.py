@@ -138,7 +138,8 @@ class _Planner:
         name = ablation.dataset or (clips[0].name if clips else "")
         dataset = self.catalog.get(name)
         if dataset is None or dataset.role != CLIPS:
-            raise ParameterError(f"{key}.dataset: there is no datasets.{name} of clips; add it or name another")
+            what = f"datasets.{name} of clips; add it or name another" if name else "dataset of clips; add one"
+            raise ParameterError(f"{key}.dataset: there is no {what}")
         entry = self.params.datasets[name]
         seeds = entry.seeds if ablation.seeds is None else ablation.seeds
         strangers = sorted(set(seeds) - set(entry.seeds))

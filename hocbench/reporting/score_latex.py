@@ -129,7 +129,9 @@ def _legend(name: str, published: Published, notes: Mapping[str, str]) -> str:
 def _caption(name: str, facts: Facts | None, beside: bool, description: Description) -> str:
     title = latex.escape(table_title(name, description))
     if facts is None:
-        return f"{title}: no run of this dataset is finished. The published scores."
+        planned = name in description.datasets
+        absence = "no run of this dataset is finished" if planned else "this dataset is no part of the experiment"
+        return f"{title}: {absence}. The published scores."
     label = r"\textbf{SYNTHETIC data: these scores say nothing about real faces.} " if facts.synthetic else ""
     kind = "synthetic" if facts.synthetic else "real"
     interval = latex.escape(facts.interval)

@@ -36,12 +36,12 @@ def write_tables(evaluation: Path, out: Path) -> None:
     differences, trends, sparsity, costs = (
         read_table(evaluation / f"{name}.csv") for name in ("differences", "trends", "sparsity", "costs")
     )
-    controls = {each.control_of: name for name, each in description.datasets.items() if each.control_of}
     with staged(out, "tables") as folder:
         for name in paths.score_tables(description.datasets.values()):
             page = score_page(name, intervals, counts, description)
             page += unconverged_note(history[history["dataset"] == name], description)
-            own = scores[scores["dataset"].isin([name, controls.get(name)])]
+            controls = [each.name for each in description.datasets.values() if each.control_of == name]
+            own = scores[scores["dataset"].isin([name, *controls])]
             latex = score_latex(name, intervals, counts, description) if name in paths.PAPER_DATASETS else None
             write_page(folder / name, page, own, latex)
         write_page(folder / "differences", difference_page(differences, description), differences)

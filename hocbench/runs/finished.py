@@ -13,7 +13,7 @@ from hocbench.errors import RunError
 from hocbench.experiment.description import RowKey
 from hocbench.experiment.spec import RunKey, RunSpec
 from hocbench.files.checksums import check_file
-from hocbench.runs.manifest import manifest_values
+from hocbench.runs.manifest import manifest_values, spec_of
 
 TARGETS = ("valence", "arousal")
 PREDICTION_COLUMNS = (
@@ -132,7 +132,7 @@ def read_runs(run_dirs: Sequence[Path]) -> list[Run]:
 
 def _read_run(path: Path) -> Run:
     with manifest_values(path) as manifest:
-        spec, files = RunSpec.model_validate(manifest["spec"]), manifest["files"]
+        spec, files = spec_of(manifest), manifest["files"]
         run = Run(path, spec.run, spec, str(manifest["label"]), int(manifest.get("attempts", 1)))
         for name in sorted({*files, "predictions.parquet", "history.csv", "cost.json", "network.json"}):
             check_file(path / name, files[name])

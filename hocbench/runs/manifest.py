@@ -1,11 +1,14 @@
 """The manifest of a run, which is there if the run is finished: read in one place and refused in one wording."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from hocbench.errors import RunError
+from hocbench.experiment.spec import RunSpec
 from hocbench.files.checksums import read_sealed
 
 MANIFEST = "manifest.json"
@@ -77,6 +80,21 @@ def manifest_values(run: Path) -> Iterator[dict[str, Any]]:
         raise RunError(f"{manifest_path(run)} lacks {error}; {_again(run)}") from None
     except (TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{manifest_path(run)} has a value of the wrong kind ({error}); {_again(run)}") from None
+
+
+def spec_of(manifest: Mapping[str, Any]) -> RunSpec:
+    """Read what a run was told out of its manifest, in a block of `manifest_values`.
+
+    Raises
+    ------
+    ValueError
+        Naming the first key that is absent or not valid.
+    """
+    try:
+        return RunSpec.model_validate(manifest["spec"])
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, ('spec', *fault['loc'])))}: {fault['msg'].lower()}") from None
 
 
 def _again(run: Path) -> str:

@@ -9,16 +9,18 @@ from hypothesis import strategies as st
 
 from hocbench.evaluation.files import read_table
 from hocbench.evaluation.statistics import METRICS
+from hocbench.experiment.description import KEY_COLUMNS
+from hocbench.experiment.methods import METHODS
 from hocbench.network_tables.parameters import parameter_latex, parameter_table
-from hocbench.paths import PAPER_TABLES
+from hocbench.paths import PAPER_DATASETS
 from hocbench.reporting.latex import escape, number, published_number, score_lines
 from hocbench.reporting.layout import read_layout
 from hocbench.reporting.paper_scores import read_results
 from hocbench.reporting.score_latex import score_latex
 from hocbench.runs.finished import TARGETS
-from tests.reporting.conftest import CP, JOINT, SETTING, UNTRAINED
-from tests.reporting.pages import DATASETS, EXPECTED
+from tests.reporting.pages import DATASETS, description_of
 
+PAPER_TABLES = (*PAPER_DATASETS, "parameters")
 CELLS = [(target, metric) for target in TARGETS for metric in METRICS]
 COMMAND = re.compile(r"\\(?:text[a-z]+\{\}|[{}$&#%_])|\$\\[A-Za-z]+\$|\{[][*]\}")
 DOCUMENT = r"""\documentclass[twocolumn,a4paper]{article}
@@ -39,10 +41,22 @@ def real_sources(real):
     return latex_of(real)
 
 
-def latex_of(folder, setting=SETTING, expected=EXPECTED):
-    intervals, counts = (read_table(folder / f"{name}.csv") for name in ("intervals", "counts"))
-    texts = {name: score_latex(name, expected, intervals, counts, setting) for name in DATASETS}
-    return texts | {"parameters": parameter_latex(parameter_table(read_table(folder / "sparsity.csv")), setting)}
+@pytest.fixture(scope="module")
+def description(evaluation):
+    return description_of(evaluation)
+
+
+def latex_of(folder):
+    return all_latex(folder, *tables_of(folder), description_of(folder))
+
+
+def tables_of(folder):
+    return tuple(read_table(folder / f"{name}.csv") for name in ("intervals", "counts"))
+
+
+def all_latex(folder, intervals, counts, description):
+    texts = {name: score_latex(name, intervals, counts, description) for name in DATASETS}
+    return texts | {"parameters": parameter_latex(parameter_table(read_table(folder / "sparsity.csv")), description)}
 
 
 def tabulars(text):
@@ -122,25 +136,25 @@ def test_scores_and_intervals_are_those_of_the_evaluation(evaluation, sources):
     )
     truths = intervals.set_index(["method", "target", "metric"])
     rows = rows_of(tabulars(sources["sewa"])[0])
-    for title, method in (("HO-CPConv transduction", JOINT), ("untrained, transducted", UNTRAINED)):
+    for title, method in (("HO-CPConv transduction", "joint"), ("untrained, transducted", "untrained")):
         scores, limits = rows[title]
-        assert method in limits[0]
+        assert METHODS[method].named("cp") in limits[0]
         for k, cell in enumerate(CELLS):
             truth = truths.loc[(method, *cell)]
             assert scores[1 + k] == rf"{number(truth['mean'])}$\pm${number(truth['seed_sd'])}"
             assert limits[1 + k] == rf"{{\tiny[{number(truth['low'])}, {number(truth['high'])}]}}"
 
 
-def test_what_has_no_score_says_why(sources):
+def test_what_has_no_score_says_why(sources, description):
     rows = rows_of(tabulars(sources["sewa"])[0])
     assert rows["ResNet-18 (2+1)D"][0][1:] == ["not run"] * 8
-    rows = rows_of(tabulars(score_latex("sewa", EXPECTED, *without_runs(), SETTING))[0])
+    rows = rows_of(tabulars(score_latex("sewa", *without_runs(), description))[0])
     assert rows["HO-CPConv static"][0][1:] == ["missing"] * 8
 
 
 def without_runs():
     """Intervals and counts of an evaluation without any run of a dataset."""
-    columns = ["dataset", "method", "rank", "lasso", "target", "metric", "pooling"]
+    columns = [*KEY_COLUMNS, "target", "metric", "pooling"]
     return pd.DataFrame(columns=columns), pd.DataFrame(columns=["dataset"])
 
 
@@ -180,11 +194,19 @@ def test_the_caption_states_the_sample_and_the_interval(sources, real_sources):
     assert "real data, in the layout of the paper" in real_sources["sewa"]
 
 
-def test_notes_of_intervals_are_marked_and_explained(evaluation):
-    intervals, counts = (read_table(evaluation / f"{name}.csv") for name in ("intervals", "counts"))
+def test_a_dataset_that_is_no_part_of_the_experiment_has_the_published_scores_alone(scanty):
+    text = latex_of(scanty)["sewa"]
+    assert r"\caption{SEWA (clips): this dataset is no part of the experiment. The published scores.}" in text
+    ours, published = tabulars(text)
+    assert {cell for cells in ours[2:] for cell in cells[1:]} == {"not run", ""}
+    assert list(rows_of(published)) == list(dict.fromkeys(read_results("sewa")["method"]))
+
+
+def test_notes_of_intervals_are_marked_and_explained(evaluation, description):
+    intervals, counts = tables_of(evaluation)
     intervals = intervals.assign(note="")
-    intervals.loc[(intervals["method"] == CP) & (intervals["metric"] == "ccc"), "note"] = "constant predictions"
-    text = score_latex("sewa", EXPECTED, intervals, counts, SETTING)
+    intervals.loc[(intervals["method"] == "static") & (intervals["metric"] == "ccc"), "note"] = "constant predictions"
+    text = score_latex("sewa", intervals, counts, description)
     assert rows_of(tabulars(text)[0])["HO-CPConv static"][0][4].endswith(r"\rlap{$^{\mathrm{a}}$}")
     assert r"$^{\mathrm{a}}$~constant predictions" in text
 
@@ -224,13 +246,13 @@ def test_the_tables_compile_in_a_two_column_article(request, tmp_path, label):
 
 def hostile(evaluation):
     """Names that LaTeX would stumble over, and the widest cells: all negative, some with a note, seeds that differ."""
-    intervals, counts = (read_table(evaluation / f"{name}.csv") for name in ("intervals", "counts"))
+    intervals, counts = tables_of(evaluation)
     numbers = ["mean", "low", "high"]
     correlations = intervals["metric"].isin(["pcc", "ccc"])
     intervals.loc[correlations, numbers] = -intervals.loc[correlations, numbers].abs()
     intervals["note"] = ["constant_predictions & more"] * len(intervals)
-    intervals.loc[intervals["method"] == CP, "n_seeds"] = 1
-    setting = SETTING | {"profile": r"a_b & {50 %} \x $y^2$ <é> [λ] 顔 #1 ~"}
-    texts = {name: score_latex(name, EXPECTED, intervals, counts, setting) for name in DATASETS}
+    intervals.loc[intervals["method"] == "static", "n_seeds"] = 1
+    description = description_of(evaluation, profile=r"a_b & {50 %} \x $y^2$ <é> [λ] 顔 #1 ~")
+    texts = all_latex(evaluation, intervals, counts, description)
     assert "1 of 2 seeds" in texts["sewa"]
-    return texts | {"parameters": parameter_latex(parameter_table(read_table(evaluation / "sparsity.csv")), setting)}
+    return texts
