@@ -101,7 +101,8 @@ def step_kind(spec: RunSpec) -> str:
 def evaluation_kind(spec: RunSpec) -> str:
     """Name what the cost of a prediction depends on, out of what a run is told; see `as_built`."""
     kind = {"order": spec.order, "threads": spec.threads, "size": spec.data.crop.size, "length": spec.clip_length}
-    kind |= spec.model_dump(mode="json", include={"network", "temporal"})
+    # What the weights in time begin with costs nothing.
+    kind |= spec.model_dump(mode="json", include={"network", "temporal"}, exclude={"temporal": {"init"}})
     return canonical_json(kind)
 
 

@@ -94,7 +94,8 @@ def spec_of(manifest: Mapping[str, Any]) -> RunSpec:
         return RunSpec.model_validate(manifest["spec"])
     except ValidationError as error:
         fault = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, ('spec', *fault['loc'])))}: {fault['msg'].lower()}") from None
+        given = "" if fault["type"] == "missing" else f", not {fault['input']!r}"
+        raise ValueError(f"{'.'.join(map(str, ('spec', *fault['loc'])))}: {fault['msg'].lower()}{given}") from None
 
 
 def _again(run: Path) -> str:

@@ -8,7 +8,7 @@ import torch
 from hocbench import paths
 from hocbench.cli.cost import estimate_notes, estimate_table
 from hocbench.cost.estimate import estimate, measure_evaluation, measure_start, measure_step
-from hocbench.cost.hours import Measured, Seconds, distinct_evaluations, distinct_steps, extrapolate
+from hocbench.cost.hours import Measured, Seconds, as_built, distinct_evaluations, distinct_steps, extrapolate
 from hocbench.cost.sizes import part_sizes
 from tests.training.conftest import LASSO, Laboratory, make_runs
 
@@ -40,7 +40,7 @@ def pick(runs, method, dataset, **key):
     ],
 )
 def test_every_kind_of_step_and_prediction_can_be_measured(runs, method, dataset, key):
-    spec, threads = pick(runs, method, dataset, **key).spec, torch.get_num_threads()
+    spec, threads = as_built(pick(runs, method, dataset, **key)), torch.get_num_threads()
     before = spec.text()
     for found in (measure_step(spec), measure_evaluation(spec)):
         assert found.cpu > 0
@@ -112,5 +112,5 @@ def test_an_estimate_is_within_a_factor_of_two_of_the_real_runs(tmp_path, monkey
     sizes = {run.id: part_sizes(run.spec) for run in chosen}
     for cost in extrapolate(chosen, sizes, Measured(steps, items, Seconds(0.0, 0.0))):
         real = json.loads((laboratory.fit(cost.run) / "cost.json").read_text())
-        assert real["samples"] == cost.steps * cost.run.spec["training"]["batch_size"]
+        assert real["samples"] == cost.steps * cost.run.spec.training.batch_size
         assert 0.5 < cost.cpu_s / real["training_cpu_s"] < 2, (cost.run.id, cost.cpu_s, real["training_cpu_s"])

@@ -7,6 +7,7 @@ from hocbench.config.load import load_params
 from hocbench.cost.hours import (
     Measured,
     Seconds,
+    as_built,
     distinct_evaluations,
     distinct_steps,
     evaluation_kind,
@@ -34,19 +35,38 @@ def pick(runs, method, **key):
 
 
 def measured(*runs, step=0.0, item=0.0, start=0.0):
-    specs = [run.spec for run in runs] + [run.parent.spec | {"data": run.spec["data"]} for run in runs if run.parent]
-    steps = {step_kind(spec): Seconds(step, step / 2) for spec in specs}
-    items = {evaluation_kind(spec): Seconds(item, item / 2) for spec in specs}
+    steps = {name: Seconds(step, step / 2) for name in distinct_steps(runs)}
+    items = {name: Seconds(item, item / 2) for name in distinct_evaluations(runs)}
     return Measured(steps, items, Seconds(start, start / 2))
+
+
+def step_of(run):
+    return step_kind(as_built(run))
+
+
+def evaluation_of(run):
+    return evaluation_kind(as_built(run))
+
+
+def test_a_run_is_measured_with_the_layers_of_what_it_starts_from(runs):
+    static = pick(runs, "static", dataset="affectnet")
+    temporal, joint = (pick(runs, method, dataset="sewa") for method in ("temporal", "joint"))
+    assert as_built(static) == static.spec
+    assert temporal.spec.network is joint.spec.network is joint.spec.temporal is None
+    for run in (temporal, joint):
+        spec = as_built(run)
+        assert (spec.network, spec.temporal, spec.parent) == (static.spec.network, temporal.spec.temporal, None)
+        assert (spec.key, spec.training) == (run.spec.key, run.spec.training)
+    assert as_built(pick(runs, "frames", dataset="sewa")).temporal is None
 
 
 def test_seeds_and_folds_share_a_measurement_and_batches_do_not(runs):
     kinds = distinct_steps(runs)
     assert len(kinds) < len({run.spec.stage for run in runs}) * 3 < len(runs)
     static, frames = pick(runs, "static", dataset="affectnet"), pick(runs, "frames", dataset="sewa")
-    assert step_kind(static.spec) == step_kind(pick(runs, "static", dataset="affectnet", seed=1).spec)
-    assert step_kind(static.spec) != step_kind(frames.spec)  # 64 and 128 images
-    assert evaluation_kind(static.spec) == evaluation_kind(frames.spec)
+    assert step_of(static) == step_of(pick(runs, "static", dataset="affectnet", seed=1))
+    assert step_of(static) != step_of(frames)  # 64 and 128 images
+    assert evaluation_of(static) == evaluation_of(frames)
     assert distinct_steps([pick(runs, "static", dataset="sewa")]) == {}  # 0 epochs
 
 
@@ -55,10 +75,10 @@ def test_trained_parameters_and_the_penalty_make_a_kind_but_not_its_weight(runs,
     dataset = "affectnet" if stage == "static" else "sewa"
     lasso = {"lasso": 0.02} if other == "lasso" else {}
     first, second = pick(runs, stage, dataset=dataset), pick(runs, other, dataset=dataset, **lasso)
-    assert step_kind(first.spec) != step_kind(second.spec)
-    assert evaluation_kind(first.spec) == evaluation_kind(second.spec)
+    assert step_of(first) != step_of(second)
+    assert evaluation_of(first) == evaluation_of(second)
     if lasso:
-        assert step_kind(second.spec) == step_kind(pick(runs, other, dataset=dataset, lasso=0.05).spec)
+        assert step_of(second) == step_of(pick(runs, other, dataset=dataset, lasso=0.05))
 
 
 @pytest.mark.parametrize(
@@ -76,13 +96,13 @@ def test_trained_parameters_and_the_penalty_make_a_kind_but_not_its_weight(runs,
 def test_a_kind_is_made_of_what_changes_the_cost(tmp_path, runs, changes, same):
     (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(changes))
     others = make_plan(load_params([ROOT / "params.yaml", tmp_path / "overlay.yaml"]))
-    kinds = [step_kind(pick(plan, "static", dataset="affectnet").spec) for plan in (runs, others)]
+    kinds = [step_of(pick(plan, "static", dataset="affectnet")) for plan in (runs, others)]
     assert (kinds[0] == kinds[1]) is same
 
 
 def test_a_run_costs_its_steps_and_predictions_and_its_start(runs):
     run = pick(runs, "static", dataset="affectnet")
-    assert (run.spec.training.epochs, run.spec["training"]["batch_size"]) == (7, 64)
+    assert (run.spec.training.epochs, run.spec.training.batch_size) == (7, 64)
     (steps,) = extrapolate([run], {run.id: STILL}, measured(run, step=2.0))
     assert (steps.steps, steps.cpu_s, steps.wall_s) == (70, 140.0, 70.0)
     (items,) = extrapolate([run], {run.id: STILL}, measured(run, item=1.0))
@@ -93,13 +113,10 @@ def test_a_run_costs_its_steps_and_predictions_and_its_start(runs):
 
 def test_a_temporal_stage_also_scores_images_and_estimates_batchnorm_twice(runs):
     run = pick(runs, "temporal", dataset="sewa")
-    assert (run.spec.training.epochs, run.spec["training"]["batch_size"], run.spec["training"]["clip_length"]) == (
-        3,
-        8,
-        16,
-    )
+    training = run.spec.training
+    assert (training.epochs, training.batch_size, training.clip_length, training.frame_step) == (3, 8, 16, 1)
     # 32 frames: 2 windows to learn from and 3 overlapping ones; 16 clips are 4 batches of 8 windows.
-    assert batches(training_items(CLIPS.parts["train"], 3, run.spec["training"]), run.spec["training"]) == 4
+    assert batches(training_items(CLIPS.parts["train"], 16), 8) == 4
     windows = (3 + 2) * 2 * 3 + 4 * 3 + 2 * 4 * 8
     assert predicted_items(run, CLIPS) == windows
     (cost,) = extrapolate([run], {run.id: CLIPS}, measured(run, item=1.0))

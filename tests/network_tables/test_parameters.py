@@ -15,8 +15,7 @@ from hocbench.network_tables.parameters import (
     removed_parameters,
 )
 from hocbench.nn import parameter_count
-from tests.reporting.conftest import SETTING
-from tests.reporting.pages import tables_of
+from tests.reporting.pages import description_of, tables_of
 
 
 def spatial_layers():
@@ -152,7 +151,7 @@ def test_without_lasso_there_is_no_projection_and_no_claim_about_data(scanty):
     # Published counts stay, whether or not their weight was swept.
     assert nothing.loc[nothing["network"] == "CP 3-D, published only", "lasso"].tolist() == [0.01, 0.05]
     assert len(nothing) == 8
-    assert "SYNTHETIC" not in parameter_page(nothing, SETTING)
+    assert "SYNTHETIC" not in parameter_page(nothing, description_of(scanty))
 
 
 def test_a_weight_that_nobody_published_has_no_published_number():
@@ -162,7 +161,7 @@ def test_a_weight_that_nobody_published_has_no_published_number():
 
 
 def test_the_page_prints_dashes_for_what_does_not_exist(evaluation):
-    page = parameter_page(parameter_table(read_table(evaluation / "sparsity.csv")), SETTING)
+    page = parameter_page(parameter_table(read_table(evaluation / "sparsity.csv")), description_of(evaluation))
     (table,) = tables_of(page)
     lines = {cells[1]: cells[1:] for cells in table}
     assert lines["(2+1)-D"][1:] == ["-", "31.301", "31 S", "-", "-", "-"]

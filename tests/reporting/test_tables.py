@@ -1,5 +1,5 @@
-import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -7,13 +7,20 @@ from markdown_it import MarkdownIt
 
 from hocbench.errors import EvaluationError
 from hocbench.evaluation.files import read_table
+from hocbench.experiment.description import Description, RowKey
+from hocbench.experiment.methods import METHODS
+from hocbench.experiment.records import BUILT_IN
 from hocbench.files.checksums import read_sealed
-from hocbench.paths import TABLES, table_files
+from hocbench.paths import all_tables, table_files
 from hocbench.reporting.markdown import escape, markdown_table, to_html
-from hocbench.reporting.tables import difference_page, unconverged_note, write_tables
-from tests.reporting.conftest import CP, DENSE, FRAMES, SCRATCH, SETTING, SMOOTHED
-from tests.reporting.pages import DATASETS, EXPECTED, Page, caption, column, read, tables_of, write
+from hocbench.reporting.tables import difference_page, unconverged_note
+from tests.evaluation.conftest import evaluate_written
+from tests.reporting.conftest import ReportWriter
+from tests.reporting.drawing import titled
+from tests.reporting.pages import CP, DATASETS, Page, caption, column, read, tables_of, write
 
+TABLES = all_tables(BUILT_IN.values())
+DESCRIPTION = Description("written", 16, "same", "cp", ("same",), {}, BUILT_IN, METHODS, ())
 DATA_PAGES = ("affectnet", "sewa", "afew_va", "differences", "parameters", "ranks", "cost")
 
 
@@ -39,8 +46,7 @@ def test_the_seal_lists_all_files_of_a_table(pages, name):
 
 
 def test_the_same_evaluation_gives_the_same_bytes(evaluation, pages, tmp_path):
-    write(evaluation, tmp_path)
-    for path in tmp_path.iterdir():
+    for path in write(evaluation, tmp_path / "again").iterdir():
         assert path.read_bytes() == (pages / path.name).read_bytes(), path.name
 
 
@@ -60,8 +66,8 @@ def test_differences_show_reference_interval_and_corrected_p_value(evaluation, p
     assert len(source) > 40
     for title, values in (
         ("dataset", source["dataset"]),
-        ("method", source["method"]),
-        ("reference", source["reference"]),
+        ("method", titled(source)["method"]),
+        ("reference", titled(source, "reference")["reference"]),
         ("target", source["target"]),
         ("metric", ["CCC"] * len(source)),
     ):
@@ -72,36 +78,56 @@ def test_differences_show_reference_interval_and_corrected_p_value(evaluation, p
         signed = [float(text) for text in re.findall(r"[+-][\d.]+", cell)]
         assert signed == pytest.approx([truth.difference, truth.low, truth.high], abs=5.001e-4)
         assert p == "< 0.001" or float(p) == pytest.approx(truth.p_holm, abs=5.001e-4)
-    assert {FRAMES, SMOOTHED, SCRATCH, DENSE, CP} <= set(source["reference"])
+    references = {"frames", "static_smoothed", "scratch_dense", "static_dense", "static"}
+    assert references <= set(source["reference"])
     assert "Holm-corrected over the rows of one dataset" in caption(page)
 
 
 def difference(**changes):
-    shared = {"dataset": "sewa", "method": CP, "rank": "same", "lasso": 0.0, "reference": FRAMES, "target": "valence"}
+    shared = vars(RowKey("sewa", "static", *CP)) | {
+        "reference": "frames",
+        "reference_ablation": "",
+        "target": "valence",
+    }
     numbers = {"metric": "ccc", "difference": 0.1234, "low": 0.1, "high": 0.2, "p_holm": 0.0001, "label": "synthetic"}
-    return pd.DataFrame([shared | numbers | changes])
+    return pd.DataFrame([shared | numbers | {"effect_size": 0.5, "interval": "subjects"} | changes])
 
 
 def test_what_is_not_a_number_is_printed_as_a_dash_or_left_out():
     unknown = dict.fromkeys(("low", "high", "p_holm", "effect_size"), float("nan"))
-    (table,) = tables_of(difference_page(pd.concat([difference(effect_size=0.5), difference(**unknown)]), SETTING))
+    (table,) = tables_of(difference_page(pd.concat([difference(), difference(**unknown)]), DESCRIPTION))
     assert column(table, "difference [95 %]") == ["+0.123 [+0.100, +0.200]", "+0.123"]
     assert column(table, "p (Holm)") == ["< 0.001", "-"]
     assert column(table, "effect size") == ["+0.50", "-"]
 
 
-def test_variants_have_a_column_only_where_there_are_any():
-    plain = difference(variant="", reference_variant="")
-    (table,) = tables_of(difference_page(plain, SETTING))
-    assert not {"variant", "its variant"} & set(table[0])
-    (table,) = tables_of(difference_page(pd.concat([plain, difference(variant="a|b", reference_variant="c")]), SETTING))
-    assert column(table, "variant") == ["-", r"a\|b"]
-    assert column(table, "its variant") == ["-", "c"]
+def test_ablations_have_a_column_only_where_there_are_any():
+    (table,) = tables_of(difference_page(difference(), DESCRIPTION))
+    assert not {"ablation", "its ablation"} & set(table[0])
+    both = pd.concat([difference(), difference(ablation="a|b", reference_ablation="c")])
+    (table,) = tables_of(difference_page(both, DESCRIPTION))
+    assert column(table, "ablation") == ["-", r"a\|b"]
+    assert column(table, "its ablation") == ["-", "c"]
+
+
+def test_a_network_without_factors_is_compared_with_those_of_the_main_factorization():
+    description = replace(DESCRIPTION, factorization="tucker")
+    dense = difference(method="scratch_dense", factorization="", rank="", reference="static")
+    (table,) = tables_of(difference_page(pd.concat([dense, difference()]), description))
+    references = [METHODS["static"].named("tucker"), METHODS["frames"].named("cp")]
+    assert (column(table, "reference"), column(table, "rank")) == (references, ["-", "same"])
+
+
+def test_the_caption_says_what_was_resampled():
+    images = difference(dataset="affectnet", interval="images")
+    assert "interval over images, conditional" in difference_page(images, DESCRIPTION)
+    both = difference_page(pd.concat([difference(), images]), DESCRIPTION)
+    assert "interval over subjects (images on AffectNet), conditional on the seeds" in both
 
 
 def test_a_single_method_has_nothing_to_be_compared_with(scanty):
     table = read_table(scanty / "differences.csv")
-    assert "No two methods could be compared." in difference_page(table, SETTING)
+    assert "No two methods could be compared." in difference_page(table, DESCRIPTION)
 
 
 @pytest.mark.parametrize("name", ["conventions", "special_cases"])
@@ -160,23 +186,54 @@ def test_a_missing_evaluation_is_an_error_that_says_what_to_run(tmp_path):
         write(tmp_path, tmp_path / "out")
 
 
-def test_rows_that_went_through_json_are_found_again(evaluation, tmp_path, pages):
-    write_tables(evaluation, tmp_path, json.loads(json.dumps(EXPECTED)), SETTING)
-    assert read(tmp_path, "sewa") == read(pages, "sewa")
+def test_a_dataset_of_the_paper_that_is_no_part_of_the_experiment_has_a_page(scanty, tmp_path):
+    out = write(scanty, tmp_path / "out", rows=())
+    assert sorted(path.name for path in out.iterdir()) == sorted(table_files(TABLES))
+    page = read(out, "sewa")
+    assert page.startswith("# SEWA (clips)\n\nNot run: this dataset is no part of the experiment.\n\n")
+    assert len(tables_of(page.split("## Published scores")[1])[0]) > 5
+    assert "no part of the experiment" in (out / "sewa.tex").read_text()
+    assert read_table(out / "sewa.csv").empty
+    assert read(out, "affectnet").startswith("# AffectNet (images)\n\n")
+
+
+def test_a_dataset_of_another_name_has_a_table_without_latex(tmp_path):
+    writer = ReportWriter(tmp_path / "runs")
+    for method in ("static", "joint"):
+        writer("sewa", method)
+    evaluation = evaluate_written(writer.paths, tmp_path / "evaluation", replicates=60)
+    for name in ("intervals", "scores", "counts", "history", "differences", "trends", "costs"):
+        path = evaluation / f"{name}.csv"
+        path.write_text(path.read_text().replace("\nsewa,", "\nmine,"))
+    mine = replace(BUILT_IN["sewa"], name="mine", title="Mine")
+    changes = {"datasets": {"mine": mine}, "crop_size": {"mine": 40}}
+    out = write(evaluation, tmp_path / "out", rows=[RowKey("mine", "joint", *CP)], **changes)
+    assert sorted(path.name for path in out.iterdir()) == sorted(table_files(all_tables([mine])))
+    assert "mine.md" in table_files(all_tables([mine]))
+    assert not (out / "mine.tex").exists()
+    page = read(out, "mine")
+    assert page.startswith("# Mine (clips)\n\n")
+    assert "Published" not in page
+    assert set(read_table(out / "mine.csv")["dataset"]) == {"mine"}
+    for name in DATASETS:
+        assert caption(read(out, name)) == "Not run: this dataset is no part of the experiment."
 
 
 def test_methods_whose_last_epoch_was_the_best_are_called_unconverged():
     epochs = [("a", 0, 0), ("a", 1, 0), ("a", 2, 1), ("b", 0, 0), ("b", 1, 1), ("b", 2, 0), ("c", 0, 0), ("c", 1, 1)]
     history = pd.DataFrame(epochs, columns=["run", "epoch", "kept"])
-    history["method"] = history["run"].map(
-        {"a": "dense 3-D from scratch", "b": "CP 3-D from scratch", "c": "CP 2-D, LASSO"}
-    )
-    history["stage"] = history["run"].map({"a": "scratch", "b": "scratch", "c": "lasso"})
-    history["lasso"] = 0.0
+    methods = {"a": "scratch_dense", "b": "scratch", "c": "lasso"}
+    history = history.assign(dataset="sewa", method=history["run"].map(methods), factorization="", rank="")
+    history = history.assign(lasso=0.0, ablation="")
     lead = "\n**Among our rows, unconverged at this budget** (the last epoch was the best in at least one run): "
-    assert unconverged_note(history) == f"{lead}dense 3-D from scratch.\n"
-    assert unconverged_note(history[history["run"] != "a"]) == ""
+    assert unconverged_note(history, DESCRIPTION) == f"{lead}dense 3-D from scratch.\n"
+    assert unconverged_note(history[history["run"] != "a"], DESCRIPTION) == ""
     untrained = history[(history["run"] == "a") & (history["epoch"] == 0)].assign(kept=1)
-    assert unconverged_note(untrained) == ""
-    variant = history.assign(variant=history["run"].map({"a": "kernel-5", "b": "", "c": ""}))
-    assert unconverged_note(variant) == f"{lead}dense 3-D from scratch, kernel-5.\n"
+    assert unconverged_note(untrained, DESCRIPTION) == ""
+    ablated = history.assign(ablation=history["run"].map({"a": "kernel_size-5", "b": "", "c": ""}))
+    assert unconverged_note(ablated, DESCRIPTION) == f"{lead}dense 3-D from scratch, kernel\\_size-5.\n"
+    factorized = history[history["run"] == "a"].assign(method="joint", factorization="cp", rank="0.5", lasso=0.05)
+    title = METHODS["joint"].named("cp")
+    assert unconverged_note(factorized, DESCRIPTION) == f"{lead}{title}, LASSO 0.05.\n"
+    several = replace(DESCRIPTION, ranks=("same", "0.5"))
+    assert unconverged_note(factorized, several) == f"{lead}{title}, LASSO 0.05, rank 0.5.\n"
