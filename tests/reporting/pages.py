@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 from hocbench.evaluation.files import write_seal
 from hocbench.experiment.description import META, RowKey, read_description
+from hocbench.experiment.methods import METHODS
 from hocbench.files.checksums import read_sealed
 from hocbench.network_tables.write import write_counts
 from hocbench.reporting.tables import write_tables
@@ -109,6 +110,14 @@ def caption(page):
 def column(table, title):
     place = table[0].index(title)
     return [cells[place] for cells in table[1:]]
+
+
+def cells_of(table, name, **where):
+    """Scores of the one row of a method, by its id."""
+    method = METHODS[name].named("cp")
+    chosen = [cells for cells in table[1:] if dict(zip(table[0], cells, strict=True)).items() >= where.items()]
+    (found,) = [cells for cells in chosen if cells[table[0].index("method")] == method]
+    return dict(zip(table[0], found, strict=True))
 
 
 def number(cell):

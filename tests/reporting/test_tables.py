@@ -11,9 +11,10 @@ from hocbench.experiment.description import Description, RowKey
 from hocbench.experiment.methods import METHODS
 from hocbench.experiment.records import BUILT_IN
 from hocbench.files.checksums import read_sealed
+from hocbench.network_tables.write import write_counts
 from hocbench.paths import all_tables, table_files
 from hocbench.reporting.markdown import escape, markdown_table, to_html
-from hocbench.reporting.tables import difference_page, unconverged_note
+from hocbench.reporting.tables import difference_page, unconverged_note, write_tables
 from tests.evaluation.conftest import evaluate_written
 from tests.reporting.conftest import ReportWriter
 from tests.reporting.drawing import titled
@@ -182,8 +183,10 @@ def test_the_csv_beside_a_table_holds_the_scores_of_all_seeds_and_folds_as_store
 
 
 def test_a_missing_evaluation_is_an_error_that_says_what_to_run(tmp_path):
-    with pytest.raises(EvaluationError, match=r"intervals.csv. Run `hocbench evaluate` first"):
-        write(tmp_path, tmp_path / "out")
+    for write_pages in (write_tables, write_counts):
+        with pytest.raises(EvaluationError, match=r"No meta.json in .*\. Run `hocbench evaluate` first"):
+            write_pages(tmp_path, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_dataset_of_the_paper_that_is_no_part_of_the_experiment_has_a_page(scanty, tmp_path):

@@ -7,8 +7,8 @@ from hocbench.reporting.trends import trend_page
 
 ROW = {
     "dataset": "sewa", "method": "joint", "factorization": "cp", "rank": "same", "lasso": float("nan"), "ablation": "",
-    "axis": "lasso", "levels": "0;0.02;0.05", "target": "valence", "metric": "ccc", "slope": -0.0412, "low": -0.062, "high": -0.0199, "p_holm": 0.0002,
-    "n_seeds": 2, "n_clusters": 40, "label": "synthetic",
+    "axis": "lasso", "levels": "0;0.02;0.05", "target": "valence", "metric": "ccc", "slope": -0.0412, "low": -0.062,
+    "high": -0.0199, "p_holm": 0.0002, "n_seeds": 2, "n_clusters": 40, "label": "synthetic",
 }  # fmt: skip
 
 
