@@ -84,7 +84,7 @@ def _columns(path: Path, table: pd.DataFrame, target: str) -> tuple[str, str]:
     return names["frame_idx"], names.get(target.lower()) or numeric[0]
 
 
-def _refuse(path: Path, values: pd.Series, wrong: pd.Series, message: str, remedy: str = "mend the row") -> None:
+def _refuse(path: Path, values: pd.Series, wrong: pd.Series, message: str, remedy: str = "correct the row") -> None:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise DatasetError(f"sewa: {path}, row {row + 1}: {message.format(values.iloc[row])}; {remedy}")

@@ -71,8 +71,8 @@ def _read(file: BinaryIO, stream: int) -> AviIndex | None:
 def _chunks(content: bytes, stream: int, movi: int) -> AviIndex | None:
     entries = np.frombuffer(content[: len(content) // ENTRY.itemsize * ENTRY.itemsize], ENTRY)
     # The same stream has chunks of palettes.
-    own = [kind[:2] == b"%02d" % stream and kind[2:] != b"pc" for kind in entries["kind"].tolist()]
-    entries = entries[np.array(own, dtype=bool)]
+    pictures = [kind[:2] == b"%02d" % stream and kind[2:] != b"pc" for kind in entries["kind"].tolist()]
+    entries = entries[np.array(pictures, dtype=bool)]
     if not (entries["size"] > 0).any():
         return None
     # Offsets count from the list of chunks, or in some files from the beginning.

@@ -1,12 +1,12 @@
 """Checksums of a user's own copy, in the format of ``sha256sum``, and what changed since."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from hocbench.datasets.sources import walk
 from hocbench.errors import DatasetError
+from hocbench.files.checksums import file_hash
 from hocbench.files.write import write_text
 from hocbench.terminal import progress
 
@@ -90,8 +90,7 @@ def _names(root: Path) -> list[str]:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}); check the file and its disk") from None
 

@@ -35,7 +35,7 @@ class Verdict:
 
 
 def check_adapter(adapter: Adapter, root: Path) -> list[Verdict]:
-    """Hold an adapter against every clause of the contract on a folder that it should be able to read.
+    """Check an adapter by every clause of the contract on a folder that it should be able to read.
 
     Parameters
     ----------

@@ -134,11 +134,9 @@ def _check(root: Path, items: Sequence[Item]) -> None:
     for item in items:
         try:
             parts = urlsplit(item.url)
-            where = (parts.hostname, parts.port)
+            host, _ = parts.hostname, parts.port
         except ValueError as error:
             raise FetchError(f"an address cannot be read ({error}); give it as your source did") from None
-        if parts.scheme != "file" and where[0] is None:
-            raise FetchError(f"{item.url} is no http, https or file address; give one of these")
         if item.sha256 is not None and not DIGEST.fullmatch(item.sha256):
             raise FetchError(f"the checksum {item.sha256!r} of {item.name} is not 64 hexadecimal digits; correct it")
         if parts.username or parts.password:
@@ -146,14 +144,14 @@ def _check(root: Path, items: Sequence[Item]) -> None:
                 f"the address of {item.name} holds a user or password, which would end up in logs; "
                 f"put them into the environment as {USER} and {PASSWORD}"
             )
-        if parts.scheme not in ("http", "https", "file"):
+        if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and host is None):
             raise FetchError(f"{item.url} is no http, https or file address; give one of these")
         if not item.name or item.name.startswith("."):
             raise FetchError(f"{item.url} names no file; give the address of a file")
         if item.name in names:
             raise FetchError(f"{item.name} is the name of two of the files; fetch them into two folders")
         names.add(item.name)
-        if _credentials() and parts.scheme == "http" and parts.hostname not in LOCAL:
+        if _credentials() and parts.scheme == "http" and host not in LOCAL:
             raise FetchError(f"{_shown(item.url)} would send your password unencrypted; use https")
 
 
@@ -173,7 +171,7 @@ def _shown(url: str) -> str:
 
 
 def _retrieve(item: Item, downloads: Path, patience: Patience) -> Path:
-    """Let pooch fetch and check one file."""
+    """Fetch one file with pooch, which checks it."""
     # They would print whole addresses.
     pooch.get_logger().setLevel(logging.WARNING)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -217,7 +215,7 @@ def _download(url: str, part: Path, patience: Patience) -> None:
 
 
 def _reason(error: object) -> str:
-    """Say why an answer did not come, or not to its end."""
+    """Return why an answer did not come, or not to its end."""
     while isinstance(error, MaxRetryError | requests.RequestException):
         error = error.reason if isinstance(error, MaxRetryError) else next(iter(error.args), None)
     if isinstance(error, ResponseError):

@@ -57,7 +57,7 @@ class _Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Tell an archive by the end of its name."""
+    """Return whether the end of a name is that of an archive."""
     return path.name.lower().endswith(ZIP + TAR)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from hocbench.datasets.faults import refuse_all
 from hocbench.datasets.litter import OURS, litter_kind
 from hocbench.datasets.names import did_you_mean
-from hocbench.datasets.sources import list_files, remedy_of, same_content
+from hocbench.datasets.sources import list_files, read_bytes, remedy_of, same_content
 from hocbench.errors import DatasetError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -59,7 +59,7 @@ class Holdings:
         return self.without_litter(sources)
 
     def _left_out(self, archive: str) -> bool:
-        """Tell whether the user leaves out an archive that cannot be read, or the clip that it is named after."""
+        """Return whether the user leaves out an archive that cannot be read, or the clip that it is named after."""
         names = {*_above(archive), archive, *archive.split("/")}
         for key in self._wanted_out:
             if any(re.match(rf"{re.escape(key)}(?!\w)", _spelled(name)) for name in names):
@@ -89,6 +89,19 @@ class Holdings:
         full = {f"{above}/" for source in kept for above in _above(source)} if emptied else set()
         return kept + sorted(emptied - full - {""})
 
+    def read(self, source: str) -> bytes:
+        """Read a file of the copy.
+
+        Raises
+        ------
+        DatasetError
+            If it cannot be read.
+        """
+        try:
+            return read_bytes(self.root, source)
+        except OSError as error:
+            raise self.unreadable(error, source) from None
+
     def unreadable(self, error: OSError, source: str = "") -> DatasetError:
         """Make the error of a file that cannot be read, with what helps against it."""
         fault = f"{self.root / source} cannot be read ({error})" if source else str(error)
@@ -112,7 +125,7 @@ class Holdings:
         return first
 
     def alike(self, first: str, second: str) -> bool:
-        """Tell whether two files hold the same bytes."""
+        """Return whether two files hold the same bytes."""
         try:
             return same_content(self.root, first, second)
         except OSError as error:
@@ -124,7 +137,7 @@ class Holdings:
         return DatasetError(f"{self.name}: {what} is there twice, and the two differ: {paths}; {remedy}")
 
     def excludes(self, clip: str, *places: str) -> bool:
-        """Tell whether the user leaves out a clip, by its name or by one of the places where it lies."""
+        """Return whether the user leaves out a clip, by its name or by one of the places where it lies."""
         if not self._wanted_out:
             return False
         names = {clip, *places, *(above for place in places for above in _above(place))}
@@ -200,8 +213,8 @@ def _by_folder(sources: Collection[str], taken: Iterable[str]) -> list[str]:
     for source in sources:
         folders.setdefault(next((top for top in _above(source) if top not in used), ""), []).append(source)
     alone = folders.pop("", [])
-    named = [f"{folder}/ ({len(own):,} files)" for folder, own in folders.items() if len(own) > MOST_NAMED]
-    return sorted([*alone, *named, *(each for own in folders.values() if len(own) <= MOST_NAMED for each in own)])
+    named = [f"{folder}/ ({len(held):,} files)" for folder, held in folders.items() if len(held) > MOST_NAMED]
+    return sorted([*alone, *named, *(file for held in folders.values() if len(held) <= MOST_NAMED for file in held)])
 
 
 def _above(source: str) -> list[str]:

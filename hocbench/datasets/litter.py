@@ -36,12 +36,12 @@ PATTERNS = (
     (DOCUMENT, DOCUMENTS),
     (re.compile(r"\..*"), HIDDEN),
 )
-# Most of a million files of the datasets, which need no longer look.
+# Most of a million files of the datasets, which need no closer look.
 PLAIN = re.compile(r"(?:\d[\w-]*|s[avs][dhl]_c\d[\w-]*|[0-9a-f]{16,})(?:\.(?:jpg|png|npy|txt|csv|json|avi))?")
 
 
 def litter_kind(path: str) -> str:
-    """Tell what kind of litter a path is.
+    """Return what kind of litter a path is.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class Span:
         return {FROM_0: 0, FROM_1: 1, FROM_NAME: self.start}.get(kind, self.low)
 
     def allows(self, kind: str, slack: int = 0) -> bool:
-        """Tell whether all numbers lie where a file that counts so has them, up to ``slack`` behind the end."""
+        """Return whether all numbers lie where a file that counts so has them, up to ``slack`` after the end."""
         if kind == FROM_FIRST:
             return self.length <= self.found <= self.length + slack
         origin = self.origin(kind)
@@ -76,7 +76,7 @@ class Numbering:
     against: tuple[Span, ...]
 
     def describe(self, span: Span, what: str) -> str:
-        """Say how the numbers of a file contradict the others, for a message that begins with its path."""
+        """Describe how the numbers of a file contradict the others, for a message that begins with its path."""
         return (
             f"{span.path} numbers its {what} {span.low} to {span.high} where {span.length} are expected, against the "
             f"other files, which count {self.kind}; check which of its {what} belong to which frames and number them "
@@ -123,7 +123,7 @@ class Pictures:
     pictures: frozenset[int]
 
     def fits(self, shift: int) -> bool:
-        """Tell whether there is just one picture for each frame, ``shift`` above its number."""
+        """Return whether there is just one picture for each frame, ``shift`` above its number."""
         return {number + shift for number in self.described} == self.pictures
 
 

@@ -10,7 +10,7 @@ NO_LETTER = re.compile(r"[\W_]+")
 
 
 def unite_spellings(subjects: pd.Series, clips: pd.Series) -> tuple[pd.Series, dict[str, Any]]:
-    """Give every person one name.
+    """Unite the spellings of each person's name.
 
     Names that differ by case, blanks, punctuation or Unicode form are one person's, who keeps the spelling of most
     clips. Names that differ by accents, or by where words are divided, may be two persons': they are noted for the
@@ -50,6 +50,6 @@ def _key(name: str) -> str:
 
 
 def _skeleton(name: str) -> str:
-    """Take accents and blanks away; figures tell persons apart, so blanks between them stay."""
+    """Remove accents and blanks; digits distinguish persons, so blanks between them stay."""
     plain = "".join(each for each in unicodedata.normalize("NFKD", _key(name)) if not unicodedata.combining(each))
     return re.sub(r"(?<=\D) | (?=\D)", "", plain)

@@ -58,16 +58,16 @@ def play(media: str | io.BytesIO, path: Path) -> Iterator[Shown]:
     timeline = read_timeline(media, path)
     taken = timeline.taken
     shown: av.VideoFrame | None = None
-    own, place = -1, 0  # the frame that `shown` belongs to, and the next one to be yielded
+    stored, place = -1, 0  # the frame that `shown` belongs to, and the next one to be yielded
     for decoded in _in_order(_decode(media, timeline)):
         for number in range(place, decoded.place):
-            absent = number in taken and number != own
+            absent = number in taken and number != stored
             lost = number in timeline.lost or (absent and (decoded.damage or not timeline.skips))
             if lost or number >= timeline.end:
                 shown = None
             yield _reason(number, min(taken)) if shown is None else shown
         if decoded.place >= place:
-            shown, own, place = decoded.picture, decoded.place, decoded.place
+            shown, stored, place = decoded.picture, decoded.place, decoded.place
 
 
 def _reason(number: int, first: int) -> str:
@@ -78,8 +78,8 @@ def _reason(number: int, first: int) -> str:
 
 def _in_order(decoded: Iterator[_Decoded]) -> Iterator[_Decoded]:
     waiting: list[tuple[int, int, _Decoded]] = []
-    for serial, each in enumerate(decoded):
-        heapq.heappush(waiting, (each.place, serial, each))
+    for serial, picture in enumerate(decoded):
+        heapq.heappush(waiting, (picture.place, serial, picture))
         if len(waiting) > REORDERED:
             yield heapq.heappop(waiting)[2]
     while waiting:

@@ -15,7 +15,7 @@ CIRCULATING = (
 
 
 def compare_counts(inventory: dict[str, Any]) -> list[dict[str, Any]]:
-    """Put the counts of a copy beside the published ones and say why they differ.
+    """Compare the counts of a copy with the published ones and explain the differences.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def decide_scale(name: str, files: Sequence[LabelFile], released: int = 1, but: 
 
 
 def _decide(files: Sequence[LabelFile], released: int) -> tuple[int, dict[str, Any]]:
-    """Take the smallest scale that holds half of the files which can tell."""
+    """Choose the smallest scale that holds half of the files that can tell."""
     telling = [file for file in files if file.magnitude > 0 and not (released > 1 and _may_be_either(file))]
     if not telling:
         notes: dict[str, Any] = {"label_scale": released}

@@ -50,12 +50,11 @@ class SegmentFiles:
         return [source for group in groups for source in group]
 
     def add(self, source: str, place: str) -> bool:
-        """Sort a file in; tell whether it is known."""
+        """Add a file to its group; returns whether it is known."""
         parts = source.removeprefix(place.rpartition("/")[0]).strip("/").split("/")
         name = without_copy_mark(parts[-1])
         match = SPELLED.match(name)
-        own = match is not None and _segment_name(match) == self.name
-        rest = canonical(match.group("rest")) if match and own else ""
+        rest = canonical(match.group("rest")) if match and _segment_name(match) == self.name else ""
         if rest == ".avi":
             self.videos.append(source)
         elif annotation := ANNOTATION.fullmatch(rest):

@@ -37,7 +37,7 @@ class SourceError(OSError):
 
 
 def remedy_of(error: OSError) -> str:
-    """Say what helps against an error of reading; another copy does not help against missing rights."""
+    """Return what helps against an error of reading; another copy does not help against missing rights."""
     if isinstance(error, SourceError):
         return error.remedy
     if isinstance(error, FileNotFoundError):
@@ -74,7 +74,7 @@ def read_bytes(root: Path, source: str) -> bytes:
 
 
 def same_content(root: Path, first: str, second: str) -> bool:
-    """Tell whether two files of a dataset hold the same bytes; both are read unless their sizes differ.
+    """Return whether two files of a dataset hold the same bytes; both are read unless their sizes differ.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def same_content(root: Path, first: str, second: str) -> bool:
 
 
 def is_video(source: str) -> bool:
-    """Tell a video by the end of its name."""
+    """Return whether the end of a name is that of a video."""
     return source.lower().endswith(VIDEOS)
 
 
@@ -107,7 +107,7 @@ def open_media(root: Path, source: str) -> str | io.BytesIO:
 
 
 def locate(root: Path, source: str) -> tuple[Path, str | None]:
-    """Tell the file on disk and, if that is an archive on the way, the member inside it."""
+    """Return the file on disk and, if that is an archive on the way, the member inside it."""
     if ".zip/" not in source.lower():
         return root / source, None
     parts = PurePosixPath(source).parts
@@ -158,7 +158,7 @@ def _walk(root: Path, start: Path, broken: dict[str, OSError] | None) -> Iterato
 
 
 def _is_archive(name: str) -> bool:
-    """Tell whether to look into a file; what a Mac puts beside an archive is named like it and is none."""
+    """Return whether to look into a file; what macOS leaves beside an archive is named like one and is none."""
     return name.lower().endswith(".zip") and not litter_kind(name)
 
 

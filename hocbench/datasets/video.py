@@ -53,15 +53,15 @@ class Video:
         return np.arange(self.frames) / self.rate
 
     def remarks(self) -> dict[str, str]:
-        """Say what is unusual about when its pictures are shown: a heading for notes → what there is of it."""
-        found = {
+        """Return what is unusual about when its pictures are shown: a heading for notes → what there is of it."""
+        texts = {
             "repeated_pictures": f"{self.repeated} of {self.frames} frames" if self.repeated else "",
             "pictures_never_shown": f"{self.unshown} of {self.pictures} pictures" if self.unshown else "",
             "pictures_lost": f"{self.lost} of {self.pictures} pictures" if self.lost else "",
             "no_time_stamps": "" if self.stamped else f"taken to be even, {self.rate:g} per second",
             "varying_frame_rate": f"shown on a grid of {self.rate:g} per second" if self.varies else "",
         }
-        return {heading: text for heading, text in found.items() if text}
+        return {heading: text for heading, text in texts.items() if text}
 
 
 def probe_video(root: Path, source: str) -> Video:

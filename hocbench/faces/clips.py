@@ -67,20 +67,20 @@ def _near(numbers: np.ndarray, places: list[int], place: int) -> list[int]:
 
 
 def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]:
-    own = _framings(clip, options)
+    framings = _framings(clip, options)
     numbers = clip["frame"].to_numpy()
-    good = [i for i, (matrix, face) in enumerate(own) if matrix is not None and face != "box"]
+    good = [i for i, (matrix, face) in enumerate(framings) if matrix is not None and face != "box"]
     for i, (picture, status) in enumerate(zip(_pictures(clip, root), clip["status"].tolist(), strict=True)):
         if not isinstance(picture, np.ndarray):
             fault = "frame_missing" if status == "frame_missing" else "image_unreadable"
             yield Crop(None, fault, "none", str(picture))
             continue
-        matrix, face = own[i]
+        matrix, face = framings[i]
         if matrix is not None and not _lies_in(picture, matrix, options.size):
             matrix = None
         if matrix is None:
             face = "neighbour"
-            borrowed = (own[j][0] for j in _near(numbers, good, i))
+            borrowed = (framings[j][0] for j in _near(numbers, good, i))
             matrix = next((m for m in borrowed if m is not None and _lies_in(picture, m, options.size)), None)
         if matrix is None and options.method in ("auto", "detector"):
             box = detect_face(picture, options.detector)
@@ -94,7 +94,7 @@ def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]
 
 
 def _lies_in(picture: np.ndarray, matrix: np.ndarray, size: int) -> bool:
-    """Tell whether a crop is of this picture at all: not of a point, nor of the emptiness around it."""
+    """Return whether a crop is of this picture at all: not of a point, nor of the emptiness around it."""
     height, width = picture.shape[:2]
     (a, _, right), (b, _, down) = matrix.tolist()
     # A similarity transform multiplies by a complex number; its middle comes from dividing by it.
@@ -106,7 +106,7 @@ def _lies_in(picture: np.ndarray, matrix: np.ndarray, size: int) -> bool:
 
 
 def _framings(clip: pd.DataFrame, options: CropOptions) -> list[tuple[np.ndarray | None, str]]:
-    """Frame the faces of a clip by what the index says of each frame, and tell by what."""
+    """Frame the faces of a clip by what the index says of each frame; returns by what, too."""
     found: list[tuple[np.ndarray | None, str]] = [(None, "none")] * len(clip)
     if options.method in ("auto", "box"):
         for place, box in enumerate(clip[["box_x", "box_y", "box_width", "box_height"]].to_numpy()):
@@ -117,7 +117,7 @@ def _framings(clip: pd.DataFrame, options: CropOptions) -> list[tuple[np.ndarray
         for count in {len(points) for points in landmarks} - {0}:
             places = [place for place, points in enumerate(landmarks) if len(points) == count]
             matrices = from_landmarks(np.stack([landmarks[place] for place in places]), options.size, options.margin)
-            # Points that all coincide, or lie beyond any number, tell nothing.
+            # Points that all coincide, or lie beyond any number, say nothing.
             telling = np.isfinite(matrices).all(axis=(1, 2)) & (matrices[:, :, 0] != 0).any(axis=1)
             for place, matrix in zip(np.array(places)[telling].tolist(), matrices[telling], strict=True):
                 found[place] = matrix, "landmarks"

@@ -102,7 +102,7 @@ def _finish(store: Path, frames: pd.DataFrame, ledger: pd.DataFrame, summary: Ro
 
 
 def _is_whole(store: Path, out: Path) -> bool:
-    """Tell a finished new store, of which a kill may have left some files moved to their places already."""
+    """Return whether a new store is finished; a kill may have left some of its files moved to their places already."""
     if not (store / "crops.json").is_file():
         return False
     files = read_sealed(store / "crops.json")[FILES]
@@ -126,7 +126,7 @@ def _check_sources(index: pd.DataFrame, options: CropOptions) -> None:
 def _open_parts(parts: Path, prepared: Path, root: Path, options: CropOptions, count: int) -> Path:
     """Make the folder of what is done so far; what belongs to another index, option or code is thrown away."""
     index = prepared / "index.parquet"
-    # Indexed again, the same index may be of files that were mended meanwhile.
+    # Indexed again, the same index may be of files that were corrected meanwhile.
     key = {"index": file_hash(index), "indexed_ns": index.stat().st_mtime_ns, "root": str(root.resolve())}
     text = json.dumps(key | options.model_dump(), indent=1) + "\n"
     same = (parts / "key.json").is_file() and (parts / "key.json").read_text(encoding="utf-8") == text
@@ -228,7 +228,7 @@ def encode(pixels: np.ndarray) -> bytes:
 
 
 def _join(index: pd.DataFrame, parts: Path, options: CropOptions) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Put together what the batches found: the frames of the store, and its ledger."""
+    """Join what the batches found: the frames of the store, and its ledger."""
     found: dict[str, list[Any]] = {"status": [], "face": [], "detail": [], "bytes": []}
     for start, _ in _batches(index):
         about = json.loads(_part(parts, start).read_text(encoding="utf-8"))
