@@ -4,13 +4,13 @@ import os
 import re
 from urllib.parse import quote, unquote
 
-# Names of environment variables whose values are nobody's business.
+# Names of environment variables whose values are secret.
 SECRET = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|(^|_)KEY($|_)", re.IGNORECASE)
 SHORTEST = 4
 
 
 def without_secrets(text: str) -> str:
-    """Cut out user and password of every address, and the values of environment variables that hold secrets.
+    """Remove user and password of every address, and the values of environment variables that hold secrets.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def without_secrets(text: str) -> str:
 
 def _passwords() -> set[str]:
     """Find the passwords in addresses that the environment holds; a message may quote them alone."""
-    found = (re.search(r"://[^/\s:]*:([^/\s]*)@", value) for value in os.environ.values())
-    return {match[1] for match in found if match and len(match[1]) >= SHORTEST}
+    matches = (re.search(r"://[^/\s:]*:([^/\s]*)@", value) for value in os.environ.values())
+    return {match[1] for match in matches if match and len(match[1]) >= SHORTEST}
 
 
 def plain(error: BaseException) -> str:
