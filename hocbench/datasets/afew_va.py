@@ -13,7 +13,7 @@ from hocbench.datasets.faults import read_each
 from hocbench.datasets.holdings import PICTURES, Holdings, extension, plain_first
 from hocbench.datasets.landmarks import to_points
 from hocbench.datasets.names import did_you_mean, without_copy_mark
-from hocbench.datasets.numbering import Pictures, decide_shift
+from hocbench.datasets.numbering import PictureNumbers, decide_shift
 from hocbench.datasets.scales import LabelFile, decide_scale
 from hocbench.datasets.sources import locate
 from hocbench.errors import DatasetError
@@ -39,7 +39,7 @@ class _Clip:
 
     @property
     def files(self) -> list[str]:
-        return self.descriptions + [each for pictures in self.pictures.values() for each in pictures]
+        return self.descriptions + [source for pictures in self.pictures.values() for source in pictures]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class _Reading:
     frames: dict[str, Row]
     pictures: dict[int, str]
 
-    def numbers(self, root: Path) -> Pictures:
-        return Pictures(root / self.source, frozenset(map(int, self.frames)), frozenset(self.pictures))
+    def numbers(self, root: Path) -> PictureNumbers:
+        return PictureNumbers(root / self.source, frozenset(map(int, self.frames)), frozenset(self.pictures))
 
 
 class AfewVa:
@@ -145,7 +145,7 @@ def _hold_the_same(holdings: Holdings, first: _Clip, second: _Clip) -> bool:
         return False
     pairs = [(first.descriptions, second.descriptions)]
     pairs += [(pictures, second.pictures[number]) for number, pictures in first.pictures.items()]
-    return all(holdings.alike(mine[0], each) for mine, theirs in pairs for each in theirs)
+    return all(holdings.alike(ours[0], other) for ours, theirs in pairs for other in theirs)
 
 
 def _read_clip(holdings: Holdings, places: list[_Clip]) -> _Reading:

@@ -14,23 +14,11 @@ from hocbench.datasets import affectnet_2021
 from hocbench.datasets.affectnet_labels import scale_labels
 from hocbench.datasets.holdings import PICTURES, Holdings, extension
 from hocbench.datasets.landmarks import to_points
+from hocbench.datasets.layouts import COLUMNS, IMAGES, LISTS
 from hocbench.datasets.names import canonical, did_you_mean, folder_name, without_copy_mark
 from hocbench.datasets.tables import read_csv, to_numbers
 from hocbench.errors import DatasetError
 
-LISTS = "Manually_Annotated_file_lists"
-IMAGES = "Manually_Annotated_Images"
-COLUMNS = (
-    "subDirectory_filePath",
-    "face_x",
-    "face_y",
-    "face_width",
-    "face_height",
-    "facial_landmarks",
-    "expression",
-    "valence",
-    "arousal",
-)
 LIST_NAMES = ("training.csv", "validation.csv")
 TEXT = {"subDirectory_filePath": str, "facial_landmarks": str}
 
@@ -86,10 +74,10 @@ class _Release:
     @cached_property
     def spelled(self) -> dict[str, list[str]]:
         """Pictures by their names, whatever the case, form, separators and extension."""
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for name in self.images:
-            found.setdefault(_spelling(name), []).append(name)
-        return found
+            names.setdefault(_spelling(name), []).append(name)
+        return names
 
 
 def _spelling(name: str) -> str:
@@ -185,14 +173,14 @@ def _missing(holdings: Holdings, release: _Release, name: str) -> DatasetError:
 
 def _picture(holdings: Holdings, release: _Release, name: str, folder: str) -> str:
     """Find the picture of a row, or the place where it should be."""
-    found = release.images.get(name)
-    if found is None:
+    sources = release.images.get(name)
+    if sources is None:
         names = release.spelled.get(_spelling(name), []) if release.images else []
-        found = [source for each in names for source in release.images[each]]
-        if not found:
+        sources = [source for spelling in names for source in release.images[spelling]]
+        if not sources:
             return f"{folder}/{name}"
-        holdings.renamed(found[0], name)
-    return holdings.one(f"picture {name}", found)
+        holdings.renamed(sources[0], name)
+    return holdings.one(f"picture {name}", sources)
 
 
 def _refuse_twice(holdings: Holdings, release: _Release, parts: dict[str, pd.DataFrame]) -> None:
@@ -251,7 +239,7 @@ def _without_excluded(holdings: Holdings, release: _Release, table: pd.DataFrame
     excluded = [holdings.excludes(name.rpartition(".")[0] or name, name) for name in names]
     for name in names[excluded]:
         release.images.pop(name, None)
-    return table[[not each for each in excluded]].copy()
+    return table[[not row for row in excluded]].copy()
 
 
 def _is_number(cell: Any) -> bool:

@@ -106,10 +106,10 @@ def read(holdings: Holdings, release: Release) -> tuple[pd.DataFrame, dict[str, 
                 raise DatasetError(
                     f"affectnet: {holdings.root / folder / part} is missing; expected layout: {LAYOUT}{near}"
                 )
-        found = _read_set(holdings, release, folder, split)
-        expressions = pd.Series([row["expression"] for row in found], dtype=object).value_counts()
+        images = _read_set(holdings, release, folder, split)
+        expressions = pd.Series([row["expression"] for row in images], dtype=object).value_counts()
         notes["expressions"][split] = {str(key): int(count) for key, count in sorted(expressions.items())}
-        rows += found
+        rows += images
     holdings.check_excluded()
     holdings.unrecognised(*release.strange)
     frames = pd.DataFrame(rows)
@@ -133,7 +133,7 @@ def _read_set(holdings: Holdings, release: Release, folder: str, split: str) -> 
         if not values:
             holdings.note("pictures_without_annotation", images[0])
         source = holdings.one(f"picture {clip}", images) if images else f"{place}/{name}.jpg"
-        chosen = {value: holdings.one(f"{value} of {clip}", found) for value, found in values.items()}
+        chosen = {value: holdings.one(f"{value} of {clip}", files) for value, files in values.items()}
         row = _read_image(holdings, clip, chosen)
         rows.append(row | {"source": source, "split": split} | ({} if images else {"status": "frame_missing"}))
 

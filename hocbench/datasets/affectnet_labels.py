@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets.layouts import UNCERTAIN
 from hocbench.datasets.scales import LabelFile, decide_scale
 
-UNCERTAIN = -2.0  # the value of both labels where annotators were uncertain or saw no face
 NAMELESS = ("9", "10")  # expressions: uncertain, no face
 TARGETS = ["valence", "arousal"]
 

@@ -10,8 +10,6 @@ from hocbench.datasets.scales import LabelFile
 from hocbench.datasets.tables import read_csv, to_numbers
 from hocbench.errors import DatasetError
 
-LABELS_PER_SECOND = 50.0
-
 
 @dataclass(frozen=True)
 class Annotation:

@@ -78,5 +78,5 @@ def _chunks(content: bytes, stream: int, movi: int) -> AviIndex | None:
     # Offsets count from the list of chunks, or in some files from the beginning.
     base = movi if entries["offset"][0] < movi else 0
     positions = entries["offset"].astype(np.int64) + base + HEADER_BYTES
-    numbers = {int(positions[each]): int(each) for each in np.flatnonzero(entries["size"])}
+    numbers = {int(positions[chunk]): int(chunk) for chunk in np.flatnonzero(entries["size"])}
     return AviIndex(entries["size"].astype(np.int64), numbers)

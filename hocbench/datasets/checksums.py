@@ -43,13 +43,13 @@ def register(root: Path, path: Path) -> int:
     """
     if path.resolve().is_relative_to(root.resolve()):
         raise DatasetError(f"{path} lies inside {root}, among the files that it is to list; choose another place")
-    lines = list_files(root)
+    lines = checksum_lines(root)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text("".join(lines), path)
     return len(lines)
 
 
-def list_files(root: Path) -> list[str]:
+def checksum_lines(root: Path) -> list[str]:
     """Return the lines of such a list, sorted by name.
 
     Raises

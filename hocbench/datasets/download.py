@@ -96,15 +96,15 @@ def fetch(root: Path, items: Sequence[Item], patience: Patience = PATIENCE) -> N
     _check(root, items)
     downloads = root / ".downloads"
     downloads.mkdir(parents=True, exist_ok=True)
-    found = []
+    fetched = []
     paths = [_retrieve(item, downloads, patience) for item in items]
     # From here on files of the copy are replaced.
     (root / FETCHED_MARKER).unlink(missing_ok=True)
     written: dict[str, Path] = {}
     for item, path in zip(items, paths, strict=True):
-        found.append({"name": item.name, "sha256": pooch.file_hash(str(path)), "bytes": path.stat().st_size})
+        fetched.append({"name": item.name, "sha256": pooch.file_hash(str(path)), "bytes": path.stat().st_size})
         _place(item, path, root, written)
-    write_text(json.dumps({"files": found}, indent=1) + "\n", root / FETCHED_MARKER)
+    write_text(json.dumps({"files": fetched}, indent=1) + "\n", root / FETCHED_MARKER)
     shutil.rmtree(downloads)
 
 
@@ -227,13 +227,13 @@ def _reason(error: object) -> str:
 
 def _fetch_rest(url: str, part: Path, patience: Patience) -> Patience | None:
     """Ask for what is missing and append it; returns the patience that is left if more has to be asked for."""
-    about = part.with_name(f"{part.name}.json")
-    have = part.stat().st_size if part.is_file() and about.is_file() else 0
+    version_file = part.with_name(f"{part.name}.json")
+    have = part.stat().st_size if part.is_file() and version_file.is_file() else 0
     credentials = _credentials()
     headers = {"Accept-Encoding": "identity"} | credentials.pop("headers", {})
     if have:
         # If-Range: the rest of the same file, or else all of a newer one.
-        headers |= {"Range": f"bytes={have}-", "If-Range": json.loads(about.read_text())["version"]}
+        headers |= {"Range": f"bytes={have}-", "If-Range": json.loads(version_file.read_text())["version"]}
     options = {"headers": headers, "stream": True, "timeout": SILENCE_S} | credentials
     with _session(patience) as session, session.get(url, **options) as answer:
         left, status = cast(Patience, answer.raw.retries), answer.status_code
@@ -248,9 +248,9 @@ def _fetch_rest(url: str, part: Path, patience: Patience) -> Patience | None:
             have = 0
         version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
         if version and not version.startswith("W/"):
-            write_text(json.dumps({"version": version}), about)
+            write_text(json.dumps({"version": version}), version_file)
         else:
-            about.unlink(missing_ok=True)
+            version_file.unlink(missing_ok=True)
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
         with transfer(part.stem, total) as advance, part.open("ab" if have else "wb") as file:
@@ -261,7 +261,7 @@ def _fetch_rest(url: str, part: Path, patience: Patience) -> Patience | None:
                     advance(len(block))
             except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
                 return left.increment("GET", url, error=error)
-    about.unlink(missing_ok=True)
+    version_file.unlink(missing_ok=True)
     return None
 
 

@@ -145,8 +145,8 @@ def _measure(frames: pd.DataFrame, sizes: np.ndarray) -> pd.DataFrame:
                 table.loc[rows, "upright"] = mouth[:, 1] - (first[:, 1] + second[:, 1]) / 2
             low, high = points.min(axis=1), points.max(axis=1)
             table.loc[rows, "apart"] = _share_apart(boxes[rows], low, high)
-    about = frames[["clip", "source", "source_frame", "split"]].reset_index(drop=True)
-    return pd.concat([about, table], axis=1)
+    frame_columns = frames[["clip", "source", "source_frame", "split"]].reset_index(drop=True)
+    return pd.concat([frame_columns, table], axis=1)
 
 
 def _share_outside(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ class Holdings:
         """
         broken: dict[str, OSError] = {}
         try:
-            sources = list_files(self.root, broken=broken)
+            sources = list_files(self.root, broken)
         except OSError as error:
             raise self.unreadable(error) from None
         faults = [str(self.unreadable(error)) for name, error in broken.items() if not self._left_out(name)]
@@ -73,21 +73,21 @@ class Holdings:
 
         A folder with nothing but litter in it counts as an empty one, which ends in ``/``.
         """
-        kept, emptied = [], set()
+        clean, emptied = [], set()
         for source in sources:
             kind = litter_kind(source)
             if not kind and not _is_utf8(source):
                 # A name that no table can hold; nothing of the datasets has one.
                 self.unrecognised(source.encode("utf-8", "backslashreplace").decode())
             elif not kind:
-                kept.append(source)
+                clean.append(source)
             else:
                 self._litter[kind] += kind != OURS
                 parts = source.split("/")
-                clean = next(place for place, part in enumerate(parts) if litter_kind(part))
-                emptied.add("/".join((*parts[:clean], "")))
-        full = {f"{above}/" for source in kept for above in _above(source)} if emptied else set()
-        return kept + sorted(emptied - full - {""})
+                depth = next(place for place, part in enumerate(parts) if litter_kind(part))
+                emptied.add("/".join((*parts[:depth], "")))
+        full = {f"{above}/" for source in clean for above in _above(source)} if emptied else set()
+        return clean + sorted(emptied - full - {""})
 
     def read(self, source: str) -> bytes:
         """Read a file of the copy.
@@ -181,10 +181,10 @@ class Holdings:
         taken : iterable of str
             Sources that were recognised: folders without any are named as a whole.
         """
-        found: dict[str, Any] = {"left_behind": {kind: n for kind, n in sorted(self._litter.items()) if n}}
-        found["not_recognised"] = _by_folder(self._unrecognised, taken)
-        found |= {key: sorted(set(items)) for key, items in sorted(self._notes.items())}
-        return {key: value for key, value in found.items() if value}
+        notes: dict[str, Any] = {"left_behind": {kind: n for kind, n in sorted(self._litter.items()) if n}}
+        notes["not_recognised"] = _by_folder(self._unrecognised, taken)
+        notes |= {key: sorted(set(items)) for key, items in sorted(self._notes.items())}
+        return {key: value for key, value in notes.items() if value}
 
 
 def plain_first(source: str) -> tuple[bool, int, str]:

@@ -6,8 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from hocbench.datasets.annotations import LABELS_PER_SECOND, Annotation
+from hocbench.datasets.annotations import Annotation
 from hocbench.datasets.faults import refuse_all
+from hocbench.datasets.layouts import LABELS_PER_SECOND
 from hocbench.datasets.numbering import FROM_0, Numbering, Span, decide_numbering
 from hocbench.datasets.video import Video
 from hocbench.errors import DatasetError

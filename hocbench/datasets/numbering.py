@@ -115,7 +115,7 @@ def _agrees(span: Span, kind: str, slack: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureNumbers:
     """The frames that a file describes, and the pictures beside it, by their numbers."""
 
     path: Path
@@ -127,14 +127,14 @@ class Pictures:
         return {number + shift for number in self.described} == self.pictures
 
 
-def decide_shift(name: str, clips: Sequence[Pictures]) -> tuple[int, str]:
+def decide_shift(name: str, clips: Sequence[PictureNumbers]) -> tuple[int, str]:
     """Find out how much higher the pictures of a copy are numbered than the frames in its files: 0, 1 or -1.
 
     Parameters
     ----------
     name : str
         The adapter's, for messages.
-    clips : sequence of Pictures
+    clips : sequence of PictureNumbers
         All clips. One that lacks a picture, or has one more, cannot tell.
 
     Returns

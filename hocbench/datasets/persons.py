@@ -36,9 +36,9 @@ def unite_spellings(subjects: pd.Series, clips: pd.Series) -> tuple[pd.Series, d
     alike: dict[str, list[str]] = {}
     for name in sorted(first.values()):
         alike.setdefault(_skeleton(name), []).append(name)
-    changed = {name: kept for name, kept in united.items() if name != kept}
+    changed = {name: spelling for name, spelling in united.items() if name != spelling}
     notes = {
-        "persons_in_several_spellings": [f"{name!a} = {kept!a}" for name, kept in sorted(changed.items())],
+        "persons_in_several_spellings": [f"{name!a} = {spelling!a}" for name, spelling in sorted(changed.items())],
         "persons_who_may_be_one": [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1],
     }
     return subjects.replace(changed) if changed else subjects, {key: value for key, value in notes.items() if value}
@@ -51,5 +51,5 @@ def _key(name: str) -> str:
 
 def _skeleton(name: str) -> str:
     """Remove accents and blanks; digits distinguish persons, so blanks between them stay."""
-    plain = "".join(each for each in unicodedata.normalize("NFKD", _key(name)) if not unicodedata.combining(each))
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", _key(name)) if not unicodedata.combining(letter))
     return re.sub(r"(?<=\D) | (?=\D)", "", plain)

@@ -78,15 +78,15 @@ def inspect_pictures(frames: pd.DataFrame, root: Path, *, quick: bool = False, w
     owners = dict(zip(frames["source"], owner, strict=True))
     batches = list(_batches(_wanted_frames(frames)))
     label = "Looking at headers" if quick else "Reading files"
-    found: dict[str, File | None] = {}
+    inspected: dict[str, File | None] = {}
     try:
         for batch in shared(_inspect_all, ((root, batch, quick) for batch in batches), len(batches), workers, label):
-            found |= batch
+            inspected |= batch
     except BrokenProcessPool:
         raise DatasetError(
             f"a worker that read {root} was killed, perhaps for want of memory; start again, with fewer --workers"
         ) from None
-    files = {source: file for source in owners if (file := found[source]) is not None}
+    files = {source: file for source in owners if (file := inspected[source]) is not None}
     unreadable = {source: file.fault for source, file in sorted(files.items()) if file.fault}
     whole = {source: file.size for source, file in files.items() if not file.fault}
     return Pictures(len(owners), sorted(owners.keys() - files.keys()), unreadable, _duplicates(root, whole, owners))
@@ -109,15 +109,15 @@ def _batches(wanted: dict[str, list[int]]) -> Iterator[dict[str, list[int]]]:
 
 def _inspect_all(root: Path, batch: dict[str, list[int]], quick: bool) -> dict[str, File | None]:
     """Read some files; None stands for one that is missing."""
-    found: dict[str, File | None] = {}
+    inspected: dict[str, File | None] = {}
     for source, frames in batch.items():
         try:
-            found[source] = _inspect(root, source, frames, quick)
+            inspected[source] = _inspect(root, source, frames, quick)
         except FileNotFoundError:
-            found[source] = None
+            inspected[source] = None
         except OSError as error:
-            found[source] = File(0, error.strerror or str(error))
-    return found
+            inspected[source] = File(0, error.strerror or str(error))
+    return inspected
 
 
 def _inspect(root: Path, source: str, frames: list[int], quick: bool) -> File:

@@ -42,8 +42,8 @@ def load_index(prepared: Path, columns: list[str] | None = None) -> tuple[pd.Dat
     if absent:
         raise DatasetError(f"{prepared} has no index ({' and '.join(absent)} missing); run `hocbench index` first")
     try:
-        about = read_sealed(seal)
-        check_file(table, about.get("files", {}).get(table.name))
-        return pd.read_parquet(table, columns=columns), about["label"]
+        summary = read_sealed(seal)
+        check_file(table, summary.get("files", {}).get(table.name))
+        return pd.read_parquet(table, columns=columns), summary["label"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{prepared} has no index that can be read ({error}); run `hocbench index` again") from None

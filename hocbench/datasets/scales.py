@@ -174,8 +174,8 @@ def check_signs(name: str, frames: pd.DataFrame) -> None:
 def _check_signs(name: str, frames: pd.DataFrame, where: str, stills: bool) -> None:
     values = {target: frames[target].to_numpy() for target in ("valence", "arousal")}
     clips = frames["clip"].to_numpy()
-    known = {target: each[~np.isnan(each)] for target, each in values.items()}
-    unsigned = [target for target, each in known.items() if len(each) and each.min() >= 0 and each.max() > 0]
+    known = {target: labels[~np.isnan(labels)] for target, labels in values.items()}
+    unsigned = [target for target, labels in known.items() if len(labels) and labels.min() >= 0 and labels.max() > 0]
     both, one = (STILLS_FOR_SIGNS, STILLS_FOR_ONE_SIGN) if stills else (CLIPS_FOR_SIGNS, CLIPS_FOR_ONE_SIGN)
     if not unsigned:
         return

@@ -1,6 +1,5 @@
 """SEWA, basic segments: one folder or archive per segment with a video, landmark files and annotation CSVs."""
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from hocbench.datasets.faults import read_each, refuse_all
 from hocbench.datasets.holdings import Holdings, extension
 from hocbench.datasets.label_rate import Join, Track, join_all
 from hocbench.datasets.landmarks import to_points
+from hocbench.datasets.layouts import SEGMENT
 from hocbench.datasets.names import did_you_mean
 from hocbench.datasets.numbering import FROM_1, Span, decide_numbering
 from hocbench.datasets.scales import decide_scale
@@ -21,7 +21,6 @@ from hocbench.datasets.sewa_files import SegmentFiles, find_segments
 from hocbench.datasets.video import Video, probe_video
 from hocbench.errors import DatasetError
 
-SEGMENT = re.compile(r"^S(AH|AL|VH|VL|SL|SD)_C(\d+)_S(\d+)_P(\d+)_VC1_(\d+)_(\d+)$")
 HEARD_OR_SEEN = ("AV", "V", "A")  # what annotators could use, best first
 POINTS, NO_POINTS = 49, np.empty(0, np.float32)
 SURPLUS_LANDMARKS = 2  # files after the last frame; tools differ in whether they count the end of a video

@@ -117,15 +117,13 @@ def locate(root: Path, source: str) -> tuple[Path, str | None]:
     return root / source, None
 
 
-def list_files(root: Path, below: str = "", broken: dict[str, OSError] | None = None) -> list[str]:
-    """List all files below a folder or archive of a dataset, those inside archives too, and empty folders.
+def list_files(root: Path, broken: dict[str, OSError] | None = None) -> list[str]:
+    """List all files of a dataset, those inside archives too, and empty folders.
 
     Parameters
     ----------
     root : Path
         Dataset folder.
-    below : str
-        Folder or archive below it; empty for the whole dataset.
     broken : dict, optional
         Receives the archives that cannot be read; without it, they are refused.
 
@@ -139,12 +137,11 @@ def list_files(root: Path, below: str = "", broken: dict[str, OSError] | None = 
     OSError
         If a folder or an archive cannot be read.
     """
-    start = root / below
-    return sorted(_below(start, (), below, broken) if start.is_file() else _walk(root, start, broken))
+    return sorted(_walk(root, broken))
 
 
-def _walk(root: Path, start: Path, broken: dict[str, OSError] | None) -> Iterator[str]:
-    for folder, names, empty in _folders(start):
+def _walk(root: Path, broken: dict[str, OSError] | None) -> Iterator[str]:
+    for folder, names, empty in _folders(root):
         below = folder.relative_to(root).as_posix()
         prefix = "" if below == "." else f"{below}/"
         if empty and prefix:
@@ -211,7 +208,7 @@ def _find(path: Path, member: str) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
     while rest not in members:
         parts = rest.split("/")
         starts = ("/".join(parts[:place]) for place in range(1, len(parts)))
-        outer = next((each for each in starts if each in members), None)
+        outer = next((start for start in starts if start in members), None)
         if outer is None:
             raise FileNotFoundError(f"{path} holds no {member}")
         inner, rest = (*inner, outer), rest[len(outer) + 1 :]
@@ -235,9 +232,9 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, most_by
 
 
 def _open(path: Path, inner: tuple[str, ...] = ()) -> Archive:
-    about = path.stat()
+    state = path.stat()
     open_it = _open_inner if inner else _open_unchanged
-    return open_it(str(path), about.st_mtime_ns, about.st_size, inner)
+    return open_it(str(path), state.st_mtime_ns, state.st_size, inner)
 
 
 @lru_cache(maxsize=16)

@@ -82,16 +82,20 @@ def write_splits(index: pd.DataFrame, splits: pd.DataFrame, protocol: dict[str, 
     text = table.to_csv(index=False, lineterminator="\n")
     parts = {
         f"fold {fold}": {
-            part: {"clips": len(own), "subjects": int(own["subject"].nunique()), "frames": int(own["frames"].sum())}
-            for part, own in rows.groupby("part")
+            part: {
+                "clips": len(members),
+                "subjects": int(members["subject"].nunique()),
+                "frames": int(members["frames"].sum()),
+            }
+            for part, members in rows.groupby("part")
         }
         for fold, rows in table.groupby("fold")
     }
     with staged(out, "splits") as folder:
         write_text(text, folder / "splits.csv")
         files = hashes_of(folder, ["splits.csv"])
-        about = {"protocol": protocol, "parts": parts, "sha256": files["splits.csv"], "files": files}
-        write_text(sealed(about), folder / "splits.json")
+        summary = {"protocol": protocol, "parts": parts, "sha256": files["splits.csv"], "files": files}
+        write_text(sealed(summary), folder / "splits.json")
 
 
 def _describe_clips(index: pd.DataFrame) -> pd.DataFrame:

@@ -189,7 +189,7 @@ def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[list[
 
     Those that an edit list hides are left out, and what comes after a packet that cannot be read.
     """
-    found: list[_Packet] = []
+    packets: list[_Packet] = []
     delay: int | None = None
     packed = PACKED.search(stream.codec_context.extradata or b"") is not None
     ordered = not stream.codec_context.has_b_frames
@@ -197,12 +197,12 @@ def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[list[
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard:
                 if delay is None and _gives_picture(packet):
-                    delay = len(found)
-                if not found:
+                    delay = len(packets)
+                if not packets:
                     packed = packed or PACKED.search(bytes(packet)) is not None
                 shown = packet.dts if packet.pts is None and ordered else packet.pts
-                found.append(_Packet(packet.pts, shown, packet.dts, packet.dts, packet.duration or 0, packet.pos))
-    return found, delay or 0, packed
+                packets.append(_Packet(packet.pts, shown, packet.dts, packet.dts, packet.duration or 0, packet.pos))
+    return packets, delay or 0, packed
 
 
 def _gives_picture(packet: av.Packet) -> bool:
@@ -217,13 +217,13 @@ def _at_chunks(packets: Sequence[_Packet], index: AviIndex) -> list[_Packet]:
 
     What lies where the index lists nothing is left out.
     """
-    found = []
+    corrected = []
     for packet in packets:
         number = index.numbers.get(-1 if packet.position is None else packet.position)
         if number is not None and packet.due is not None:
             shown = None if packet.shown is None else packet.shown + number - packet.due
-            found.append(packet._replace(shown=shown, due=number))
-    return found
+            corrected.append(packet._replace(shown=shown, due=number))
+    return corrected
 
 
 def _losses(packets: Sequence[_Packet], index: AviIndex | None) -> tuple[set[int], set[int | None]]:

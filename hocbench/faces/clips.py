@@ -107,11 +107,11 @@ def _lies_in(picture: np.ndarray, matrix: np.ndarray, size: int) -> bool:
 
 def _framings(clip: pd.DataFrame, options: CropOptions) -> list[tuple[np.ndarray | None, str]]:
     """Frame the faces of a clip by what the index says of each frame; returns by what, too."""
-    found: list[tuple[np.ndarray | None, str]] = [(None, "none")] * len(clip)
+    framings: list[tuple[np.ndarray | None, str]] = [(None, "none")] * len(clip)
     if options.method in ("auto", "box"):
         for place, box in enumerate(clip[["box_x", "box_y", "box_width", "box_height"]].to_numpy()):
             if np.isfinite(box).all() and min(box[2:]) > 0:
-                found[place] = from_box(tuple(box.tolist()), options.size, options.margin), "box"
+                framings[place] = from_box(tuple(box.tolist()), options.size, options.margin), "box"
     if options.method in ("auto", "landmarks"):
         landmarks = clip["landmarks"].tolist()
         for count in {len(points) for points in landmarks} - {0}:
@@ -120,8 +120,8 @@ def _framings(clip: pd.DataFrame, options: CropOptions) -> list[tuple[np.ndarray
             # Points that all coincide, or lie beyond any number, say nothing.
             telling = np.isfinite(matrices).all(axis=(1, 2)) & (matrices[:, :, 0] != 0).any(axis=1)
             for place, matrix in zip(np.array(places)[telling].tolist(), matrices[telling], strict=True):
-                found[place] = matrix, "landmarks"
-    return found
+                framings[place] = matrix, "landmarks"
+    return framings
 
 
 def _pictures(clip: pd.DataFrame, root: Path) -> Iterator[np.ndarray | str]:
@@ -144,15 +144,15 @@ def _pictures(clip: pd.DataFrame, root: Path) -> Iterator[np.ndarray | str]:
 def _video_frames(root: Path, source: str, wanted: list[int]) -> Iterator[np.ndarray | str]:
     """Decode the wanted frames of a video; only those are held that are decoded and still to be yielded."""
     left = Counter(wanted)
-    found: dict[int, Shown] = {}
+    waiting: dict[int, Shown] = {}
     frames = _played(root, source)
     for number in wanted:
-        while number not in found:
+        while number not in waiting:
             place, shown = next(frames, (number, f"the video ends or is damaged before frame {number}"))
             if left[place]:
-                found[place] = shown
+                waiting[place] = shown
         left[number] -= 1
-        shown = found[number] if left[number] else found.pop(number)
+        shown = waiting[number] if left[number] else waiting.pop(number)
         # As decoded, a picture takes half the memory of RGB.
         yield shown if isinstance(shown, str) else shown.to_ndarray(format="rgb24")
 

@@ -79,26 +79,26 @@ def make_crops(
     if not _is_whole(new, out):
         _crop_all(index, root, options, parts, workers)
         frames, ledger = _join(index, parts, options)
-        excluded = load_excluded(prepared)
-        ledger = _with_excluded(ledger, excluded)
         if (frames["face"] == "none").all():
             shutil.rmtree(parts)
             raise FaceError(f"no face found in any of the {len(index)} frames below {root}; is it the right folder?")
-        about = {"dataset": str(index["dataset"].iloc[0]), "label": label} | options.model_dump()
-        _finish(new, frames, ledger, about | ({"excluded": excluded} if excluded else {}))
+        summary = {"dataset": str(index["dataset"].iloc[0]), "label": label} | options.model_dump()
+        _finish(new, frames, ledger, summary, load_excluded(prepared))
     # Until here an older store stays as it was. Readers do not hash large stores, so its summary goes first.
     move_into(new, out, "crops.json")
     shutil.rmtree(parts)
 
 
-def _finish(store: Path, frames: pd.DataFrame, ledger: pd.DataFrame, summary: Row) -> None:
+def _finish(store: Path, frames: pd.DataFrame, ledger: pd.DataFrame, summary: Row, excluded: list[str]) -> None:
     """Write what belongs to the pixels of a new store, last the summary, which says that it is whole."""
+    ledger = _with_excluded(ledger, excluded)
     write_parquet(frames, store / "frames.parquet")
     write_text(ledger.to_csv(index=False, lineterminator="\n"), store / "ledger.csv")
     if summary["store"] == "jpeg":
         _string_together(store)
     files = hashes_of(store, ["frames.parquet", "ledger.csv", "crops.npy"])
-    write_text(sealed(summary | {"files": files} | _counts(frames, ledger)), store / "crops.json")
+    counts = {"files": files} | _counts(frames, ledger) | ({"excluded": excluded} if excluded else {})
+    write_text(sealed(summary | counts), store / "crops.json")
 
 
 def _is_whole(store: Path, out: Path) -> bool:
@@ -124,7 +124,7 @@ def _check_sources(index: pd.DataFrame, options: CropOptions) -> None:
 
 
 def _open_parts(parts: Path, prepared: Path, root: Path, options: CropOptions, count: int) -> Path:
-    """Make the folder of what is done so far; what belongs to another index, option or code is thrown away."""
+    """Make the folder of what is done so far; what belongs to another index, option or code is deleted."""
     index = prepared / "index.parquet"
     # Indexed again, the same index may be of files that were corrected meanwhile.
     key = {"index": file_hash(index), "indexed_ns": index.stat().st_mtime_ns, "root": str(root.resolve())}
@@ -193,13 +193,13 @@ def crop_batch(rows: pd.DataFrame, root: Path, options: CropOptions, parts: Path
     for _, clip in rows.groupby("clip", sort=False):
         crops += crop_clip(clip, root, options)
     ends = _write_raw(crops, parts, start) if options.store == "raw" else _write_jpeg(crops, parts, start)
-    about = {
+    outcomes = {
         "status": [crop.status for crop in crops],
         "face": [crop.face for crop in crops],
         "detail": [crop.detail for crop in crops],
         "bytes": ends,
     }
-    write_text(json.dumps(about), _part(parts, start))
+    write_text(json.dumps(outcomes), _part(parts, start))
 
 
 def _write_raw(crops: list[Crop], parts: Path, start: int) -> list[int]:
@@ -229,16 +229,16 @@ def encode(pixels: np.ndarray) -> bytes:
 
 def _join(index: pd.DataFrame, parts: Path, options: CropOptions) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Join what the batches found: the frames of the store, and its ledger."""
-    found: dict[str, list[Any]] = {"status": [], "face": [], "detail": [], "bytes": []}
+    columns: dict[str, list[Any]] = {"status": [], "face": [], "detail": [], "bytes": []}
     for start, _ in _batches(index):
-        about = json.loads(_part(parts, start).read_text(encoding="utf-8"))
-        for key, values in about.items():
-            found[key] += values
-    frames = index[STORE_COLUMNS].assign(status=found["status"], face=found["face"])
+        outcomes = json.loads(_part(parts, start).read_text(encoding="utf-8"))
+        for key, values in outcomes.items():
+            columns[key] += values
+    frames = index[STORE_COLUMNS].assign(status=columns["status"], face=columns["face"])
     frames["usable"] = (frames["face"] != "none") & frames[["valence", "arousal"]].notna().all(axis=1)
-    ledger = _ledger(frames, options.method, found["detail"])
+    ledger = _ledger(frames, options.method, columns["detail"])
     if options.store == "jpeg":
-        frames["end_byte"] = np.cumsum(found["bytes"])
+        frames["end_byte"] = np.cumsum(columns["bytes"])
     return frames, ledger
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets.affectnet import COLUMNS
 from hocbench.datasets.index import read_index
+from hocbench.datasets.layouts import COLUMNS
 from hocbench.seeds import generator
 from hocbench.synthetic.scenes import render_stills
 from tests.datasets.conftest import nearest, refusal
