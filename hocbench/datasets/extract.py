@@ -2,12 +2,10 @@
 
 import filecmp
 import gzip
-import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from hocbench.datasets.litter import MACOS, STORAGE, WINDOWS, litter_kind
+from hocbench.datasets.sources import DAMAGES as ZIP_DAMAGES
 from hocbench.datasets.sources import ENCRYPTED
 from hocbench.errors import FetchError
 from hocbench.files.write import replaced
@@ -23,11 +22,7 @@ from hocbench.terminal import progress
 ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 BLOCK_BYTES = 2**20
 LEFT_OUT = (MACOS, WINDOWS, STORAGE)  # a readme or a list of checksums is unpacked
-DAMAGES = (
-    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError),
-    # zipfile says RuntimeError of encrypted members and NotImplementedError of unknown compressions.
-    *(RuntimeError, NotImplementedError),
-)
+DAMAGES = (*ZIP_DAMAGES, tarfile.TarError, gzip.BadGzipFile)
 
 
 @dataclass(frozen=True)

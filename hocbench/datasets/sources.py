@@ -19,6 +19,7 @@ LARGEST_MEMBER_BYTES = 4 * 2**30  # unpacked; no file of the datasets comes near
 LARGEST_INNER_BYTES = 2**30  # of an archive in an archive, which is held in memory
 MOST_NESTED = 3  # archives in one another
 ENCRYPTED = 0x1  # flag of a member
+# zipfile says RuntimeError of encrypted members and NotImplementedError of unknown compressions.
 DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError)
 
 
@@ -227,7 +228,6 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, most_by
     except NotImplementedError as error:
         raise SourceError(f"{where} cannot be unpacked ({error})", "unpack the archive by hand") from None
     except DAMAGES as error:
-        # zipfile says RuntimeError of members that it has no method for.
         raise SourceError(f"{where} cannot be unpacked ({error})", "copy the archive again") from None
 
 
