@@ -13,17 +13,10 @@ TARGETS = ["valence", "arousal"]
 
 
 def scale_labels(frames: pd.DataFrame) -> dict[str, Any]:
-    """Scale labels to [-1, 1] and remove those that annotators were uncertain of, in place.
+    """Scale labels to [-1, 1] and remove those that annotators were uncertain of, in place; returns notes.
 
-    Parameters
-    ----------
-    frames : DataFrame
-        Labels as they stand in the files; ``expression`` and ``place``, where a row stands, are removed.
-
-    Returns
-    -------
-    dict
-        What was decided, for notes.
+    Labels are given as they stand in the files; the columns ``expression`` and ``place``, where a row stands, are
+    removed.
 
     Raises
     ------

@@ -13,17 +13,7 @@ from hocbench.errors import DatasetError
 
 @dataclass(frozen=True)
 class Annotation:
-    """The rows of an annotation file.
-
-    Attributes
-    ----------
-    path : Path
-        The file, for messages.
-    column : str
-        Which column was taken as the value.
-    values : Series
-        Labels as they stand in the file, by their number.
-    """
+    """An annotation file: its path, the column taken as the value, and that column by number, not scaled."""
 
     path: Path
     column: str
@@ -40,16 +30,7 @@ class Annotation:
 
 
 def read_annotation(path: Path, content: bytes, target: str) -> Annotation:
-    """Read one annotation file; the values are not scaled yet.
-
-    Parameters
-    ----------
-    path : Path
-        Where it lies, for messages.
-    content : bytes
-        The file.
-    target : {"Valence", "Arousal"}
-        Which value is looked for.
+    """Read one annotation file, of "Valence" or "Arousal"; the values are not scaled yet.
 
     Raises
     ------

@@ -34,15 +34,7 @@ class AviIndex:
 
 
 def read_avi_index(media: str | io.BytesIO, stream: int) -> AviIndex | None:
-    """Read the index of a video; None if it has none, as files that were cut short.
-
-    Parameters
-    ----------
-    media : str or BytesIO
-        An AVI, see `hocbench.datasets.sources.open_media`.
-    stream : int
-        Number of the stream.
-    """
+    """Read the index of one stream of an AVI; None if it has none, as files that were cut short."""
     if not isinstance(media, str):
         return _read(media, stream)
     with Path(media).open("rb") as file:

@@ -22,23 +22,9 @@ Inventory = dict[str, Any]
 
 
 def check_dataset(name: str, root: Path, index: DatasetIndex, *, quick: bool = False, workers: int = 1) -> Inventory:
-    """Make the inventory of a dataset.
+    """Make the inventory of a dataset as its adapter has read it: plain values, which `describe_inventory` words.
 
-    Parameters
-    ----------
-    name : str
-        Its adapter's name.
-    root : Path
-        Its folder.
-    index : DatasetIndex
-        As read by its adapter.
-    quick, workers
-        See `hocbench.datasets.pictures.inspect_pictures`.
-
-    Returns
-    -------
-    dict
-        Plain values: what `describe_inventory` puts into words.
+    For ``quick`` and ``workers`` see `hocbench.datasets.pictures.inspect_pictures`.
     """
     frames = index.frames
     pictures = inspect_pictures(frames, root, quick=quick, workers=workers)

@@ -29,12 +29,9 @@ class Changes:
 
 
 def register(root: Path, path: Path) -> int:
-    """Write the checksum of every file below a folder; `sha256sum --check` reads the list too.
+    """Write the checksum of every file below a folder, and return how many there are.
 
-    Returns
-    -------
-    int
-        How many files there are.
+    `sha256sum --check` reads the list too.
 
     Raises
     ------

@@ -37,15 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Item:
-    """A file to fetch.
-
-    Attributes
-    ----------
-    url : str
-        ``http(s)://`` or ``file://``.
-    sha256 : str or None
-        Its checksum, 64 hexadecimal digits.
-    """
+    """A file to fetch: its address, ``http(s)://`` or ``file://``, and its checksum, 64 hexadecimal digits."""
 
     url: str
     sha256: str | None = None
@@ -77,16 +69,7 @@ def fetch(root: Path, items: Sequence[Item], patience: Patience = PATIENCE) -> N
     """Download files into a dataset's folder and unpack the archives among them.
 
     What is whole is not fetched again, and what is not goes on where it stopped. Archives are kept in
-    ``.downloads`` until all is unpacked.
-
-    Parameters
-    ----------
-    root : Path
-        Dataset folder.
-    items : sequence of Item
-        What to fetch. User and password, or a token, come from the environment only.
-    patience : Patience
-        See there.
+    ``.downloads`` until all is unpacked. User and password, or a token, come from the environment only.
 
     Raises
     ------

@@ -57,26 +57,19 @@ def is_archive(path: Path) -> bool:
 
 
 def unpack(path: Path, target: Path, limits: Limits | None = None, written: dict[str, Path] | None = None) -> int:
-    """Unpack a zip or tar archive.
+    """Unpack a zip or tar archive into a folder, and return the number of files.
 
     All names are checked before the first file is written; each file is written under a temporary name and moved. What
     macOS, Windows and storage boxes pack beside the files is left out. Backslashes in a zip archive lead into folders.
 
     Parameters
     ----------
-    path : Path
-        The archive.
-    target : Path
-        Folder to fill; made if it does not exist.
+    path, target : Path
+        The archive, and the folder to fill; made if it does not exist.
     limits : Limits, optional
         See there.
     written : dict, optional
         Files that other archives have brought into the same folder, and which; those of this one are added.
-
-    Returns
-    -------
-    int
-        Number of files written.
 
     Raises
     ------

@@ -49,16 +49,9 @@ class Geometry:
 
 
 def inspect_geometry(frames: pd.DataFrame, root: Path, *, everything: bool) -> Geometry:
-    """Compare landmarks and boxes with the sizes of pictures and videos, which are read from their headers.
+    """Compare landmarks and boxes of an index with the sizes of its pictures and videos, read from their headers.
 
-    Parameters
-    ----------
-    frames : DataFrame
-        Frames of an index.
-    root : Path
-        Its dataset folder.
-    everything : bool
-        Whether to read all sizes, or those of `SAMPLE` pictures.
+    All sizes are read if ``everything`` is true, else those of `SAMPLE` pictures.
     """
     annotated = (frames["landmarks"].map(len) > 0) | frames["box_width"].notna()
     chosen = frames[annotated & (frames["status"] != "frame_missing")]

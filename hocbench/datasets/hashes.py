@@ -39,10 +39,8 @@ def write_hashes(prepared: Sequence[Path], rendered: Mapping[str, Path], path: P
 
     Raises
     ------
-    DatasetError
-        If a folder is not a rendered one, belongs to none of the data sets, or a file cannot be read.
-    DamageError
-        If a prepared file is absent, or not as it was written.
+    DatasetError, DamageError
+        If a folder is not a rendered one, belongs to none of the data sets, or a file is absent, unreadable or damaged.
     """
     names = [folder.name for folder in prepared]
     strange = sorted(rendered.keys() - set(names))
@@ -56,17 +54,10 @@ def write_hashes(prepared: Sequence[Path], rendered: Mapping[str, Path], path: P
 def read_hashes(path: Path) -> Hashes:
     """Read what `write_hashes` wrote.
 
-    Returns
-    -------
-    dict of str to dict
-        By data set, the hash of each file, and of all rendered files together.
-
     Raises
     ------
-    DamageError
-        If the file is absent or not as it was written.
-    DatasetError
-        If it holds something else.
+    DamageError, DatasetError
+        If the file is absent, is not as it was written, or holds something else.
     """
     values = read_sealed(path).get(KEY)
     if not isinstance(values, dict) or not all(_is_part(part) for part in values.values()):

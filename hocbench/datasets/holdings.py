@@ -20,16 +20,8 @@ MOST_NAMED = 20  # files of a folder that is not recognised; more are counted
 class Holdings:
     """The files of a copy, and what became of each: taken, left out by name, or named as not recognised.
 
-    Adapters find their files here. What they say by `note` stands in the index and in the inventory.
-
-    Parameters
-    ----------
-    name : str
-        The adapter's name, for messages.
-    root : Path
-        Dataset folder.
-    exclude : collection of str
-        Clips, or folders or archives below the root, that the user leaves out.
+    Adapters find their files here. What they say by `note` stands in the index and in the inventory. The user leaves
+    out clips, or folders or archives below the root, by ``exclude``.
     """
 
     def __init__(self, name: str, root: Path, exclude: Collection[str] = ()) -> None:

@@ -79,24 +79,12 @@ def describe_rate(rate: float) -> str:
 
 
 def join_all(name: str, tracks: Sequence[Track]) -> tuple[list[Join], dict[str, object]]:
-    """Find the label of each frame of a whole copy.
-
-    Parameters
-    ----------
-    name : str
-        The adapter's, for messages.
-    tracks : sequence of Track
-        All annotation files.
-
-    Returns
-    -------
-    list of Join, dict
-        One per track, and what was decided, for notes.
+    """Find the label of each frame of a whole copy: one `Join` per annotation file, and notes.
 
     Raises
     ------
     DatasetError
-        If the files are at no rate that can be told, or naming each file that contradicts the others.
+        If the files are at no rate that can be found, or naming each file that contradicts the others.
     """
     rate = _decide_rate(name, tracks)
     spans = [track.span(rate) for track in tracks]

@@ -6,19 +6,9 @@ import numpy as np
 
 
 def to_points(numbers: Any, count: int = 68) -> np.ndarray:
-    """Flatten the landmarks of one face.
+    """Flatten the landmarks of one face, numbers or their text in any shape, to float32 x, y, x, y, ...
 
-    Parameters
-    ----------
-    numbers : array_like
-        As a file holds them: numbers or their text, in any shape.
-    count : int
-        Points of the scheme.
-
-    Returns
-    -------
-    ndarray of float32, (2 * count,) or (0,)
-        x, y, x, y, ...; empty if these are not so many finite numbers.
+    The array is empty if these are not ``count`` points with finite coordinates.
     """
     try:
         points = np.asarray(numbers, dtype=np.float32).ravel()

@@ -59,17 +59,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Numbering:
-    """How the files of a copy count.
-
-    Attributes
-    ----------
-    kind : str
-        One of `KINDS`.
-    statement : str
-        The same, and how many files say so.
-    against : tuple of Span
-        Those that contradict.
-    """
+    """How the files of a copy count: one of `KINDS`, the same with how many files say so, and those that contradict."""
 
     kind: str
     statement: str
@@ -130,17 +120,7 @@ class PictureNumbers:
 def decide_shift(name: str, clips: Sequence[PictureNumbers]) -> tuple[int, str]:
     """Find out how much higher the pictures of a copy are numbered than the frames in its files: 0, 1 or -1.
 
-    Parameters
-    ----------
-    name : str
-        The adapter's, for messages.
-    clips : sequence of PictureNumbers
-        All clips. One that lacks a picture, or has one more, cannot tell.
-
-    Returns
-    -------
-    int, str
-        The shift, and how many clips say so.
+    A clip that lacks a picture, or has one more, cannot tell. Returns the shift, and how many clips say so.
 
     Raises
     ------

@@ -10,21 +10,11 @@ NO_LETTER = re.compile(r"[\W_]+")
 
 
 def unite_spellings(subjects: pd.Series, clips: pd.Series) -> tuple[pd.Series, dict[str, Any]]:
-    """Unite the spellings of each person's name.
+    """Unite the spellings of each person's name; returns the subjects of all frames, and notes.
 
     Names that differ by case, blanks, punctuation or Unicode form are one person's, who keeps the spelling of most
     clips. Names that differ by accents, or by where words are divided, may be two persons': they are noted for the
-    user to decide.
-
-    Parameters
-    ----------
-    subjects, clips : Series of str
-        Of each frame. Where the subject is the clip itself, nobody is named.
-
-    Returns
-    -------
-    Series of str, dict
-        The subjects, and notes: which spellings were united, and which look alike.
+    user to decide. Where the subject is the clip itself, nobody is named.
     """
     table = pd.DataFrame({"subject": subjects, "clip": clips}).drop_duplicates()
     named = table.loc[table["subject"] != table["clip"], "subject"]

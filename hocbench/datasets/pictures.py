@@ -51,22 +51,12 @@ class Pictures:
 
 
 def inspect_pictures(frames: pd.DataFrame, root: Path, *, quick: bool = False, workers: int = 1) -> Pictures:
-    """Read every file of an index.
+    """Read every file of an index, in so many worker processes.
 
     Pictures and videos are decoded to their ends, so that damage anywhere is found, as far as their decoders can tell.
+    If ``quick`` is true, no more than the headers of pictures are read, and of videos what the index has read already.
     Files are hashed where another file of equal size belongs to another official split or, without such splits, to
     another subject.
-
-    Parameters
-    ----------
-    frames : DataFrame
-        Frames of an index.
-    root : Path
-        Its dataset folder.
-    quick : bool
-        Read no more than the headers of pictures, and of videos what the index has read already.
-    workers : int
-        Processes.
 
     Raises
     ------

@@ -20,16 +20,9 @@ Shown = av.VideoFrame | str
 
 @dataclass(frozen=True)
 class _Decoded:
-    """A picture as it leaves the decoder.
+    """A picture as it leaves the decoder: its place on the grid, itself, and whether anything up to here was damaged.
 
-    Attributes
-    ----------
-    place : int
-        Where it stands on the grid.
-    picture : VideoFrame or None
-        None if it is damaged, or was decoded from one that is.
-    damage : bool
-        Whether anything was damaged up to here.
+    The picture is None if it is damaged, or was decoded from one that is.
     """
 
     place: int
@@ -42,13 +35,6 @@ def play(media: str | io.BytesIO, path: Path) -> Iterator[Shown]:
 
     A frame at which nothing is stored shows the picture before. After a damaged picture, those up to the next one that
     stands for itself are not to be trusted; later ones are, where time stamps say which they are.
-
-    Parameters
-    ----------
-    media : str or BytesIO
-        See `hocbench.datasets.sources.open_media`.
-    path : Path
-        Of the video, for messages.
 
     Raises
     ------

@@ -16,26 +16,12 @@ def load_excluded(prepared: Path) -> list[str]:
 
 
 def load_index(prepared: Path, columns: list[str] | None = None) -> tuple[pd.DataFrame, Label]:
-    """Load an index that `hocbench.datasets.index.write_index` wrote.
-
-    Parameters
-    ----------
-    prepared : Path
-        Folder with ``index.parquet`` and ``index.json``.
-    columns : list of str, optional
-        Which ones; all by default.
-
-    Returns
-    -------
-    DataFrame, {"synthetic", "real"}
-        The frames, and what the data are.
+    """Load an index that `hocbench.datasets.index.write_index` wrote: its frames, and what the data are.
 
     Raises
     ------
-    DatasetError
-        If there is none.
-    DamageError
-        If a file is not as it was written.
+    DatasetError, DamageError
+        If there is none, or a file is not as it was written.
     """
     table, seal = prepared / "index.parquet", prepared / "index.json"
     absent = [path.name for path in (table, seal) if not path.is_file()]

@@ -68,26 +68,19 @@ class LabelFile:
 
 
 def decide_scale(name: str, files: Sequence[LabelFile], released: int = 1, but: str = "") -> tuple[int, dict[str, Any]]:
-    """Find what the labels of a copy have to be divided by to lie in [-1, 1].
+    """Find what the labels of a copy have to be divided by to lie in [-1, 1]: one of `SCALES`, and notes.
 
     Most files of a copy in [-1, 1] lie in it altogether, and hardly a file of one in [-10, 10] or more does.
 
     Parameters
     ----------
-    name : str
-        The adapter's, for messages.
+    name, but : str
+        The adapter, and what else is allowed, for messages.
     files : sequence of LabelFile
         All of them.
     released : {1, 10}
         The scale of the release; with 10 its labels are whole numbers, so that files without fractions and without a
         label beyond 1 cannot tell.
-    but : str
-        What else is allowed, for messages.
-
-    Returns
-    -------
-    int, dict
-        One of `SCALES`, and notes.
 
     Raises
     ------
@@ -153,13 +146,6 @@ def _check_small(name: str, files: Sequence[LabelFile], scale: int) -> dict[str,
 
 def check_signs(name: str, frames: pd.DataFrame) -> None:
     """Refuse labels of which none is negative where that cannot be chance: they were moved to [0, 1].
-
-    Parameters
-    ----------
-    name : str
-        The adapter's, for messages.
-    frames : DataFrame
-        Of an index: clip, split, valence and arousal.
 
     Raises
     ------

@@ -119,19 +119,9 @@ def locate(root: Path, source: str) -> tuple[Path, str | None]:
 
 
 def list_files(root: Path, broken: dict[str, OSError] | None = None) -> list[str]:
-    """List all files of a dataset, those inside archives too, and empty folders.
+    """List all files of a dataset, those inside archives too, and empty folders, which end in ``/``; sorted.
 
-    Parameters
-    ----------
-    root : Path
-        Dataset folder.
-    broken : dict, optional
-        Receives the archives that cannot be read; without it, they are refused.
-
-    Returns
-    -------
-    list of str
-        Sources for `read_bytes`, and folders on disk without anything in them, with a ``/`` at the end; sorted.
+    Archives that cannot be read are put into ``broken``; without it, they are refused.
 
     Raises
     ------

@@ -61,18 +61,7 @@ def write_splits(index: pd.DataFrame, splits: pd.DataFrame, protocol: dict[str, 
     """Write the lists that laboratories compare without sharing data: ``splits.csv`` and ``splits.json``.
 
     The CSV has a row per fold and clip with its number of frames and the hash of its frame numbers and labels, and can
-    be given as a list itself; the JSON has the sizes of all parts and one hash over the CSV.
-
-    Parameters
-    ----------
-    index : DataFrame
-        All frames.
-    splits : DataFrame
-        From `make_splits`.
-    protocol : dict
-        Where they come from.
-    out : Path
-        Folder.
+    be given as a list itself; the JSON has the protocol, the sizes of all parts and one hash over the CSV.
     """
     clips = _describe_clips(index)
     # A clip that a list leaves out stays in the written one, so that it can be given as a list itself.

@@ -117,14 +117,7 @@ def open_video(media: str | io.BytesIO) -> InputContainer:
 
 
 def read_timeline(media: str | io.BytesIO, path: Path) -> Timeline:
-    """Read the times of all pictures.
-
-    Parameters
-    ----------
-    media : str or BytesIO
-        See `hocbench.datasets.sources.open_media`.
-    path : Path
-        Of the video, for messages.
+    """Read the times of all pictures of a video; ``path`` is for messages.
 
     Raises
     ------

@@ -13,22 +13,16 @@ from hocbench.errors import DatasetError
 
 @dataclass(frozen=True)
 class Video:
-    """What is known of a video.
+    """A video on the grid of its nominal rate: frame k is what a player shows at k / rate.
 
     Attributes
     ----------
-    root, source : Path, str
-        Where it lies.
-    frames : int
-        How many frames it has on the grid of its nominal rate; frame k is what a player shows at k / rate.
-    rate : float
-        Frames of the grid per second.
+    frames, rate : int, float
+        Length of the grid, and its frames per second.
     pictures : int
-        How many pictures the file holds.
-    repeated : int
-        Frames at which nothing new is stored, so that the picture before is shown again.
-    unshown : int
-        Pictures that another one replaces before any frame shows them.
+        How many the file holds.
+    repeated, unshown : int
+        Frames that show the picture before again, and pictures that another one replaces before any frame shows them.
     lost : int
         Pictures that the index of the file lists and that are not where it says.
     stamped : bool

@@ -35,19 +35,10 @@ class Crop:
 
 
 def crop_clip(clip: pd.DataFrame, root: Path, options: CropOptions) -> list[Crop]:
-    """Crop the frames of one clip.
+    """Crop the frames of one clip, rows of an index sorted by frame.
 
     A frame without landmarks is framed like the nearest one that has them, and a frame without a picture gets the crop
     of the nearest one that has one, if that is at most `FARTHEST_NEIGHBOUR` frames away; both say so in ``face``.
-
-    Parameters
-    ----------
-    clip : DataFrame
-        Its rows of the index, sorted by frame.
-    root : Path
-        Dataset folder.
-    options : CropOptions
-        See there.
     """
     crops = list(_cut(clip, root, options))
     numbers = clip["frame"].to_numpy()

@@ -62,12 +62,10 @@ def make_crops(
 
     Raises
     ------
-    ParameterError
-        If an option is unknown or out of range.
+    ParameterError, DatasetError, DamageError
+        If an option is wrong, or the index is missing or damaged.
     FaceError
         If the dataset lacks what the method needs, a worker dies, or no face is found in the whole dataset.
-    DatasetError, DamageError
-        If the index is missing or damaged.
     """
     given = {"size": size, "margin": margin, "method": method, "detector": detector, "store": store}
     options: CropOptions = check_values(CropOptions, given, "the options of a crop")

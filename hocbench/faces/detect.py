@@ -60,15 +60,7 @@ def detect_face(picture: np.ndarray, detector: str = "haar") -> Box | None:
 
 
 def face_frame(box: Box, detector: str) -> Box:
-    """Convert what a detector found to the frame that landmarks would give, so that crops show faces at one size.
-
-    Parameters
-    ----------
-    box : tuple of float
-        From `detect_face`, in pixels.
-    detector : {"haar", "lbp"}
-        Which one found it.
-    """
+    """Convert what a detector found to the frame that landmarks would give, so that crops show faces at one size."""
     x, y, width, height = box
     side, lower = FRAMES[detector]
     middle, level = x + width / 2, y + height / 2 + lower * height

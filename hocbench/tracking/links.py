@@ -32,17 +32,7 @@ class Link:
 
 
 def write_link(folder: Path, name: str, link: Link) -> None:
-    """Write where a run is in MLflow; an earlier link is replaced.
-
-    Parameters
-    ----------
-    folder : Path
-        Of hocbench's files about MLflow.
-    name : str
-        Dataset and run id, ``sewa/joint-84c648e6``.
-    link : Link
-        The place.
-    """
+    """Write where a run, such as ``sewa/joint-84c648e6``, is in MLflow; an earlier link is replaced."""
     path = _path(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(json.dumps(asdict(link), sort_keys=True) + "\n", path)

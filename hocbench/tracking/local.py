@@ -31,12 +31,8 @@ def address() -> str:
 def forget_the_folder(experiment: str) -> None:
     """Make the places in the database relative, so that artefacts are found where the project is now.
 
-    MLflow makes every place absolute when it first meets it.
-
-    Parameters
-    ----------
-    experiment : str
-        Name of the experiment; others, which somebody made in the same file, stay as they are.
+    MLflow makes every place absolute when it first meets it. Other experiments, which somebody made in the same file,
+    stay as they are.
 
     Raises
     ------

@@ -21,11 +21,6 @@ class MlflowWriter:
 
     MLflow keeps one of several metrics that are alike in name, value, step and time, so that rows may be sent again.
 
-    Parameters
-    ----------
-    place : Place
-        The store.
-
     Attributes
     ----------
     run : str

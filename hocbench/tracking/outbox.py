@@ -30,12 +30,7 @@ def now_ms() -> int:
 
 
 class Outbox:
-    """An outbox that this process writes or delivers, and no other one meanwhile.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it need not exist.
+    """An outbox that this process writes or delivers, and no other one meanwhile; the file need not exist.
 
     Attributes
     ----------
@@ -46,10 +41,8 @@ class Outbox:
 
     Raises
     ------
-    filelock.Timeout
-        If another process has it.
-    OSError
-        If it cannot be read.
+    filelock.Timeout, OSError
+        If another process has it, or it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:

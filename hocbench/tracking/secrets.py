@@ -10,18 +10,7 @@ SHORTEST = 4
 
 
 def without_secrets(text: str) -> str:
-    """Remove user and password of every address, and the values of environment variables that hold secrets.
-
-    Parameters
-    ----------
-    text : str
-        A message or an address.
-
-    Returns
-    -------
-    str
-        The text with ``***`` for a secret; user and password before a server's name are left out.
-    """
+    """Remove user and password of every address; values of environment variables that hold secrets become ``***``."""
     values = {value for name, value in os.environ.items() if SECRET.search(name) and len(value) >= SHORTEST}
     # The longest first: one secret may be a part of another.
     for value in sorted(values | _passwords(), key=len, reverse=True):

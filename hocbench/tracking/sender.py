@@ -20,14 +20,7 @@ IMPORTS = 3
 
 
 class Sender:
-    """Delivers the events of one run in order.
-
-    Parameters
-    ----------
-    place : Place
-        The store.
-    events : sequence of dict
-        What the outbox holds already, the event ``run`` first.
+    """Delivers the events of one run in order, first those that the outbox holds already.
 
     Attributes
     ----------

@@ -25,12 +25,7 @@ RESULTS = (("tables", "*.md"), ("tables", "*.csv"), ("figures", "*.png"), ("", "
 
 
 def sync() -> Iterator[str]:
-    """Deliver all outboxes.
-
-    Yields
-    ------
-    str
-        A line about each outbox, and a summary.
+    """Deliver all outboxes; yields a line about each, and a summary.
 
     Raises
     ------
@@ -83,12 +78,9 @@ def _deliver(outbox: Outbox, place: Place) -> tuple[str, list[str]]:
 
 
 def start_reproduction(profile: str) -> str | None:
-    """Make the store, the experiment and the parent run of a profile, once.
+    """Make the store, the experiment and the parent run of a profile, once, and return the id of that run.
 
-    Returns
-    -------
-    str or None
-        Id of the parent run; None, with a warning, if the store does not answer in time.
+    A store that does not answer in time costs a warning; the id is then None.
     """
     if is_off():
         return None
@@ -107,16 +99,9 @@ def _parent_event(profile: str) -> Event:
 
 
 def finish_reproduction(profile: str, parameters: str) -> None:
-    """Send tables, figures, report and parameters of a finished reproduction to its parent run.
+    """Send tables, figures, report and parameters (JSON) of a finished reproduction to its parent run.
 
     A store that does not answer in time costs a warning; nothing is sent if nothing has changed since the last time.
-
-    Parameters
-    ----------
-    profile : str
-        Its results are read in the working folder.
-    parameters : str
-        All parameters as used, JSON.
     """
     if is_off():
         return

@@ -121,15 +121,7 @@ class Tracker:
             self._sender.put(event)
 
     def finish(self, out: Path, predictions: pd.DataFrame) -> None:
-        """Send final test scores and the small files of a finished run directory.
-
-        Parameters
-        ----------
-        out : Path
-            Run directory; ``HOCBENCH_MLFLOW_WEIGHTS=1`` sends its weights as well.
-        predictions : pandas.DataFrame
-            Columns part, truth_valence, truth_arousal, valence and arousal; a row per frame.
-        """
+        """Send final test scores and the small files of a run directory; weights if HOCBENCH_MLFLOW_WEIGHTS is 1."""
         if self._outbox is not None:
             self._attempt(lambda: self._finish(out, predictions))
 
