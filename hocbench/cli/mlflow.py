@@ -13,8 +13,8 @@ mlflow_app = typer.Typer(no_args_is_help=True, help="The MLflow view of all runs
 def start(profile: str) -> None:
     """Prepare the store and print the id of the reproduction's parent run, or `later` if the store is unreachable."""
     from hocbench.tracking.mlflow_writer import LATER
-    from hocbench.tracking.store import start_reproduction
     from hocbench.tracking.switch import is_off
+    from hocbench.tracking.sync import start_reproduction
 
     if not is_off():
         sys.stdout.write(start_reproduction(profile) or LATER)

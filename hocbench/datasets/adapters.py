@@ -54,11 +54,11 @@ def _import(place: str) -> ModuleType:
         if str(Path.cwd()) not in sys.path:
             sys.path.append(str(Path.cwd()))
         return importlib.import_module(place)
-    found = importlib.util.spec_from_file_location(Path(place).stem, place)
-    if found is None or found.loader is None:
+    spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+    if spec is None or spec.loader is None:
         raise ImportError(f"{place} is no module")
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 

@@ -11,10 +11,11 @@ import pandas as pd
 
 from hocbench.datasets.faults import read_each
 from hocbench.datasets.holdings import PICTURES, Holdings, extension, plain_first
+from hocbench.datasets.landmarks import to_points
 from hocbench.datasets.names import did_you_mean, without_copy_mark
-from hocbench.datasets.numbering import Pictures, decide_shift
+from hocbench.datasets.numbering import PictureNumbers, decide_shift
 from hocbench.datasets.scales import LabelFile, decide_scale
-from hocbench.datasets.sources import locate, read_bytes
+from hocbench.datasets.sources import locate
 from hocbench.errors import DatasetError
 
 RELEASED_SCALE = 10  # labels are integers from -10 to 10
@@ -38,7 +39,7 @@ class _Clip:
 
     @property
     def files(self) -> list[str]:
-        return self.descriptions + [each for pictures in self.pictures.values() for each in pictures]
+        return self.descriptions + [source for pictures in self.pictures.values() for source in pictures]
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class _Reading:
     frames: dict[str, Row]
     pictures: dict[int, str]
 
-    def numbers(self, root: Path) -> Pictures:
-        return Pictures(root / self.source, frozenset(map(int, self.frames)), frozenset(self.pictures))
+    def numbers(self, root: Path) -> PictureNumbers:
+        return PictureNumbers(root / self.source, frozenset(map(int, self.frames)), frozenset(self.pictures))
 
 
 class AfewVa:
@@ -109,11 +110,11 @@ def _list_folders(holdings: Holdings) -> list[_Clip]:
             continue
         clip = folders.setdefault(place, _Clip(number, place))
         end = extension(name)
-        own = _number(name[: len(name) - len(end)])
-        if own == number and end == ".json":
+        picture = _number(name[: len(name) - len(end)])
+        if picture == number and end == ".json":
             clip.descriptions.append(source)
-        elif own is not None and end in PICTURES:
-            clip.pictures.setdefault(own, []).append(source)
+        elif picture is not None and end in PICTURES:
+            clip.pictures.setdefault(picture, []).append(source)
         else:
             clip.others.append(source)
     return list(folders.values())
@@ -144,7 +145,7 @@ def _hold_the_same(holdings: Holdings, first: _Clip, second: _Clip) -> bool:
         return False
     pairs = [(first.descriptions, second.descriptions)]
     pairs += [(pictures, second.pictures[number]) for number, pictures in first.pictures.items()]
-    return all(holdings.alike(mine[0], each) for mine, theirs in pairs for each in theirs)
+    return all(holdings.alike(ours[0], other) for ours, theirs in pairs for other in theirs)
 
 
 def _read_clip(holdings: Holdings, places: list[_Clip]) -> _Reading:
@@ -155,10 +156,7 @@ def _read_clip(holdings: Holdings, places: list[_Clip]) -> _Reading:
         raise DatasetError(f"afew_va: {path} is missing; each clip folder holds its frames and one JSON file{near}")
     source = holdings.one(f"the JSON file of clip {clip.name}", clip.descriptions)
     path = holdings.root / source
-    try:
-        actor, frames = _load(path, read_bytes(holdings.root, source))
-    except OSError as error:
-        raise holdings.unreadable(error, source) from None
+    actor, frames = _load(path, holdings.read(source))
     pictures = {
         number: holdings.one(f"frame {number} of clip {clip.name}", sources)
         for number, sources in clip.pictures.items()
@@ -181,15 +179,15 @@ def _rows(holdings: Holdings, clip: _Reading, shift: int) -> list[Row]:
 
 
 def _scale(rows: list[Row]) -> dict[str, Any]:
-    """Bring the labels of all clips to [-1, 1], and take where they stand out of the rows; returns notes."""
+    """Scale the labels of all clips to [-1, 1] and remove their places from the rows; returns notes."""
     clips: dict[str, list[Row]] = {}
     for row in rows:
         clips.setdefault(row["clip"], []).append(row)
     files = []
-    for own in clips.values():
-        places = [row["place"] for row in own]
+    for frames in clips.values():
+        places = [row["place"] for row in frames]
         for target in ("valence", "arousal"):
-            values = np.array([row[target] for row in own], dtype=np.float64)
+            values = np.array([row[target] for row in frames], dtype=np.float64)
             files.append(LabelFile(target, values, places.__getitem__))
     scale, notes = decide_scale("afew_va", files, RELEASED_SCALE)
     for row in rows:
@@ -199,8 +197,8 @@ def _scale(rows: list[Row]) -> dict[str, Any]:
 
 
 def _picture(pictures: dict[int, str], description: str, number: str, frame: Row) -> Row:
-    """Tell the picture and the landmarks of a frame, and its status as far as these two decide it."""
-    points = _landmarks(frame.get("landmarks"))
+    """Return the picture and the landmarks of a frame, and its status as far as these two decide it."""
+    points = to_points(frame.get("landmarks") or [])
     status = "ok" if len(points) else "landmarks_failed"
     if frame.get("valence") is None or frame.get("arousal") is None:
         status = "label_missing"
@@ -258,12 +256,3 @@ def _once(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise DatasetError(f"afew_va: {path}: the key {twice!r} comes twice in one table; remove the wrong one")
     return table
-
-
-def _landmarks(points: Any) -> np.ndarray:
-    """Flatten 68 points; anything else counts as failed."""
-    try:
-        flat = np.asarray(points or [], dtype=np.float32).ravel()
-    except (TypeError, ValueError):
-        return np.empty(0, np.float32)
-    return flat if len(flat) == 136 and np.isfinite(flat).all() else np.empty(0, np.float32)

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,24 +13,12 @@ import pandas as pd
 from hocbench.datasets import affectnet_2021
 from hocbench.datasets.affectnet_labels import scale_labels
 from hocbench.datasets.holdings import PICTURES, Holdings, extension
-from hocbench.datasets.names import canonical, did_you_mean, without_copy_mark
-from hocbench.datasets.sources import read_bytes
+from hocbench.datasets.landmarks import to_points
+from hocbench.datasets.layouts import COLUMNS, IMAGES, LISTS
+from hocbench.datasets.names import canonical, did_you_mean, folder_name, without_copy_mark
 from hocbench.datasets.tables import read_csv, to_numbers
 from hocbench.errors import DatasetError
 
-LISTS = "Manually_Annotated_file_lists"
-IMAGES = "Manually_Annotated_Images"
-COLUMNS = (
-    "subDirectory_filePath",
-    "face_x",
-    "face_y",
-    "face_width",
-    "face_height",
-    "facial_landmarks",
-    "expression",
-    "valence",
-    "arousal",
-)
 LIST_NAMES = ("training.csv", "validation.csv")
 TEXT = {"subDirectory_filePath": str, "facial_landmarks": str}
 
@@ -86,10 +74,10 @@ class _Release:
     @cached_property
     def spelled(self) -> dict[str, list[str]]:
         """Pictures by their names, whatever the case, form, separators and extension."""
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for name in self.images:
-            found.setdefault(_spelling(name), []).append(name)
-        return found
+            names.setdefault(_spelling(name), []).append(name)
+        return names
 
 
 def _spelling(name: str) -> str:
@@ -100,12 +88,9 @@ def _find(sources: list[str]) -> _Release:
     """Find the lists and the folder of pictures, in whatever folder or archive they lie."""
     release = _Release()
     loose: dict[str, list[str]] = {}
-    folders: dict[str, tuple[str, str]] = {}
     for source in sources:
         folder, _, name = source.rpartition("/")
-        if folder not in folders:
-            folders[folder] = _place(folder)
-        what, below = folders[folder]
+        what, below = _place(folder)
         if what:
             release.folders.add(folder.removesuffix(f"/{below}") if below else folder)
         if not name:
@@ -126,12 +111,12 @@ def _find(sources: list[str]) -> _Release:
     return release
 
 
+@lru_cache
 def _place(folder: str) -> tuple[str, str]:
-    """Tell whether a folder is that of the lists or lies in that of the pictures, and where in it."""
+    """Return whether a folder is that of the lists or lies in that of the pictures, and where in it."""
     parts = folder.split("/")
     for level in reversed(range(len(parts))):
-        part = parts[level]
-        plain = canonical(without_copy_mark(part[:-4] if extension(part) == ".zip" else part))
+        plain = folder_name(parts[level])
         if plain == canonical(IMAGES):
             return IMAGES, "/".join(parts[level + 1 :])
         if plain == canonical(LISTS) and level == len(parts) - 1:
@@ -154,7 +139,7 @@ def _read_list(holdings: Holdings, release: _Release, split: str, notes: dict[st
     counts = table["expression"].value_counts().sort_index()
     notes["expressions"][split] = {str(expression): int(count) for expression, count in counts.items()}
     clip = table["subDirectory_filePath"].str.replace(r"\.[^.]*$", "", regex=True)
-    landmarks = [_landmarks(text) for text in table["facial_landmarks"].fillna("")]
+    landmarks = [to_points(text.rstrip("; ").split(";")) for text in table["facial_landmarks"].fillna("")]
     failed = np.array([len(points) == 0 for points in landmarks])
     pictures = [_picture(holdings, release, name, folders[0]) for name in table["subDirectory_filePath"]]
     return pd.DataFrame(
@@ -187,15 +172,15 @@ def _missing(holdings: Holdings, release: _Release, name: str) -> DatasetError:
 
 
 def _picture(holdings: Holdings, release: _Release, name: str, folder: str) -> str:
-    """Find the picture of a row; where there is none, tell where it should be."""
-    found = release.images.get(name)
-    if found is None:
+    """Find the picture of a row, or the place where it should be."""
+    sources = release.images.get(name)
+    if sources is None:
         names = release.spelled.get(_spelling(name), []) if release.images else []
-        found = [source for each in names for source in release.images[each]]
-        if not found:
+        sources = [source for spelling in names for source in release.images[spelling]]
+        if not sources:
             return f"{folder}/{name}"
-        holdings.renamed(found[0], name)
-    return found[0] if len(found) == 1 else holdings.one(f"picture {name}", found)
+        holdings.renamed(sources[0], name)
+    return holdings.one(f"picture {name}", sources)
 
 
 def _refuse_twice(holdings: Holdings, release: _Release, parts: dict[str, pd.DataFrame]) -> None:
@@ -222,10 +207,7 @@ def _refuse_twice(holdings: Holdings, release: _Release, parts: dict[str, pd.Dat
 
 
 def _read_csv(holdings: Holdings, release: _Release, path: Path, source: str) -> pd.DataFrame:
-    try:
-        content = read_bytes(holdings.root, source)
-    except OSError as error:
-        raise holdings.unreadable(error, source) from None
+    content = holdings.read(source)
     first = read_csv("affectnet", path, content, dtype=str, header=None, nrows=1).iloc[0]
     # Some copies of validation.csv have no header: the first row stands in its place, with numbers.
     headless = len(first) == len(COLUMNS) and _is_number(first.iloc[-1])
@@ -242,7 +224,7 @@ def _read_csv(holdings: Holdings, release: _Release, path: Path, source: str) ->
     nameless = table["subDirectory_filePath"].isna()
     if nameless.any():
         row = int(np.flatnonzero(nameless)[0])
-        raise DatasetError(f"affectnet: {path}, row {row + 1}: subDirectory_filePath is empty; mend the row")
+        raise DatasetError(f"affectnet: {path}, row {row + 1}: subDirectory_filePath is empty; correct the row")
     table["subDirectory_filePath"] = table["subDirectory_filePath"].str.replace("\\", "/", regex=False)
     table = _without_excluded(holdings, release, table)
     for column in ("face_x", "face_y", "face_width", "face_height", "valence", "arousal"):
@@ -252,12 +234,12 @@ def _read_csv(holdings: Holdings, release: _Release, path: Path, source: str) ->
 
 
 def _without_excluded(holdings: Holdings, release: _Release, table: pd.DataFrame) -> pd.DataFrame:
-    """Take rows out, and their pictures; the others keep their numbers, which messages count."""
+    """Remove excluded rows and their pictures; the other rows keep their numbers, which messages quote."""
     names = table["subDirectory_filePath"]
     excluded = [holdings.excludes(name.rpartition(".")[0] or name, name) for name in names]
     for name in names[excluded]:
         release.images.pop(name, None)
-    return table[[not each for each in excluded]].copy()
+    return table[[not row for row in excluded]].copy()
 
 
 def _is_number(cell: Any) -> bool:
@@ -277,12 +259,3 @@ def _check_paths(path: Path, names: pd.Series) -> None:
             f"affectnet: {path}, row {row + 1}: subDirectory_filePath {names.loc[row]!r} leads out of the image "
             "folder; use the list as released"
         )
-
-
-def _landmarks(text: str) -> np.ndarray:
-    """Parse ``x;y;x;y;...``; anything but 68 points counts as failed."""
-    try:
-        points = np.array(text.rstrip("; ").split(";"), dtype=np.float32)
-    except ValueError:
-        return np.empty(0, np.float32)
-    return points if len(points) == 136 and np.isfinite(points).all() else np.empty(0, np.float32)

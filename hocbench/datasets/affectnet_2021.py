@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,8 +16,8 @@ import pandas as pd
 from hocbench.datasets.affectnet_labels import scale_labels
 from hocbench.datasets.faults import read_each
 from hocbench.datasets.holdings import PICTURES, Holdings, extension
-from hocbench.datasets.names import canonical, did_you_mean, without_copy_mark
-from hocbench.datasets.sources import read_bytes
+from hocbench.datasets.landmarks import to_points
+from hocbench.datasets.names import did_you_mean, folder_name, without_copy_mark
 from hocbench.errors import DatasetError
 
 SPLITS = {"train_set": "training", "val_set": "validation"}
@@ -56,12 +57,9 @@ class Release:
 def find(sources: Iterable[str]) -> Release:
     """Find the files of the release, in whatever folder or archive its sets lie."""
     release = Release()
-    folders: dict[str, tuple[str, str]] = {}
     for source in sources:
         folder, _, name = source.rpartition("/")
-        if folder not in folders:
-            folders[folder] = _place(folder)
-        subset, part = folders[folder]
+        subset, part = _place(folder)
         if subset:
             release.folders.setdefault(folder, (subset, part))
         if not name:
@@ -73,18 +71,17 @@ def find(sources: Iterable[str]) -> Release:
             continue
         match = VALUE.fullmatch(stem) if part == "annotations" and end == ".npy" else None
         if match:
-            own = release.annotations.setdefault((subset, _key(match.group(1))), {})
-            own.setdefault(match.group(2).lower(), []).append(source)
+            values = release.annotations.setdefault((subset, _key(match.group(1))), {})
+            values.setdefault(match.group(2).lower(), []).append(source)
         else:
             release.strange.append(source)
     return release
 
 
+@lru_cache
 def _place(folder: str) -> tuple[str, str]:
-    """Tell which part of which set a folder is, if any."""
-    plain = [
-        canonical(without_copy_mark(part[:-4] if extension(part) == ".zip" else part)) for part in folder.split("/")
-    ]
+    """Return which part of which set a folder is, if any."""
+    plain = [folder_name(part) for part in folder.split("/")]
     known = len(plain) > 1 and plain[-2] in SPLITS and plain[-1] in PARTS
     if known:
         return plain[-2], plain[-1]
@@ -109,10 +106,10 @@ def read(holdings: Holdings, release: Release) -> tuple[pd.DataFrame, dict[str, 
                 raise DatasetError(
                     f"affectnet: {holdings.root / folder / part} is missing; expected layout: {LAYOUT}{near}"
                 )
-        found = _read_set(holdings, release, folder, split)
-        expressions = pd.Series([row["expression"] for row in found], dtype=object).value_counts()
+        images = _read_set(holdings, release, folder, split)
+        expressions = pd.Series([row["expression"] for row in images], dtype=object).value_counts()
         notes["expressions"][split] = {str(key): int(count) for key, count in sorted(expressions.items())}
-        rows += found
+        rows += images
     holdings.check_excluded()
     holdings.unrecognised(*release.strange)
     frames = pd.DataFrame(rows)
@@ -122,7 +119,7 @@ def read(holdings: Holdings, release: Release) -> tuple[pd.DataFrame, dict[str, 
 def _read_set(holdings: Holdings, release: Release, folder: str, split: str) -> list[Row]:
     """Read all images that have a file or an annotation; what one of them lacks is its status, not a fault of all."""
     place = min(place for place, what in release.folders.items() if what == (folder, "images"))
-    names = sorted(name for own, name in release.images.keys() | release.annotations.keys() if own == folder)
+    names = sorted(name for place, name in release.images.keys() | release.annotations.keys() if place == folder)
     rows: list[Row] = []
 
     def read_image(name: str) -> None:
@@ -135,8 +132,8 @@ def _read_set(holdings: Holdings, release: Release, folder: str, split: str) -> 
             holdings.note("annotations_without_picture", clip)
         if not values:
             holdings.note("pictures_without_annotation", images[0])
-        source = _one(holdings, f"picture {clip}", images) if images else f"{place}/{name}.jpg"
-        chosen = {value: _one(holdings, f"{value} of {clip}", found) for value, found in values.items()}
+        source = holdings.one(f"picture {clip}", images) if images else f"{place}/{name}.jpg"
+        chosen = {value: holdings.one(f"{value} of {clip}", files) for value, files in values.items()}
         row = _read_image(holdings, clip, chosen)
         rows.append(row | {"source": source, "split": split} | ({} if images else {"status": "frame_missing"}))
 
@@ -144,16 +141,12 @@ def _read_set(holdings: Holdings, release: Release, folder: str, split: str) -> 
     return rows
 
 
-def _one(holdings: Holdings, what: str, sources: list[str]) -> str:
-    return sources[0] if len(sources) == 1 else holdings.one(what, sources)
-
-
 def _read_image(holdings: Holdings, clip: str, annotations: dict[str, str]) -> Row:
     labels: Row = {"valence": np.nan, "arousal": np.nan}
     for target, value in (("valence", "val"), ("arousal", "aro")):
         if value in annotations:
             labels[target] = _number(holdings, annotations[value], target)
-    points = _landmarks(holdings, annotations["lnd"]) if "lnd" in annotations else np.empty(0, np.float32)
+    points = to_points(_array(holdings, annotations["lnd"]) if "lnd" in annotations else [])
     status = "ok" if len(points) else "landmarks_failed"
     if any(np.isnan(value) for value in labels.values()):
         status = "label_missing"
@@ -172,11 +165,7 @@ def _read_image(holdings: Holdings, clip: str, annotations: dict[str, str]) -> R
 
 def _array(holdings: Holdings, source: str) -> np.ndarray:
     """Load an array file, never a pickled one."""
-    path = holdings.root / source
-    try:
-        content = read_bytes(holdings.root, source)
-    except OSError as error:
-        raise holdings.unreadable(error, source) from None
+    path, content = holdings.root / source, holdings.read(source)
     try:
         array = np.load(io.BytesIO(content), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -198,12 +187,3 @@ def _number(holdings: Holdings, source: str, target: str) -> float:
     if not np.isfinite(value):
         raise DatasetError(f"affectnet: {path}: {target} {value:g} is not a label; check the file")
     return value
-
-
-def _landmarks(holdings: Holdings, source: str) -> np.ndarray:
-    """Read 68 points; anything else counts as failed."""
-    try:
-        points = _array(holdings, source).astype(np.float32).ravel()
-    except ValueError:
-        return np.empty(0, np.float32)
-    return points if len(points) == 136 and np.isfinite(points).all() else np.empty(0, np.float32)

@@ -5,25 +5,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets.layouts import UNCERTAIN
 from hocbench.datasets.scales import LabelFile, decide_scale
 
-UNCERTAIN = -2.0  # the value of both labels where annotators were uncertain or saw no face
 NAMELESS = ("9", "10")  # expressions: uncertain, no face
 TARGETS = ["valence", "arousal"]
 
 
 def scale_labels(frames: pd.DataFrame) -> dict[str, Any]:
-    """Bring labels to [-1, 1] and take those out that annotators were uncertain of, in place.
+    """Scale labels to [-1, 1] and remove those that annotators were uncertain of, in place; returns notes.
 
-    Parameters
-    ----------
-    frames : DataFrame
-        Labels as they stand in the files; ``expression`` and ``place``, where a row stands, are removed.
-
-    Returns
-    -------
-    dict
-        What was decided, for notes.
+    Labels are given as they stand in the files; the columns ``expression`` and ``place``, where a row stands, are
+    removed.
 
     Raises
     ------
@@ -48,8 +41,8 @@ def scale_labels(frames: pd.DataFrame) -> dict[str, Any]:
 def _decide(frames: pd.DataFrame, marked: pd.Series, place: np.ndarray) -> tuple[int, dict[str, Any]]:
     files = []
     for split in sorted(set(frames["split"])):
-        own = np.flatnonzero((frames["split"] == split) & ~marked)
+        rows = np.flatnonzero((frames["split"] == split) & ~marked)
         for target in TARGETS:
-            values = frames[target].to_numpy(dtype=np.float64)[own]
-            files.append(LabelFile(target, values, place[own].__getitem__, list_of_stills=True))
+            values = frames[target].to_numpy(dtype=np.float64)[rows]
+            files.append(LabelFile(target, values, place[rows].__getitem__, list_of_stills=True))
     return decide_scale("affectnet", files, but=f", and not {UNCERTAIN:g} (uncertain)")

@@ -10,22 +10,10 @@ from hocbench.datasets.scales import LabelFile
 from hocbench.datasets.tables import read_csv, to_numbers
 from hocbench.errors import DatasetError
 
-LABELS_PER_SECOND = 50.0
-
 
 @dataclass(frozen=True)
 class Annotation:
-    """The rows of an annotation file.
-
-    Attributes
-    ----------
-    path : Path
-        The file, for messages.
-    column : str
-        Which column was taken as the value.
-    values : Series
-        Labels as they stand in the file, by their number.
-    """
+    """An annotation file: its path, the column taken as the value, and that column by number, not scaled."""
 
     path: Path
     column: str
@@ -42,16 +30,7 @@ class Annotation:
 
 
 def read_annotation(path: Path, content: bytes, target: str) -> Annotation:
-    """Read one annotation file; the values are not scaled yet.
-
-    Parameters
-    ----------
-    path : Path
-        Where it lies, for messages.
-    content : bytes
-        The file.
-    target : {"Valence", "Arousal"}
-        Which value is looked for.
+    """Read one annotation file, of "Valence" or "Arousal"; the values are not scaled yet.
 
     Raises
     ------
@@ -84,7 +63,7 @@ def _columns(path: Path, table: pd.DataFrame, target: str) -> tuple[str, str]:
     return names["frame_idx"], names.get(target.lower()) or numeric[0]
 
 
-def _refuse(path: Path, values: pd.Series, wrong: pd.Series, message: str, remedy: str = "mend the row") -> None:
+def _refuse(path: Path, values: pd.Series, wrong: pd.Series, message: str, remedy: str = "correct the row") -> None:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise DatasetError(f"sewa: {path}, row {row + 1}: {message.format(values.iloc[row])}; {remedy}")

@@ -34,15 +34,7 @@ class AviIndex:
 
 
 def read_avi_index(media: str | io.BytesIO, stream: int) -> AviIndex | None:
-    """Read the index of a video; None if it has none, as files that were cut short.
-
-    Parameters
-    ----------
-    media : str or BytesIO
-        An AVI, see `hocbench.datasets.sources.open_media`.
-    stream : int
-        Number of the stream.
-    """
+    """Read the index of one stream of an AVI; None if it has none, as files that were cut short."""
     if not isinstance(media, str):
         return _read(media, stream)
     with Path(media).open("rb") as file:
@@ -71,12 +63,12 @@ def _read(file: BinaryIO, stream: int) -> AviIndex | None:
 def _chunks(content: bytes, stream: int, movi: int) -> AviIndex | None:
     entries = np.frombuffer(content[: len(content) // ENTRY.itemsize * ENTRY.itemsize], ENTRY)
     # The same stream has chunks of palettes.
-    own = [kind[:2] == b"%02d" % stream and kind[2:] != b"pc" for kind in entries["kind"].tolist()]
-    entries = entries[np.array(own, dtype=bool)]
+    pictures = [kind[:2] == b"%02d" % stream and kind[2:] != b"pc" for kind in entries["kind"].tolist()]
+    entries = entries[np.array(pictures, dtype=bool)]
     if not (entries["size"] > 0).any():
         return None
     # Offsets count from the list of chunks, or in some files from the beginning.
     base = movi if entries["offset"][0] < movi else 0
     positions = entries["offset"].astype(np.int64) + base + HEADER_BYTES
-    numbers = {int(positions[each]): int(each) for each in np.flatnonzero(entries["size"])}
+    numbers = {int(positions[chunk]): int(chunk) for chunk in np.flatnonzero(entries["size"])}
     return AviIndex(entries["size"].astype(np.int64), numbers)

@@ -22,23 +22,9 @@ Inventory = dict[str, Any]
 
 
 def check_dataset(name: str, root: Path, index: DatasetIndex, *, quick: bool = False, workers: int = 1) -> Inventory:
-    """Take stock of a dataset.
+    """Make the inventory of a dataset as its adapter has read it: plain values, which `describe_inventory` words.
 
-    Parameters
-    ----------
-    name : str
-        Its adapter's name.
-    root : Path
-        Its folder.
-    index : DatasetIndex
-        As read by its adapter.
-    quick, workers
-        See `hocbench.datasets.pictures.inspect_pictures`.
-
-    Returns
-    -------
-    dict
-        Plain values: what `describe_inventory` puts into words.
+    For ``quick`` and ``workers`` see `hocbench.datasets.pictures.inspect_pictures`.
     """
     frames = index.frames
     pictures = inspect_pictures(frames, root, quick=quick, workers=workers)
@@ -54,7 +40,7 @@ def check_dataset(name: str, root: Path, index: DatasetIndex, *, quick: bool = F
             (split or "all"): _count(frames[frames["split"] == split]) for split in sorted(set(frames["split"]))
         },
         "statuses": {str(key): int(count) for key, count in sorted(frames["status"].value_counts().items())},
-        "landmarks_failed_share": _share((frames["landmarks"].map(len) == 0).sum(), len(frames)),
+        "landmarks_failed_share": round(float((frames["landmarks"].map(len) == 0).mean()), 6),
         "landmarks_outside": geometry.outside,
         "landmarks_remarks": geometry.remarks,
         "labels": {target: _histogram(frames[target]) for target in ("valence", "arousal")},
@@ -112,7 +98,3 @@ def _histogram(values: pd.Series) -> dict[str, Any]:
     counts, edges = np.histogram(known, bins=EDGES)
     low, high = (float(known.min()), float(known.max())) if len(known) else (None, None)
     return {"edges": edges.round(6).tolist(), "counts": counts.tolist(), "min": low, "max": high}
-
-
-def _share(part: int, whole: int) -> float:
-    return round(float(part) / whole, 6)

@@ -1,12 +1,12 @@
 """Checksums of a user's own copy, in the format of ``sha256sum``, and what changed since."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from hocbench.datasets.sources import walk
 from hocbench.errors import DatasetError
+from hocbench.files.checksums import file_hash
 from hocbench.files.write import write_text
 from hocbench.terminal import progress
 
@@ -29,12 +29,9 @@ class Changes:
 
 
 def register(root: Path, path: Path) -> int:
-    """Write the checksum of every file below a folder; `sha256sum --check` reads the list too.
+    """Write the checksum of every file below a folder, and return how many there are.
 
-    Returns
-    -------
-    int
-        How many files there are.
+    `sha256sum --check` reads the list too.
 
     Raises
     ------
@@ -43,13 +40,13 @@ def register(root: Path, path: Path) -> int:
     """
     if path.resolve().is_relative_to(root.resolve()):
         raise DatasetError(f"{path} lies inside {root}, among the files that it is to list; choose another place")
-    lines = list_files(root)
+    lines = checksum_lines(root)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text("".join(lines), path)
     return len(lines)
 
 
-def list_files(root: Path) -> list[str]:
+def checksum_lines(root: Path) -> list[str]:
     """Return the lines of such a list, sorted by name.
 
     Raises
@@ -90,8 +87,7 @@ def _names(root: Path) -> list[str]:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}); check the file and its disk") from None
 

@@ -20,34 +20,16 @@ LANDMARK_LENGTHS = (0, 98, 136)
 
 @dataclass(frozen=True)
 class Verdict:
-    """One clause of the contract.
-
-    Attributes
-    ----------
-    clause : str
-        What is promised.
-    fault : str
-        How the adapter breaks it; empty if it does not.
-    """
+    """A clause of the contract, and how the adapter breaks it; empty if it does not."""
 
     clause: str
     fault: str
 
 
 def check_adapter(adapter: Adapter, root: Path) -> list[Verdict]:
-    """Hold an adapter against every clause of the contract on a folder that it should be able to read.
+    """Check an adapter by every clause of the contract on a dataset, or a small part of one, as distributed.
 
-    Parameters
-    ----------
-    adapter : Adapter
-        Which one.
-    root : Path
-        A dataset, or a small part of one, as distributed.
-
-    Returns
-    -------
-    list of Verdict
-        One per clause; those that need frames are missing if none could be read.
+    Clauses that need frames are missing from the verdicts if none could be read.
     """
     verdicts = [
         Verdict("name is one word and layout says what is expected", _describes_itself(adapter)),

@@ -37,15 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Item:
-    """A file to fetch.
-
-    Attributes
-    ----------
-    url : str
-        ``http(s)://`` or ``file://``.
-    sha256 : str or None
-        Its checksum, 64 hexadecimal digits.
-    """
+    """A file to fetch: its address, ``http(s)://`` or ``file://``, and its checksum, 64 hexadecimal digits."""
 
     url: str
     sha256: str | None = None
@@ -77,16 +69,7 @@ def fetch(root: Path, items: Sequence[Item], patience: Patience = PATIENCE) -> N
     """Download files into a dataset's folder and unpack the archives among them.
 
     What is whole is not fetched again, and what is not goes on where it stopped. Archives are kept in
-    ``.downloads`` until all is unpacked.
-
-    Parameters
-    ----------
-    root : Path
-        Dataset folder.
-    items : sequence of Item
-        What to fetch. User and password, or a token, come from the environment only.
-    patience : Patience
-        See there.
+    ``.downloads`` until all is unpacked. User and password, or a token, come from the environment only.
 
     Raises
     ------
@@ -96,15 +79,15 @@ def fetch(root: Path, items: Sequence[Item], patience: Patience = PATIENCE) -> N
     _check(root, items)
     downloads = root / ".downloads"
     downloads.mkdir(parents=True, exist_ok=True)
-    found = []
+    fetched = []
     paths = [_retrieve(item, downloads, patience) for item in items]
     # From here on files of the copy are replaced.
     (root / FETCHED_MARKER).unlink(missing_ok=True)
     written: dict[str, Path] = {}
     for item, path in zip(items, paths, strict=True):
-        found.append({"name": item.name, "sha256": pooch.file_hash(str(path)), "bytes": path.stat().st_size})
+        fetched.append({"name": item.name, "sha256": pooch.file_hash(str(path)), "bytes": path.stat().st_size})
         _place(item, path, root, written)
-    write_text(json.dumps({"files": found}, indent=1) + "\n", root / FETCHED_MARKER)
+    write_text(json.dumps({"files": fetched}, indent=1) + "\n", root / FETCHED_MARKER)
     shutil.rmtree(downloads)
 
 
@@ -134,11 +117,9 @@ def _check(root: Path, items: Sequence[Item]) -> None:
     for item in items:
         try:
             parts = urlsplit(item.url)
-            where = (parts.hostname, parts.port)
+            host, _ = parts.hostname, parts.port
         except ValueError as error:
             raise FetchError(f"an address cannot be read ({error}); give it as your source did") from None
-        if parts.scheme != "file" and where[0] is None:
-            raise FetchError(f"{item.url} is no http, https or file address; give one of these")
         if item.sha256 is not None and not DIGEST.fullmatch(item.sha256):
             raise FetchError(f"the checksum {item.sha256!r} of {item.name} is not 64 hexadecimal digits; correct it")
         if parts.username or parts.password:
@@ -146,14 +127,14 @@ def _check(root: Path, items: Sequence[Item]) -> None:
                 f"the address of {item.name} holds a user or password, which would end up in logs; "
                 f"put them into the environment as {USER} and {PASSWORD}"
             )
-        if parts.scheme not in ("http", "https", "file"):
+        if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and host is None):
             raise FetchError(f"{item.url} is no http, https or file address; give one of these")
         if not item.name or item.name.startswith("."):
             raise FetchError(f"{item.url} names no file; give the address of a file")
         if item.name in names:
             raise FetchError(f"{item.name} is the name of two of the files; fetch them into two folders")
         names.add(item.name)
-        if _credentials() and parts.scheme == "http" and parts.hostname not in LOCAL:
+        if _credentials() and parts.scheme == "http" and host not in LOCAL:
             raise FetchError(f"{_shown(item.url)} would send your password unencrypted; use https")
 
 
@@ -173,7 +154,7 @@ def _shown(url: str) -> str:
 
 
 def _retrieve(item: Item, downloads: Path, patience: Patience) -> Path:
-    """Let pooch fetch and check one file."""
+    """Fetch one file with pooch, which checks it."""
     # They would print whole addresses.
     pooch.get_logger().setLevel(logging.WARNING)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -217,7 +198,7 @@ def _download(url: str, part: Path, patience: Patience) -> None:
 
 
 def _reason(error: object) -> str:
-    """Say why an answer did not come, or not to its end."""
+    """Return why an answer did not come, or not to its end."""
     while isinstance(error, MaxRetryError | requests.RequestException):
         error = error.reason if isinstance(error, MaxRetryError) else next(iter(error.args), None)
     if isinstance(error, ResponseError):
@@ -229,13 +210,13 @@ def _reason(error: object) -> str:
 
 def _fetch_rest(url: str, part: Path, patience: Patience) -> Patience | None:
     """Ask for what is missing and append it; returns the patience that is left if more has to be asked for."""
-    about = part.with_name(f"{part.name}.json")
-    have = part.stat().st_size if part.is_file() and about.is_file() else 0
+    version_file = part.with_name(f"{part.name}.json")
+    have = part.stat().st_size if part.is_file() and version_file.is_file() else 0
     credentials = _credentials()
     headers = {"Accept-Encoding": "identity"} | credentials.pop("headers", {})
     if have:
         # If-Range: the rest of the same file, or else all of a newer one.
-        headers |= {"Range": f"bytes={have}-", "If-Range": json.loads(about.read_text())["version"]}
+        headers |= {"Range": f"bytes={have}-", "If-Range": json.loads(version_file.read_text())["version"]}
     options = {"headers": headers, "stream": True, "timeout": SILENCE_S} | credentials
     with _session(patience) as session, session.get(url, **options) as answer:
         left, status = cast(Patience, answer.raw.retries), answer.status_code
@@ -250,9 +231,9 @@ def _fetch_rest(url: str, part: Path, patience: Patience) -> Patience | None:
             have = 0
         version = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
         if version and not version.startswith("W/"):
-            write_text(json.dumps({"version": version}), about)
+            write_text(json.dumps({"version": version}), version_file)
         else:
-            about.unlink(missing_ok=True)
+            version_file.unlink(missing_ok=True)
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
         with transfer(part.stem, total) as advance, part.open("ab" if have else "wb") as file:
@@ -263,7 +244,7 @@ def _fetch_rest(url: str, part: Path, patience: Patience) -> Patience | None:
                     advance(len(block))
             except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
                 return left.increment("GET", url, error=error)
-    about.unlink(missing_ok=True)
+    version_file.unlink(missing_ok=True)
     return None
 
 

@@ -2,12 +2,10 @@
 
 import filecmp
 import gzip
-import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from hocbench.datasets.litter import MACOS, STORAGE, WINDOWS, litter_kind
+from hocbench.datasets.sources import DAMAGES as ZIP_DAMAGES
 from hocbench.datasets.sources import ENCRYPTED
 from hocbench.errors import FetchError
 from hocbench.files.write import replaced
@@ -23,11 +22,7 @@ from hocbench.terminal import progress
 ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 BLOCK_BYTES = 2**20
 LEFT_OUT = (MACOS, WINDOWS, STORAGE)  # a readme or a list of checksums is unpacked
-DAMAGES = (
-    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError),
-    # zipfile says RuntimeError of encrypted members and NotImplementedError of unknown compressions.
-    *(RuntimeError, NotImplementedError),
-)
+DAMAGES = (*ZIP_DAMAGES, tarfile.TarError, gzip.BadGzipFile)
 
 
 @dataclass(frozen=True)
@@ -57,31 +52,24 @@ class _Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Tell an archive by the end of its name."""
+    """Return whether the end of a name is that of an archive."""
     return path.name.lower().endswith(ZIP + TAR)
 
 
 def unpack(path: Path, target: Path, limits: Limits | None = None, written: dict[str, Path] | None = None) -> int:
-    """Unpack a zip or tar archive.
+    """Unpack a zip or tar archive into a folder, and return the number of files.
 
     All names are checked before the first file is written; each file is written under a temporary name and moved. What
     macOS, Windows and storage boxes pack beside the files is left out. Backslashes in a zip archive lead into folders.
 
     Parameters
     ----------
-    path : Path
-        The archive.
-    target : Path
-        Folder to fill; made if it does not exist.
+    path, target : Path
+        The archive, and the folder to fill; made if it does not exist.
     limits : Limits, optional
         See there.
     written : dict, optional
         Files that other archives have brought into the same folder, and which; those of this one are added.
-
-    Returns
-    -------
-    int
-        Number of files written.
 
     Raises
     ------

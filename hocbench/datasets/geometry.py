@@ -1,4 +1,4 @@
-"""Whether landmarks and boxes are of the very pictures that they lie beside: held against the sizes of these."""
+"""Whether landmarks and boxes fit the pictures that they lie beside, judged by the sizes of these."""
 
 import warnings
 from collections.abc import Iterator
@@ -49,16 +49,9 @@ class Geometry:
 
 
 def inspect_geometry(frames: pd.DataFrame, root: Path, *, everything: bool) -> Geometry:
-    """Hold landmarks and boxes against the sizes of pictures and videos, which are read from their headers.
+    """Compare landmarks and boxes of an index with the sizes of its pictures and videos, read from their headers.
 
-    Parameters
-    ----------
-    frames : DataFrame
-        Frames of an index.
-    root : Path
-        Its dataset folder.
-    everything : bool
-        Whether to read all sizes, or those of `SAMPLE` pictures.
+    All sizes are read if ``everything`` is true, else those of `SAMPLE` pictures.
     """
     annotated = (frames["landmarks"].map(len) > 0) | frames["box_width"].notna()
     chosen = frames[annotated & (frames["status"] != "frame_missing")]
@@ -98,10 +91,10 @@ def _sample(frames: pd.DataFrame) -> pd.DataFrame:
     places = frames.groupby("clip", sort=True).indices
     few = list(places.values())
     most = SAMPLE_VIDEOS if len(frames) and is_video(frames["source"].iloc[0]) else SAMPLE
-    own = [few[i] for i in np.unique(np.linspace(0, len(few) - 1, min(most, len(few))).round().astype(int))]
-    each = max(1, min(FRAMES_OF_A_VIDEO, SAMPLE // max(1, len(own))))
-    shares = (np.arange(each) + 0.5) / each
-    rows = [np.unique(part[(shares * len(part)).astype(int)]) for part in own]
+    chosen = [few[i] for i in np.unique(np.linspace(0, len(few) - 1, min(most, len(few))).round().astype(int))]
+    count = max(1, min(FRAMES_OF_A_VIDEO, SAMPLE // max(1, len(chosen))))
+    shares = (np.arange(count) + 0.5) / count
+    rows = [np.unique(part[(shares * len(part)).astype(int)]) for part in chosen]
     return frames.iloc[np.concatenate(rows)] if rows else frames
 
 
@@ -145,8 +138,8 @@ def _measure(frames: pd.DataFrame, sizes: np.ndarray) -> pd.DataFrame:
                 table.loc[rows, "upright"] = mouth[:, 1] - (first[:, 1] + second[:, 1]) / 2
             low, high = points.min(axis=1), points.max(axis=1)
             table.loc[rows, "apart"] = _share_apart(boxes[rows], low, high)
-    about = frames[["clip", "source", "source_frame", "split"]].reset_index(drop=True)
-    return pd.concat([about, table], axis=1)
+    frame_columns = frames[["clip", "source", "source_frame", "split"]].reset_index(drop=True)
+    return pd.concat([frame_columns, table], axis=1)
 
 
 def _share_outside(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -162,7 +155,7 @@ def _share_apart(boxes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.nda
 
 
 def _faults(measured: pd.DataFrame, of: str) -> Iterator[str]:
-    """Say what is systematically wrong; a face at the border with some points outside is not."""
+    """Yield what is systematically wrong; a face at the border with some points outside is not."""
     pointed = measured[measured["x"].notna()]
     boxed = measured[measured["box_outside"].notna()]
     remedy = "use pictures and annotations of one copy"
@@ -187,7 +180,7 @@ def _faults(measured: pd.DataFrame, of: str) -> Iterator[str]:
 
 
 def _order(pointed: pd.DataFrame) -> str:
-    """Tell coordinates that are no pixels counted from the left upper corner, x before y."""
+    """Describe coordinates that are not pixels counted from the upper left corner, x before y; empty if they are."""
     if pointed["largest"].median() <= NORMALISED:
         return (
             f"they go up to {pointed['largest'].median():.3g}, as if in units of the picture, and pixels are expected"
@@ -222,7 +215,7 @@ def _displacement(pointed: pd.DataFrame) -> str:
 
 
 def _remarks(measured: pd.DataFrame, of: str) -> Iterator[str]:
-    """Point to what a slight change of the size would do, and a camera beside the face as well."""
+    """Yield what a slight change of the size would cause, but a camera beside the face as well."""
     clips = measured.groupby("clip")[["x", "y"]].median().dropna()
     if len(clips) < MANY_CLIPS:
         return
@@ -235,7 +228,7 @@ def _remarks(measured: pd.DataFrame, of: str) -> Iterator[str]:
 
 
 def _factor(pointed: pd.DataFrame) -> str:
-    """Guess how pictures were resized: on average a face is in the middle, its points a little lower."""
+    """Estimate how pictures were resized: on average a face is in the middle, its points a little lower."""
     x, y = 0.5 / pointed["x"].median(), 0.55 / pointed["y"].median()
     if not (0.02 < x < 50 and 0.02 < y < 50):
         return ""

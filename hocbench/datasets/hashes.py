@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hocbench.datasets.checksums import list_files
+from hocbench.datasets.checksums import checksum_lines
 from hocbench.datasets.columns import SYNTHETIC_MARKER
 from hocbench.errors import DatasetError
 from hocbench.files.checksums import FILES, check_file, file_hash, read_sealed, sealed
@@ -39,34 +39,25 @@ def write_hashes(prepared: Sequence[Path], rendered: Mapping[str, Path], path: P
 
     Raises
     ------
-    DatasetError
-        If a folder is not a rendered one, belongs to none of the data sets, or a file cannot be read.
-    DamageError
-        If a prepared file is absent, or not as it was written.
+    DatasetError, DamageError
+        If a folder is not a rendered one, belongs to none of the data sets, or a file is absent, unreadable or damaged.
     """
     names = [folder.name for folder in prepared]
     strange = sorted(rendered.keys() - set(names))
     if strange:
         raise DatasetError(f"rendered: no prepared folder is named {strange[0]}; choose from {', '.join(names)}")
-    found = {folder.name: _hash_prepared(folder) | _hash_rendered(rendered.get(folder.name)) for folder in prepared}
+    hashes = {folder.name: _hash_prepared(folder) | _hash_rendered(rendered.get(folder.name)) for folder in prepared}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(sealed({KEY: found}), path)
+    write_text(sealed({KEY: hashes}), path)
 
 
 def read_hashes(path: Path) -> Hashes:
     """Read what `write_hashes` wrote.
 
-    Returns
-    -------
-    dict of str to dict
-        By data set, the hash of each file, and of all rendered files together.
-
     Raises
     ------
-    DamageError
-        If the file is absent or not as it was written.
-    DatasetError
-        If it holds something else.
+    DamageError, DatasetError
+        If the file is absent, is not as it was written, or holds something else.
     """
     values = read_sealed(path).get(KEY)
     if not isinstance(values, dict) or not all(_is_part(part) for part in values.values()):
@@ -75,7 +66,7 @@ def read_hashes(path: Path) -> Hashes:
 
 
 def _is_part(part: Any) -> bool:
-    return isinstance(part, dict) and all(isinstance(each, str) for each in part.values())
+    return isinstance(part, dict) and all(isinstance(value, str) for value in part.values())
 
 
 def _hash_prepared(folder: Path) -> dict[str, str]:
@@ -95,6 +86,6 @@ def _hash_rendered(root: Path | None) -> dict[str, str]:
         return {}
     if not (root / SYNTHETIC_MARKER).is_file():
         raise DatasetError(f"{root} is not rendered (it has no {SYNTHETIC_MARKER}); files of a copy are not hashed")
-    lines = list_files(root)
+    lines = checksum_lines(root)
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     return {RENDERED: f"{digest} of {len(lines)} files"}

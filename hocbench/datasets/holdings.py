@@ -10,7 +10,7 @@ from typing import Any
 from hocbench.datasets.faults import refuse_all
 from hocbench.datasets.litter import OURS, litter_kind
 from hocbench.datasets.names import did_you_mean
-from hocbench.datasets.sources import list_files, remedy_of, same_content
+from hocbench.datasets.sources import list_files, read_bytes, remedy_of, same_content
 from hocbench.errors import DatasetError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -20,16 +20,8 @@ MOST_NAMED = 20  # files of a folder that is not recognised; more are counted
 class Holdings:
     """The files of a copy, and what became of each: taken, left out by name, or named as not recognised.
 
-    Adapters find their files here. What they say by `note` stands in the index and in the inventory.
-
-    Parameters
-    ----------
-    name : str
-        The adapter's name, for messages.
-    root : Path
-        Dataset folder.
-    exclude : collection of str
-        Clips, or folders or archives below the root, that the user leaves out.
+    Adapters find their files here. What they say by `note` stands in the index and in the inventory. The user leaves
+    out clips, or folders or archives below the root, by ``exclude``.
     """
 
     def __init__(self, name: str, root: Path, exclude: Collection[str] = ()) -> None:
@@ -51,7 +43,7 @@ class Holdings:
         """
         broken: dict[str, OSError] = {}
         try:
-            sources = list_files(self.root, broken=broken)
+            sources = list_files(self.root, broken)
         except OSError as error:
             raise self.unreadable(error) from None
         faults = [str(self.unreadable(error)) for name, error in broken.items() if not self._left_out(name)]
@@ -59,7 +51,7 @@ class Holdings:
         return self.without_litter(sources)
 
     def _left_out(self, archive: str) -> bool:
-        """Tell whether the user leaves out an archive that cannot be read, or the clip that it is named after."""
+        """Return whether the user leaves out an archive that cannot be read, or the clip that it is named after."""
         names = {*_above(archive), archive, *archive.split("/")}
         for key in self._wanted_out:
             if any(re.match(rf"{re.escape(key)}(?!\w)", _spelled(name)) for name in names):
@@ -73,21 +65,34 @@ class Holdings:
 
         A folder with nothing but litter in it counts as an empty one, which ends in ``/``.
         """
-        kept, emptied = [], set()
+        clean, emptied = [], set()
         for source in sources:
             kind = litter_kind(source)
             if not kind and not _is_utf8(source):
                 # A name that no table can hold; nothing of the datasets has one.
                 self.unrecognised(source.encode("utf-8", "backslashreplace").decode())
             elif not kind:
-                kept.append(source)
+                clean.append(source)
             else:
                 self._litter[kind] += kind != OURS
                 parts = source.split("/")
-                clean = next(place for place, part in enumerate(parts) if litter_kind(part))
-                emptied.add("/".join((*parts[:clean], "")))
-        full = {f"{above}/" for source in kept for above in _above(source)} if emptied else set()
-        return kept + sorted(emptied - full - {""})
+                depth = next(place for place, part in enumerate(parts) if litter_kind(part))
+                emptied.add("/".join((*parts[:depth], "")))
+        full = {f"{above}/" for source in clean for above in _above(source)} if emptied else set()
+        return clean + sorted(emptied - full - {""})
+
+    def read(self, source: str) -> bytes:
+        """Read a file of the copy.
+
+        Raises
+        ------
+        DatasetError
+            If it cannot be read.
+        """
+        try:
+            return read_bytes(self.root, source)
+        except OSError as error:
+            raise self.unreadable(error, source) from None
 
     def unreadable(self, error: OSError, source: str = "") -> DatasetError:
         """Make the error of a file that cannot be read, with what helps against it."""
@@ -112,7 +117,7 @@ class Holdings:
         return first
 
     def alike(self, first: str, second: str) -> bool:
-        """Tell whether two files hold the same bytes."""
+        """Return whether two files hold the same bytes."""
         try:
             return same_content(self.root, first, second)
         except OSError as error:
@@ -124,7 +129,7 @@ class Holdings:
         return DatasetError(f"{self.name}: {what} is there twice, and the two differ: {paths}; {remedy}")
 
     def excludes(self, clip: str, *places: str) -> bool:
-        """Tell whether the user leaves out a clip, by its name or by one of the places where it lies."""
+        """Return whether the user leaves out a clip, by its name or by one of the places where it lies."""
         if not self._wanted_out:
             return False
         names = {clip, *places, *(above for place in places for above in _above(place))}
@@ -168,10 +173,10 @@ class Holdings:
         taken : iterable of str
             Sources that were recognised: folders without any are named as a whole.
         """
-        found: dict[str, Any] = {"left_behind": {kind: n for kind, n in sorted(self._litter.items()) if n}}
-        found["not_recognised"] = _by_folder(self._unrecognised, taken)
-        found |= {key: sorted(set(items)) for key, items in sorted(self._notes.items())}
-        return {key: value for key, value in found.items() if value}
+        notes: dict[str, Any] = {"left_behind": {kind: n for kind, n in sorted(self._litter.items()) if n}}
+        notes["not_recognised"] = _by_folder(self._unrecognised, taken)
+        notes |= {key: sorted(set(items)) for key, items in sorted(self._notes.items())}
+        return {key: value for key, value in notes.items() if value}
 
 
 def plain_first(source: str) -> tuple[bool, int, str]:
@@ -200,8 +205,8 @@ def _by_folder(sources: Collection[str], taken: Iterable[str]) -> list[str]:
     for source in sources:
         folders.setdefault(next((top for top in _above(source) if top not in used), ""), []).append(source)
     alone = folders.pop("", [])
-    named = [f"{folder}/ ({len(own):,} files)" for folder, own in folders.items() if len(own) > MOST_NAMED]
-    return sorted([*alone, *named, *(each for own in folders.values() if len(own) <= MOST_NAMED for each in own)])
+    named = [f"{folder}/ ({len(held):,} files)" for folder, held in folders.items() if len(held) > MOST_NAMED]
+    return sorted([*alone, *named, *(file for held in folders.values() if len(held) <= MOST_NAMED for file in held)])
 
 
 def _above(source: str) -> list[str]:

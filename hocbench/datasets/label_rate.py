@@ -6,8 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from hocbench.datasets.annotations import LABELS_PER_SECOND, Annotation
+from hocbench.datasets.annotations import Annotation
 from hocbench.datasets.faults import refuse_all
+from hocbench.datasets.layouts import LABELS_PER_SECOND
 from hocbench.datasets.numbering import FROM_0, Numbering, Span, decide_numbering
 from hocbench.datasets.video import Video
 from hocbench.errors import DatasetError
@@ -73,36 +74,24 @@ class Join:
 
 
 def describe_rate(rate: float) -> str:
-    """Put a rate into words, for notes."""
+    """Return a rate in words, for notes."""
     return f"by time, {rate:g} labels per second" if rate else NUMBER
 
 
 def join_all(name: str, tracks: Sequence[Track]) -> tuple[list[Join], dict[str, object]]:
-    """Find the label of each frame of a whole copy.
-
-    Parameters
-    ----------
-    name : str
-        The adapter's, for messages.
-    tracks : sequence of Track
-        All annotation files.
-
-    Returns
-    -------
-    list of Join, dict
-        One per track, and what was decided, for notes.
+    """Find the label of each frame of a whole copy: one `Join` per annotation file, and notes.
 
     Raises
     ------
     DatasetError
-        If the files are at no rate that can be told, or naming each file that contradicts the others.
+        If the files are at no rate that can be found, or naming each file that contradicts the others.
     """
     rate = _decide_rate(name, tracks)
     spans = [track.span(rate) for track in tracks]
     faults = [_fault(name, track, span, rate) for track, span in zip(tracks, spans, strict=True)]
     refuse_all(name, [fault for fault in faults if fault])
     if rate:
-        # Tools end at the last frame or behind it: what all files have more is no fault of one.
+        # Tools end at the last frame or after it: what all files have more is no fault of one.
         more = int(np.clip(np.median([span.found - span.length for span in spans]), 0, END_TOLERANCE_LABELS))
         spans = [Span(span.path, span.low, span.high, span.length + more, span.start) for span in spans]
     numbering = decide_numbering(spans, FROM_0, END_TOLERANCE_LABELS if rate else 0)
@@ -160,7 +149,7 @@ def _decide_rate(name: str, tracks: Sequence[Track]) -> float:
 
 
 def _fault(name: str, track: Track, span: Span, rate: float) -> str:
-    """Say what is wrong with the number of labels of a file; empty if it can be right."""
+    """Describe what is wrong with the number of labels of a file; empty if it can be right."""
     video = track.video
     if span.found == video.pictures < video.frames and span.length - span.found > END_TOLERANCE_LABELS:
         return (
@@ -187,10 +176,10 @@ def _join(track: Track, span: Span, rate: float, numbering: Numbering) -> Join:
     origin = span.origin(numbering.kind)
     if not rate:
         return Join(origin, origin + np.arange(track.video.frames), span.low - origin)
-    # Frame and label that are shown at the same time; the last frame may end just behind the last label.
+    # Frame and label that are shown at the same time; the last frame may end just after the last label.
     nearest = origin + np.rint(track.times * rate).astype(np.int64)
-    behind = END_TOLERANCE_LABELS if rate >= LABELS_PER_SECOND else 1
-    nearest = np.where((nearest > span.high) & (nearest <= span.high + behind), span.high, nearest)
+    tolerance = END_TOLERANCE_LABELS if rate >= LABELS_PER_SECOND else 1
+    nearest = np.where((nearest > span.high) & (nearest <= span.high + tolerance), span.high, nearest)
     return Join(0, nearest, int(np.argmax(nearest >= span.low)))
 
 

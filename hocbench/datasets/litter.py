@@ -36,22 +36,14 @@ PATTERNS = (
     (DOCUMENT, DOCUMENTS),
     (re.compile(r"\..*"), HIDDEN),
 )
-# Most of a million files of the datasets, which need no longer look.
+# Most of a million files of the datasets, which need no closer look.
 PLAIN = re.compile(r"(?:\d[\w-]*|s[avs][dhl]_c\d[\w-]*|[0-9a-f]{16,})(?:\.(?:jpg|png|npy|txt|csv|json|avi))?")
 
 
 def litter_kind(path: str) -> str:
-    """Tell what kind of litter a path is.
+    """Return what kind of litter a path below a dataset's folder is; archives on the way are parts of it.
 
-    Parameters
-    ----------
-    path : str
-        Below a dataset's folder, with ``/``; archives on the way are parts of it.
-
-    Returns
-    -------
-    str
-        The kind, `OURS` for what hocbench leaves itself, or nothing for a file that may belong to the dataset.
+    The kind is `OURS` for what hocbench leaves itself, and empty for a file that may belong to the dataset.
     """
     folder, _, name = path.rpartition("/")
     return (folder and _kind_of_folder(folder)) or _kind(name)

@@ -21,7 +21,7 @@ def canonical(name: str) -> str:
 
 
 def without_copy_mark(name: str) -> str:
-    """Take the mark of a second copy off a name, in front of its extension if it has one: ``"1 (2).jpg"``."""
+    """Remove the mark of a second copy from a name, before its extension if it has one: ``"1 (2).jpg"``."""
     if not MAYBE_COPY.search(name):
         return name  # most of a million names
     stem, dot, extension = name.rpartition(".")
@@ -31,15 +31,20 @@ def without_copy_mark(name: str) -> str:
     return f"{stem}{dot}{COPY.sub('', extension) if dot else ''}"
 
 
+def folder_name(part: str) -> str:
+    """Spell the name of a folder, or of an archive in its place, without the mark of a second copy; see `canonical`."""
+    return canonical(without_copy_mark(part[:-4] if part.lower().endswith(".zip") else part))
+
+
 def near_names(name: str, names: Iterable[str]) -> list[str]:
     """Return up to `SHOWN` names that look like one, the likeliest first."""
     spelled: dict[str, str] = {}
-    for each in names:
-        spelled.setdefault(canonical(each), each)
+    for candidate in names:
+        spelled.setdefault(canonical(candidate), candidate)
     return [spelled[key] for key in get_close_matches(canonical(name), spelled, SHOWN, 0.6)]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Propose near names, as the end of a sentence; empty if there are none."""
-    found = near_names(name, names)
-    return f"; did you mean {' or '.join(found)}?" if found else ""
+    near = near_names(name, names)
+    return f"; did you mean {' or '.join(near)}?" if near else ""

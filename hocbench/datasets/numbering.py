@@ -44,7 +44,7 @@ class Span:
         return {FROM_0: 0, FROM_1: 1, FROM_NAME: self.start}.get(kind, self.low)
 
     def allows(self, kind: str, slack: int = 0) -> bool:
-        """Tell whether all numbers lie where a file that counts so has them, up to ``slack`` behind the end."""
+        """Return whether all numbers lie where a file that counts so has them, up to ``slack`` after the end."""
         if kind == FROM_FIRST:
             return self.length <= self.found <= self.length + slack
         origin = self.origin(kind)
@@ -59,24 +59,14 @@ class Span:
 
 @dataclass(frozen=True)
 class Numbering:
-    """How the files of a copy count.
-
-    Attributes
-    ----------
-    kind : str
-        One of `KINDS`.
-    statement : str
-        The same, and how many files say so.
-    against : tuple of Span
-        Those that contradict.
-    """
+    """How the files of a copy count: one of `KINDS`, the same with how many files say so, and those that contradict."""
 
     kind: str
     statement: str
     against: tuple[Span, ...]
 
     def describe(self, span: Span, what: str) -> str:
-        """Say how the numbers of a file contradict the others, for a message that begins with its path."""
+        """Describe how the numbers of a file contradict the others, for a message that begins with its path."""
         return (
             f"{span.path} numbers its {what} {span.low} to {span.high} where {span.length} are expected, against the "
             f"other files, which count {self.kind}; check which of its {what} belong to which frames and number them "
@@ -115,7 +105,7 @@ def _agrees(span: Span, kind: str, slack: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureNumbers:
     """The frames that a file describes, and the pictures beside it, by their numbers."""
 
     path: Path
@@ -123,24 +113,14 @@ class Pictures:
     pictures: frozenset[int]
 
     def fits(self, shift: int) -> bool:
-        """Tell whether there is just one picture for each frame, ``shift`` above its number."""
+        """Return whether there is just one picture for each frame, ``shift`` above its number."""
         return {number + shift for number in self.described} == self.pictures
 
 
-def decide_shift(name: str, clips: Sequence[Pictures]) -> tuple[int, str]:
+def decide_shift(name: str, clips: Sequence[PictureNumbers]) -> tuple[int, str]:
     """Find out how much higher the pictures of a copy are numbered than the frames in its files: 0, 1 or -1.
 
-    Parameters
-    ----------
-    name : str
-        The adapter's, for messages.
-    clips : sequence of Pictures
-        All clips. One that lacks a picture, or has one more, cannot tell.
-
-    Returns
-    -------
-    int, str
-        The shift, and how many clips say so.
+    A clip that lacks a picture, or has one more, cannot tell. Returns the shift, and how many clips say so.
 
     Raises
     ------

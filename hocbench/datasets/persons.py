@@ -10,21 +10,11 @@ NO_LETTER = re.compile(r"[\W_]+")
 
 
 def unite_spellings(subjects: pd.Series, clips: pd.Series) -> tuple[pd.Series, dict[str, Any]]:
-    """Give every person one name.
+    """Unite the spellings of each person's name; returns the subjects of all frames, and notes.
 
     Names that differ by case, blanks, punctuation or Unicode form are one person's, who keeps the spelling of most
     clips. Names that differ by accents, or by where words are divided, may be two persons': they are noted for the
-    user to decide.
-
-    Parameters
-    ----------
-    subjects, clips : Series of str
-        Of each frame. Where the subject is the clip itself, nobody is named.
-
-    Returns
-    -------
-    Series of str, dict
-        The subjects, and notes: which spellings were united, and which look alike.
+    user to decide. Where the subject is the clip itself, nobody is named.
     """
     table = pd.DataFrame({"subject": subjects, "clip": clips}).drop_duplicates()
     named = table.loc[table["subject"] != table["clip"], "subject"]
@@ -36,9 +26,9 @@ def unite_spellings(subjects: pd.Series, clips: pd.Series) -> tuple[pd.Series, d
     alike: dict[str, list[str]] = {}
     for name in sorted(first.values()):
         alike.setdefault(_skeleton(name), []).append(name)
-    changed = {name: kept for name, kept in united.items() if name != kept}
+    changed = {name: spelling for name, spelling in united.items() if name != spelling}
     notes = {
-        "persons_in_several_spellings": [f"{name!a} = {kept!a}" for name, kept in sorted(changed.items())],
+        "persons_in_several_spellings": [f"{name!a} = {spelling!a}" for name, spelling in sorted(changed.items())],
         "persons_who_may_be_one": [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1],
     }
     return subjects.replace(changed) if changed else subjects, {key: value for key, value in notes.items() if value}
@@ -50,6 +40,6 @@ def _key(name: str) -> str:
 
 
 def _skeleton(name: str) -> str:
-    """Take accents and blanks away; figures tell persons apart, so blanks between them stay."""
-    plain = "".join(each for each in unicodedata.normalize("NFKD", _key(name)) if not unicodedata.combining(each))
+    """Remove accents and blanks; digits distinguish persons, so blanks between them stay."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", _key(name)) if not unicodedata.combining(letter))
     return re.sub(r"(?<=\D) | (?=\D)", "", plain)

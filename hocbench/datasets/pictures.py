@@ -51,22 +51,12 @@ class Pictures:
 
 
 def inspect_pictures(frames: pd.DataFrame, root: Path, *, quick: bool = False, workers: int = 1) -> Pictures:
-    """Read every file of an index.
+    """Read every file of an index, in so many worker processes.
 
     Pictures and videos are decoded to their ends, so that damage anywhere is found, as far as their decoders can tell.
+    If ``quick`` is true, no more than the headers of pictures are read, and of videos what the index has read already.
     Files are hashed where another file of equal size belongs to another official split or, without such splits, to
     another subject.
-
-    Parameters
-    ----------
-    frames : DataFrame
-        Frames of an index.
-    root : Path
-        Its dataset folder.
-    quick : bool
-        Read no more than the headers of pictures, and of videos what the index has read already.
-    workers : int
-        Processes.
 
     Raises
     ------
@@ -76,31 +66,28 @@ def inspect_pictures(frames: pd.DataFrame, root: Path, *, quick: bool = False, w
     # Two people never share a picture, and neither do two splits.
     owner = frames["split"].where(frames["split"] != "", frames["subject"])
     owners = dict(zip(frames["source"], owner, strict=True))
-    wanted: dict[str, list[int]] = {source: [] for source in owners}
-    videos = np.array([is_video(source) for source in frames["source"]], dtype=bool)
-    shown = frames[videos & (frames["status"] != "frame_missing").to_numpy()]
-    for source, part in shown.groupby("source"):
-        wanted[str(source)] = part["source_frame"].tolist()
-    found: dict[str, File | None] = {}
-    batches = list(_batches(wanted))
+    batches = list(_batches(_wanted_frames(frames)))
     label = "Looking at headers" if quick else "Reading files"
-    jobs = ((root, each, quick) for each in batches)
+    inspected: dict[str, File | None] = {}
     try:
-        for batch in shared(_inspect_all, jobs, len(batches), workers, label):
-            found |= batch
+        for batch in shared(_inspect_all, ((root, batch, quick) for batch in batches), len(batches), workers, label):
+            inspected |= batch
     except BrokenProcessPool:
         raise DatasetError(
             f"a worker that read {root} was killed, perhaps for want of memory; start again, with fewer --workers"
         ) from None
-    missing = sorted(source for source, file in found.items() if file is None)
-    unreadable = {source: file.fault for source, file in sorted(found.items()) if file is not None and file.fault}
-    sizes: dict[int, list[str]] = {}
-    for source in owners:
-        file = found[source]
-        if file is not None and not file.fault:
-            sizes.setdefault(file.size, []).append(source)
-    alike = [group for group in sizes.values() if len({owners[source] for source in group}) > 1]
-    return Pictures(len(owners), missing, unreadable, _duplicates(root, alike, owners))
+    files = {source: file for source in owners if (file := inspected[source]) is not None}
+    unreadable = {source: file.fault for source, file in sorted(files.items()) if file.fault}
+    whole = {source: file.size for source, file in files.items() if not file.fault}
+    return Pictures(len(owners), sorted(owners.keys() - files.keys()), unreadable, _duplicates(root, whole, owners))
+
+
+def _wanted_frames(frames: pd.DataFrame) -> dict[str, list[int]]:
+    """Return the frames that the index names of each video; none of other files."""
+    wanted: dict[str, list[int]] = {source: [] for source in frames["source"]}
+    videos = np.array([is_video(source) for source in frames["source"]], dtype=bool)
+    shown = frames[videos & (frames["status"] != "frame_missing").to_numpy()]
+    return wanted | {str(source): part["source_frame"].tolist() for source, part in shown.groupby("source")}
 
 
 def _batches(wanted: dict[str, list[int]]) -> Iterator[dict[str, list[int]]]:
@@ -112,15 +99,15 @@ def _batches(wanted: dict[str, list[int]]) -> Iterator[dict[str, list[int]]]:
 
 def _inspect_all(root: Path, batch: dict[str, list[int]], quick: bool) -> dict[str, File | None]:
     """Read some files; None stands for one that is missing."""
-    found: dict[str, File | None] = {}
+    inspected: dict[str, File | None] = {}
     for source, frames in batch.items():
         try:
-            found[source] = _inspect(root, source, frames, quick)
+            inspected[source] = _inspect(root, source, frames, quick)
         except FileNotFoundError:
-            found[source] = None
+            inspected[source] = None
         except OSError as error:
-            found[source] = File(0, error.strerror or str(error))
-    return found
+            inspected[source] = File(0, error.strerror or str(error))
+    return inspected
 
 
 def _inspect(root: Path, source: str, frames: list[int], quick: bool) -> File:
@@ -159,7 +146,12 @@ def _fault_of_video(root: Path, source: str, frames: list[int]) -> str:
     return f"{len(lost)} of {len(frames)} frames cannot be decoded; {lost[0]}" if lost else ""
 
 
-def _duplicates(root: Path, alike: list[list[str]], owners: dict[str, str]) -> list[tuple[str, str]]:
+def _duplicates(root: Path, sizes: dict[str, int], owners: dict[str, str]) -> list[tuple[str, str]]:
+    """Compare files of equal size of which some belong to another owner than others."""
+    groups: dict[int, list[str]] = {}
+    for source, size in sizes.items():
+        groups.setdefault(size, []).append(source)
+    alike = [group for group in groups.values() if len({owners[source] for source in group}) > 1]
     pairs = []
     for group in progress(alike, "Comparing files", len(alike)):
         first: dict[bytes, str] = {}

@@ -20,16 +20,9 @@ Shown = av.VideoFrame | str
 
 @dataclass(frozen=True)
 class _Decoded:
-    """A picture as it leaves the decoder.
+    """A picture as it leaves the decoder: its place on the grid, itself, and whether anything up to here was damaged.
 
-    Attributes
-    ----------
-    place : int
-        Where it stands on the grid.
-    picture : VideoFrame or None
-        None if it is damaged, or was decoded from one that is.
-    damage : bool
-        Whether anything was damaged up to here.
+    The picture is None if it is damaged, or was decoded from one that is.
     """
 
     place: int
@@ -43,13 +36,6 @@ def play(media: str | io.BytesIO, path: Path) -> Iterator[Shown]:
     A frame at which nothing is stored shows the picture before. After a damaged picture, those up to the next one that
     stands for itself are not to be trusted; later ones are, where time stamps say which they are.
 
-    Parameters
-    ----------
-    media : str or BytesIO
-        See `hocbench.datasets.sources.open_media`.
-    path : Path
-        Of the video, for messages.
-
     Raises
     ------
     DatasetError, av.FFmpegError, IndexError, OSError
@@ -58,16 +44,16 @@ def play(media: str | io.BytesIO, path: Path) -> Iterator[Shown]:
     timeline = read_timeline(media, path)
     taken = timeline.taken
     shown: av.VideoFrame | None = None
-    own, place = -1, 0  # the frame that `shown` belongs to, and the next one to be yielded
+    stored, place = -1, 0  # the frame that `shown` belongs to, and the next one to be yielded
     for decoded in _in_order(_decode(media, timeline)):
         for number in range(place, decoded.place):
-            absent = number in taken and number != own
+            absent = number in taken and number != stored
             lost = number in timeline.lost or (absent and (decoded.damage or not timeline.skips))
             if lost or number >= timeline.end:
                 shown = None
             yield _reason(number, min(taken)) if shown is None else shown
         if decoded.place >= place:
-            shown, own, place = decoded.picture, decoded.place, decoded.place
+            shown, stored, place = decoded.picture, decoded.place, decoded.place
 
 
 def _reason(number: int, first: int) -> str:
@@ -78,8 +64,8 @@ def _reason(number: int, first: int) -> str:
 
 def _in_order(decoded: Iterator[_Decoded]) -> Iterator[_Decoded]:
     waiting: list[tuple[int, int, _Decoded]] = []
-    for serial, each in enumerate(decoded):
-        heapq.heappush(waiting, (each.place, serial, each))
+    for serial, picture in enumerate(decoded):
+        heapq.heappush(waiting, (picture.place, serial, picture))
         if len(waiting) > REORDERED:
             yield heapq.heappop(waiting)[2]
     while waiting:

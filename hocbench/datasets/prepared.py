@@ -16,34 +16,20 @@ def load_excluded(prepared: Path) -> list[str]:
 
 
 def load_index(prepared: Path, columns: list[str] | None = None) -> tuple[pd.DataFrame, Label]:
-    """Load an index that `hocbench.datasets.index.write_index` wrote.
-
-    Parameters
-    ----------
-    prepared : Path
-        Folder with ``index.parquet`` and ``index.json``.
-    columns : list of str, optional
-        Which ones; all by default.
-
-    Returns
-    -------
-    DataFrame, {"synthetic", "real"}
-        The frames, and what the data are.
+    """Load an index that `hocbench.datasets.index.write_index` wrote: its frames, and what the data are.
 
     Raises
     ------
-    DatasetError
-        If there is none.
-    DamageError
-        If a file is not as it was written.
+    DatasetError, DamageError
+        If there is none, or a file is not as it was written.
     """
     table, seal = prepared / "index.parquet", prepared / "index.json"
     absent = [path.name for path in (table, seal) if not path.is_file()]
     if absent:
         raise DatasetError(f"{prepared} has no index ({' and '.join(absent)} missing); run `hocbench index` first")
     try:
-        about = read_sealed(seal)
-        check_file(table, about.get("files", {}).get(table.name))
-        return pd.read_parquet(table, columns=columns), about["label"]
+        summary = read_sealed(seal)
+        check_file(table, summary.get("files", {}).get(table.name))
+        return pd.read_parquet(table, columns=columns), summary["label"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{prepared} has no index that can be read ({error}); run `hocbench index` again") from None

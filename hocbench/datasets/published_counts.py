@@ -15,17 +15,10 @@ CIRCULATING = (
 
 
 def compare_counts(inventory: dict[str, Any]) -> list[dict[str, Any]]:
-    """Put the counts of a copy beside the published ones and say why they differ.
+    """Compare the counts of an inventory with the published ones and explain the differences.
 
-    Parameters
-    ----------
-    inventory : dict
-        From `hocbench.datasets.check.check_dataset`, or `refused`, of which nothing is counted.
-
-    Returns
-    -------
-    list of dict
-        what, published, status (P stated by the authors, S from a secondary source), found, difference, explanation.
+    Rows hold what, published, status (P stated by the authors, S from a secondary source), found, difference and
+    explanation; there are none of a copy that its adapter cannot read.
     """
     if "splits" not in inventory:
         return []

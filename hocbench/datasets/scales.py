@@ -68,26 +68,19 @@ class LabelFile:
 
 
 def decide_scale(name: str, files: Sequence[LabelFile], released: int = 1, but: str = "") -> tuple[int, dict[str, Any]]:
-    """Find what the labels of a copy have to be divided by to lie in [-1, 1].
+    """Find what the labels of a copy have to be divided by to lie in [-1, 1]: one of `SCALES`, and notes.
 
     Most files of a copy in [-1, 1] lie in it altogether, and hardly a file of one in [-10, 10] or more does.
 
     Parameters
     ----------
-    name : str
-        The adapter's, for messages.
+    name, but : str
+        The adapter, and what else is allowed, for messages.
     files : sequence of LabelFile
         All of them.
     released : {1, 10}
         The scale of the release; with 10 its labels are whole numbers, so that files without fractions and without a
         label beyond 1 cannot tell.
-    but : str
-        What else is allowed, for messages.
-
-    Returns
-    -------
-    int, dict
-        One of `SCALES`, and notes.
 
     Raises
     ------
@@ -106,7 +99,7 @@ def decide_scale(name: str, files: Sequence[LabelFile], released: int = 1, but: 
 
 
 def _decide(files: Sequence[LabelFile], released: int) -> tuple[int, dict[str, Any]]:
-    """Take the smallest scale that holds half of the files which can tell."""
+    """Choose the smallest scale that holds half of the files that can tell."""
     telling = [file for file in files if file.magnitude > 0 and not (released > 1 and _may_be_either(file))]
     if not telling:
         notes: dict[str, Any] = {"label_scale": released}
@@ -154,13 +147,6 @@ def _check_small(name: str, files: Sequence[LabelFile], scale: int) -> dict[str,
 def check_signs(name: str, frames: pd.DataFrame) -> None:
     """Refuse labels of which none is negative where that cannot be chance: they were moved to [0, 1].
 
-    Parameters
-    ----------
-    name : str
-        The adapter's, for messages.
-    frames : DataFrame
-        Of an index: clip, split, valence and arousal.
-
     Raises
     ------
     DatasetError
@@ -174,8 +160,8 @@ def check_signs(name: str, frames: pd.DataFrame) -> None:
 def _check_signs(name: str, frames: pd.DataFrame, where: str, stills: bool) -> None:
     values = {target: frames[target].to_numpy() for target in ("valence", "arousal")}
     clips = frames["clip"].to_numpy()
-    known = {target: each[~np.isnan(each)] for target, each in values.items()}
-    unsigned = [target for target, each in known.items() if len(each) and each.min() >= 0 and each.max() > 0]
+    known = {target: labels[~np.isnan(labels)] for target, labels in values.items()}
+    unsigned = [target for target, labels in known.items() if len(labels) and labels.min() >= 0 and labels.max() > 0]
     both, one = (STILLS_FOR_SIGNS, STILLS_FOR_ONE_SIGN) if stills else (CLIPS_FOR_SIGNS, CLIPS_FOR_ONE_SIGN)
     if not unsigned:
         return

@@ -1,6 +1,5 @@
 """SEWA, basic segments: one folder or archive per segment with a video, landmark files and annotation CSVs."""
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,18 +12,18 @@ from hocbench.datasets.annotations import Annotation, read_annotation
 from hocbench.datasets.faults import read_each, refuse_all
 from hocbench.datasets.holdings import Holdings, extension
 from hocbench.datasets.label_rate import Join, Track, join_all
+from hocbench.datasets.landmarks import to_points
+from hocbench.datasets.layouts import SEGMENT
 from hocbench.datasets.names import did_you_mean
 from hocbench.datasets.numbering import FROM_1, Span, decide_numbering
 from hocbench.datasets.scales import decide_scale
 from hocbench.datasets.sewa_files import SegmentFiles, find_segments
-from hocbench.datasets.sources import read_bytes
 from hocbench.datasets.video import Video, probe_video
 from hocbench.errors import DatasetError
 
-SEGMENT = re.compile(r"^S(AH|AL|VH|VL|SL|SD)_C(\d+)_S(\d+)_P(\d+)_VC1_(\d+)_(\d+)$")
 HEARD_OR_SEEN = ("AV", "V", "A")  # what annotators could use, best first
-POINTS = 49
-SURPLUS_LANDMARKS = 2  # files behind the last frame; tools differ in whether they count the end of a video
+POINTS, NO_POINTS = 49, np.empty(0, np.float32)
+SURPLUS_LANDMARKS = 2  # files after the last frame; tools differ in whether they count the end of a video
 
 
 @dataclass
@@ -150,10 +149,7 @@ def _annotation(reading: _Reading, folder: Path, files: SegmentFiles, target: st
         )
     what = f"the {target.lower()} of {files.name}"
     source = holdings.one(what, files.annotations[target.lower(), kind.lower()])
-    try:
-        annotation = read_annotation(reading.root / source, read_bytes(reading.root, source), target)
-    except OSError as error:
-        raise holdings.unreadable(error, source) from None
+    annotation = read_annotation(reading.root / source, holdings.read(source), target)
     reading.count("annotation", kind)
     reading.count("value_column", annotation.column)
     return annotation
@@ -168,7 +164,7 @@ def _frames(segment: _Segment, scale: int, joins: tuple[Join, Join], origin: int
         "valence": joins[0].pick(segment.valence) / scale,
         "arousal": joins[1].pick(segment.arousal) / scale,
     }
-    points = [segment.landmarks.get(origin + frame, np.empty(0, np.float32)) for frame in range(length)]
+    points = [segment.landmarks.get(origin + frame, NO_POINTS) for frame in range(length)]
     status = np.where([len(point) == 0 for point in points], "landmarks_failed", "ok")
     status = np.where(np.isnan(labels["valence"]) | np.isnan(labels["arousal"]), "label_missing", status)
     return pd.DataFrame(
@@ -191,18 +187,7 @@ def _read_landmarks(holdings: Holdings, files: SegmentFiles) -> dict[int, np.nda
     found = {}
     for number, sources in files.landmarks.items():
         source = holdings.one(f"the landmarks of frame {number} of {files.name}", sources)
-        try:
-            lines = read_bytes(holdings.root, source).decode("utf-8", errors="replace").splitlines()
-        except OSError as error:
-            raise holdings.unreadable(error, source) from None
-        found[number] = _points(lines[2] if len(lines) > 2 else "")
+        lines = holdings.read(source).decode("utf-8", errors="replace").splitlines()
+        points = to_points(lines[2].split() if len(lines) > 2 else [], POINTS)
+        found[number] = NO_POINTS if (points == -1).any() else points
     return found
-
-
-def _points(line: str) -> np.ndarray:
-    try:
-        points = np.array(line.split(), dtype=np.float32)
-    except ValueError:
-        return np.empty(0, np.float32)
-    good = len(points) == 2 * POINTS and np.isfinite(points).all() and not (points == -1).any()
-    return points if good else np.empty(0, np.float32)

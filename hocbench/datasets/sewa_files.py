@@ -50,12 +50,11 @@ class SegmentFiles:
         return [source for group in groups for source in group]
 
     def add(self, source: str, place: str) -> bool:
-        """Sort a file in; tell whether it is known."""
+        """Add a file to its group; returns whether it is known."""
         parts = source.removeprefix(place.rpartition("/")[0]).strip("/").split("/")
         name = without_copy_mark(parts[-1])
         match = SPELLED.match(name)
-        own = match is not None and _segment_name(match) == self.name
-        rest = canonical(match.group("rest")) if match and own else ""
+        rest = canonical(match.group("rest")) if match and _segment_name(match) == self.name else ""
         if rest == ".avi":
             self.videos.append(source)
         elif annotation := ANNOTATION.fullmatch(rest):
@@ -83,7 +82,7 @@ def find_segments(holdings: Holdings) -> dict[str, SegmentFiles]:
     DatasetError
         If an archive cannot be read, or a name to leave out is none of a segment.
     """
-    found: dict[str, SegmentFiles] = {}
+    segments: dict[str, SegmentFiles] = {}
     for source in holdings.sources():
         parts = source.split("/")
         level, match = next(((i, match) for i, part in enumerate(parts) if (match := _spelled(part))), (0, None))
@@ -93,21 +92,21 @@ def find_segments(holdings: Holdings) -> dict[str, SegmentFiles]:
         name, place = _segment_name(match), "/".join(parts[: level + 1])
         if holdings.excludes(name, place):
             continue
-        segment = found.setdefault(name, SegmentFiles(name))
+        segment = segments.setdefault(name, SegmentFiles(name))
         if level < len(parts) - 1 and match.group("rest").lower() in ("", ".zip"):
             segment.places.add(place)
         if parts[-1] and not segment.add(source, place):
             segment.strange.append(source)
     holdings.check_excluded()
-    for name in sorted(found):
-        segment = found[name]
+    for name in sorted(segments):
+        segment = segments[name]
         holdings.unrecognised(*segment.strange)
         if not segment.used and not segment.places:
-            del found[name]
+            del segments[name]
         for place in segment.places:
             if PurePosixPath(place).name.removesuffix(".zip") != name:
                 holdings.renamed(place, name)
-    return found
+    return segments
 
 
 def _spelled(part: str) -> re.Match[str] | None:

@@ -19,6 +19,7 @@ LARGEST_MEMBER_BYTES = 4 * 2**30  # unpacked; no file of the datasets comes near
 LARGEST_INNER_BYTES = 2**30  # of an archive in an archive, which is held in memory
 MOST_NESTED = 3  # archives in one another
 ENCRYPTED = 0x1  # flag of a member
+# zipfile says RuntimeError of encrypted members and NotImplementedError of unknown compressions.
 DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError)
 
 
@@ -37,7 +38,7 @@ class SourceError(OSError):
 
 
 def remedy_of(error: OSError) -> str:
-    """Say what helps against an error of reading; another copy does not help against missing rights."""
+    """Return what helps against an error of reading; another copy does not help against missing rights."""
     if isinstance(error, SourceError):
         return error.remedy
     if isinstance(error, FileNotFoundError):
@@ -74,7 +75,7 @@ def read_bytes(root: Path, source: str) -> bytes:
 
 
 def same_content(root: Path, first: str, second: str) -> bool:
-    """Tell whether two files of a dataset hold the same bytes; both are read unless their sizes differ.
+    """Return whether two files of a dataset hold the same bytes; both are read unless their sizes differ.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def same_content(root: Path, first: str, second: str) -> bool:
 
 
 def is_video(source: str) -> bool:
-    """Tell a video by the end of its name."""
+    """Return whether the end of a name is that of a video."""
     return source.lower().endswith(VIDEOS)
 
 
@@ -107,7 +108,7 @@ def open_media(root: Path, source: str) -> str | io.BytesIO:
 
 
 def locate(root: Path, source: str) -> tuple[Path, str | None]:
-    """Tell the file on disk and, if that is an archive on the way, the member inside it."""
+    """Return the file on disk and, if that is an archive on the way, the member inside it."""
     if ".zip/" not in source.lower():
         return root / source, None
     parts = PurePosixPath(source).parts
@@ -117,34 +118,21 @@ def locate(root: Path, source: str) -> tuple[Path, str | None]:
     return root / source, None
 
 
-def list_files(root: Path, below: str = "", broken: dict[str, OSError] | None = None) -> list[str]:
-    """List all files below a folder or archive of a dataset, those inside archives too, and empty folders.
+def list_files(root: Path, broken: dict[str, OSError] | None = None) -> list[str]:
+    """List all files of a dataset, those inside archives too, and empty folders, which end in ``/``; sorted.
 
-    Parameters
-    ----------
-    root : Path
-        Dataset folder.
-    below : str
-        Folder or archive below it; empty for the whole dataset.
-    broken : dict, optional
-        Receives the archives that cannot be read; without it, they are refused.
-
-    Returns
-    -------
-    list of str
-        Sources for `read_bytes`, and folders on disk without anything in them, with a ``/`` at the end; sorted.
+    Archives that cannot be read are put into ``broken``; without it, they are refused.
 
     Raises
     ------
     OSError
         If a folder or an archive cannot be read.
     """
-    start = root / below
-    return sorted(_below(start, (), below, broken) if start.is_file() else _walk(root, start, broken))
+    return sorted(_walk(root, broken))
 
 
-def _walk(root: Path, start: Path, broken: dict[str, OSError] | None) -> Iterator[str]:
-    for folder, names, empty in _folders(start):
+def _walk(root: Path, broken: dict[str, OSError] | None) -> Iterator[str]:
+    for folder, names, empty in _folders(root):
         below = folder.relative_to(root).as_posix()
         prefix = "" if below == "." else f"{below}/"
         if empty and prefix:
@@ -158,7 +146,7 @@ def _walk(root: Path, start: Path, broken: dict[str, OSError] | None) -> Iterato
 
 
 def _is_archive(name: str) -> bool:
-    """Tell whether to look into a file; what a Mac puts beside an archive is named like it and is none."""
+    """Return whether to look into a file; what macOS leaves beside an archive is named like one and is none."""
     return name.lower().endswith(".zip") and not litter_kind(name)
 
 
@@ -211,7 +199,7 @@ def _find(path: Path, member: str) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
     while rest not in members:
         parts = rest.split("/")
         starts = ("/".join(parts[:place]) for place in range(1, len(parts)))
-        outer = next((each for each in starts if each in members), None)
+        outer = next((start for start in starts if start in members), None)
         if outer is None:
             raise FileNotFoundError(f"{path} holds no {member}")
         inner, rest = (*inner, outer), rest[len(outer) + 1 :]
@@ -230,14 +218,13 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, most_by
     except NotImplementedError as error:
         raise SourceError(f"{where} cannot be unpacked ({error})", "unpack the archive by hand") from None
     except DAMAGES as error:
-        # zipfile says RuntimeError of members that it has no method for.
         raise SourceError(f"{where} cannot be unpacked ({error})", "copy the archive again") from None
 
 
 def _open(path: Path, inner: tuple[str, ...] = ()) -> Archive:
-    about = path.stat()
+    state = path.stat()
     open_it = _open_inner if inner else _open_unchanged
-    return open_it(str(path), about.st_mtime_ns, about.st_size, inner)
+    return open_it(str(path), state.st_mtime_ns, state.st_size, inner)
 
 
 @lru_cache(maxsize=16)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.split_lists import LEFT_OUT, read_list
+from hocbench.datasets.split_lists import KEYS, LEFT_OUT, read_list
 from hocbench.errors import SplitError
 from hocbench.files.checksums import hashes_of, sealed
 from hocbench.files.staging import staged
@@ -47,47 +47,21 @@ def make_splits(index: pd.DataFrame, protocol: dict[str, Any], root_seed: int) -
     clips = (
         index[["clip", "subject", "session", "split"]].drop_duplicates("clip").sort_values("clip", ignore_index=True)
     )
-    rng = generator(root_seed, use="split", seed=int(protocol.get("seed", 0)))
-    kind = protocol["kind"]
-    if kind == "official" and {"training", "validation"}.isdisjoint(clips["split"]):
-        raise SplitError(
-            "split kind 'official': the dataset has no official lists of training and validation; choose sessions, "
-            "subjects or file"
-        )
-    if kind == "file":
-        splits = read_list(clips, Path(protocol["path"]), protocol.get("sha256"))[COLUMNS]
-        check_splits(splits)
-        return splits
-    if kind == "official":
-        folds = [_official(clips, protocol["validation_share"], rng)]
-    elif kind == "sessions":
-        groups = _shuffled(clips["session"].where(clips["session"] != "", clips["subject"]), rng)
-        key = clips["session"].where(clips["session"] != "", clips["subject"])
-        folds = [key.map(_by_ratio(groups, protocol["ratio"]))]
+    if protocol["kind"] == "file":
+        splits = read_list(clips, Path(protocol["path"]), protocol.get("sha256"))
     else:
-        folds = _by_fold(clips["subject"], protocol["folds"], protocol["validation_share"], rng)
-    tables = [clips[["clip", "subject", "session"]].assign(fold=fold, part=part) for fold, part in enumerate(folds)]
-    splits = pd.concat(tables, ignore_index=True)[COLUMNS]
+        rng = generator(root_seed, use="split", seed=int(protocol.get("seed", 0)))
+        folds = [clips[list(KEYS)].assign(fold=i, part=part) for i, part in enumerate(_draw(clips, protocol, rng))]
+        splits = pd.concat(folds, ignore_index=True)
     check_splits(splits)
-    return splits
+    return splits[COLUMNS]
 
 
 def write_splits(index: pd.DataFrame, splits: pd.DataFrame, protocol: dict[str, Any], out: Path) -> None:
     """Write the lists that laboratories compare without sharing data: ``splits.csv`` and ``splits.json``.
 
     The CSV has a row per fold and clip with its number of frames and the hash of its frame numbers and labels, and can
-    be given as a list itself; the JSON has the sizes of all parts and one hash over the CSV.
-
-    Parameters
-    ----------
-    index : DataFrame
-        All frames.
-    splits : DataFrame
-        From `make_splits`.
-    protocol : dict
-        Where they come from.
-    out : Path
-        Folder.
+    be given as a list itself; the JSON has the protocol, the sizes of all parts and one hash over the CSV.
     """
     clips = _describe_clips(index)
     # A clip that a list leaves out stays in the written one, so that it can be given as a list itself.
@@ -97,16 +71,20 @@ def write_splits(index: pd.DataFrame, splits: pd.DataFrame, protocol: dict[str, 
     text = table.to_csv(index=False, lineterminator="\n")
     parts = {
         f"fold {fold}": {
-            part: {"clips": len(own), "subjects": int(own["subject"].nunique()), "frames": int(own["frames"].sum())}
-            for part, own in rows.groupby("part")
+            part: {
+                "clips": len(members),
+                "subjects": int(members["subject"].nunique()),
+                "frames": int(members["frames"].sum()),
+            }
+            for part, members in rows.groupby("part")
         }
         for fold, rows in table.groupby("fold")
     }
     with staged(out, "splits") as folder:
         write_text(text, folder / "splits.csv")
         files = hashes_of(folder, ["splits.csv"])
-        about = {"protocol": protocol, "parts": parts, "sha256": files["splits.csv"], "files": files}
-        write_text(sealed(about), folder / "splits.json")
+        summary = {"protocol": protocol, "parts": parts, "sha256": files["splits.csv"], "files": files}
+        write_text(sealed(summary), folder / "splits.json")
 
 
 def _describe_clips(index: pd.DataFrame) -> pd.DataFrame:
@@ -153,8 +131,23 @@ def _shuffled(names: pd.Series, rng: np.random.Generator) -> list[str]:
     return [str(name) for name in rng.permutation(sorted(names.unique()))]
 
 
+def _draw(clips: pd.DataFrame, protocol: dict[str, Any], rng: np.random.Generator) -> list[pd.Series]:
+    """Return the part of each clip, by fold."""
+    if protocol["kind"] == "official":
+        return [_official(clips, protocol["validation_share"], rng)]
+    if protocol["kind"] == "sessions":
+        groups = clips["session"].where(clips["session"] != "", clips["subject"])
+        return [groups.map(_by_ratio(_shuffled(groups, rng), protocol["ratio"]))]
+    return _by_fold(clips["subject"], protocol["folds"], protocol["validation_share"], rng)
+
+
 def _official(clips: pd.DataFrame, share: float, rng: np.random.Generator) -> pd.Series:
     """Test on the official validation list; choose on a share of the training list."""
+    if {"training", "validation"}.isdisjoint(clips["split"]):
+        raise SplitError(
+            "split kind 'official': the dataset has no official lists of training and validation; choose sessions, "
+            "subjects or file"
+        )
     training = clips.index[clips["split"] == "training"].to_numpy()
     chosen = rng.permutation(training)[: max(1, round(share * len(training)))]
     part = clips["split"].map({"training": "train", "validation": "test"})

@@ -41,5 +41,5 @@ def to_numbers(name: str, path: Path, table: pd.DataFrame, column: str, *, blank
         row = int(table.index[wrong][0])
         cell = table[column].loc[row]
         fault = "is empty" if pd.isna(cell) else f"{cell!r} is not a number"
-        raise DatasetError(f"{name}: {path}, row {row + 1}: {column} {fault}; mend the row")
+        raise DatasetError(f"{name}: {path}, row {row + 1}: {column} {fault}; correct the row")
     return numbers

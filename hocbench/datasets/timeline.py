@@ -44,7 +44,7 @@ class Timeline:
     end : int
         Frames up to the end of what the file holds.
     key : {"pts", "dts", ""}
-        What tells the place of a picture: its own time stamp; or, where the file holds none of single pictures, when
+        What gives the place of a picture: its own time stamp; or, where the file holds none of single pictures, when
         the packet is due that makes the decoder give it; or only its order.
     places : dict of int to int
         Key of each picture, in units of its stream → place on the grid, from 0.
@@ -81,7 +81,7 @@ class Timeline:
     varies: bool
 
     def place(self, picture: av.VideoFrame, previous: int) -> int | None:
-        """Tell the place of a decoded picture from that of the one before; None if it cannot be told."""
+        """Return the place of a decoded picture, given that of the one before; None if it is not known."""
         key = picture.pts if self.key == "pts" else picture.dts if self.key == "dts" else None
         if key is None and self.key != "pts":
             # The last ones are given without a packet.
@@ -117,14 +117,7 @@ def open_video(media: str | io.BytesIO) -> InputContainer:
 
 
 def read_timeline(media: str | io.BytesIO, path: Path) -> Timeline:
-    """Read the times of all pictures.
-
-    Parameters
-    ----------
-    media : str or BytesIO
-        See `hocbench.datasets.sources.open_media`.
-    path : Path
-        Of the video, for messages.
+    """Read the times of all pictures of a video; ``path`` is for messages.
 
     Raises
     ------
@@ -138,14 +131,8 @@ def read_timeline(media: str | io.BytesIO, path: Path) -> Timeline:
         if stream.codec_context is None:
             raise DatasetError(f"{path} cannot be read as a video (its codec is unknown); copy it again or convert it")
         avi = container.format.name == "avi"
-        packets, delay, packed = _read_packets(container, stream)
         index = read_avi_index(media, stream.index) if avi else None
-        if index is not None:
-            packets = _at_chunks(packets, index)
-        if not packets:
-            raise DatasetError(f"{path} cannot be read as a video (it has no frame); copy it again")
-        by_due = avi and (packed or stream.codec_context.name in GUESSED_IN_AVI)
-        times = _times_by_due(packets, delay) if by_due else _times_by_stamps(packets, path)
+        packets, times = _read_pictures(container, stream, index, path)
         rate, varies = _nominal_rate(stream, times.shown, path, stated=avi or not times.key)
         step = Fraction(stream.time_base or 1) * rate if times.key else Fraction(1)
         stated = stream.frames if avi else _nearest(stream.duration or 0, step)
@@ -176,12 +163,26 @@ def read_timeline(media: str | io.BytesIO, path: Path) -> Timeline:
     )
 
 
+def _read_pictures(
+    container: InputContainer, stream: VideoStream, index: AviIndex | None, path: Path
+) -> tuple[list[_Packet], _Times]:
+    """Read the packets of all pictures, and find when these are shown."""
+    packets, delay, packed = _read_packets(container, stream)
+    if index is not None:
+        packets = _at_chunks(packets, index)
+    if not packets:
+        raise DatasetError(f"{path} cannot be read as a video (it has no frame); copy it again")
+    if container.format.name == "avi" and (packed or stream.codec_context.name in GUESSED_IN_AVI):
+        return packets, _times_by_due(packets, delay)
+    return packets, _times_by_stamps(packets, path)
+
+
 def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[list[_Packet], int, bool]:
     """Read the packets of pictures, how many the decoder takes in before the first one, and whether some hold two.
 
     Those that an edit list hides are left out, and what comes after a packet that cannot be read.
     """
-    found: list[_Packet] = []
+    packets: list[_Packet] = []
     delay: int | None = None
     packed = PACKED.search(stream.codec_context.extradata or b"") is not None
     ordered = not stream.codec_context.has_b_frames
@@ -189,12 +190,12 @@ def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[list[
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard:
                 if delay is None and _gives_picture(packet):
-                    delay = len(found)
-                if not found:
+                    delay = len(packets)
+                if not packets:
                     packed = packed or PACKED.search(bytes(packet)) is not None
                 shown = packet.dts if packet.pts is None and ordered else packet.pts
-                found.append(_Packet(packet.pts, shown, packet.dts, packet.dts, packet.duration or 0, packet.pos))
-    return found, delay or 0, packed
+                packets.append(_Packet(packet.pts, shown, packet.dts, packet.dts, packet.duration or 0, packet.pos))
+    return packets, delay or 0, packed
 
 
 def _gives_picture(packet: av.Packet) -> bool:
@@ -209,13 +210,13 @@ def _at_chunks(packets: Sequence[_Packet], index: AviIndex) -> list[_Packet]:
 
     What lies where the index lists nothing is left out.
     """
-    found = []
+    corrected = []
     for packet in packets:
         number = index.numbers.get(-1 if packet.position is None else packet.position)
         if number is not None and packet.due is not None:
             shown = None if packet.shown is None else packet.shown + number - packet.due
-            found.append(packet._replace(shown=shown, due=number))
-    return found
+            corrected.append(packet._replace(shown=shown, due=number))
+    return corrected
 
 
 def _losses(packets: Sequence[_Packet], index: AviIndex | None) -> tuple[set[int], set[int | None]]:
@@ -229,7 +230,7 @@ def _losses(packets: Sequence[_Packet], index: AviIndex | None) -> tuple[set[int
 
 
 def _times_by_due(packets: Sequence[_Packet], delay: int) -> _Times:
-    """Tell when pictures are shown that have no time of their own: when the packets that give them are due."""
+    """Find when pictures are shown that have no time of their own: when the packets that give them are due."""
     given = packets[delay:]
     shown = [packet.due or 0 for packet in given]
     shown += range(shown[-1] + 1, shown[-1] + 1 + delay)
@@ -243,7 +244,7 @@ def _times_by_stamps(packets: Sequence[_Packet], path: Path) -> _Times:
     if len(shown) < len(packets):
         raise DatasetError(
             f"{path}: {len(packets) - len(shown)} of its {len(packets)} pictures have no time stamp, so nobody knows "
-            "when they are shown; write the video anew with time stamps"
+            "when they are shown; write the video again with time stamps"
         )
     return _Times("pts", [packet.stamp for packet in packets], shown, packets[shown.index(max(shown))].lasts)
 

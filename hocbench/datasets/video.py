@@ -13,22 +13,16 @@ from hocbench.errors import DatasetError
 
 @dataclass(frozen=True)
 class Video:
-    """What is known of a video.
+    """A video on the grid of its nominal rate: frame k is what a player shows at k / rate.
 
     Attributes
     ----------
-    root, source : Path, str
-        Where it lies.
-    frames : int
-        How many frames it has on the grid of its nominal rate; frame k is what a player shows at k / rate.
-    rate : float
-        Frames of the grid per second.
+    frames, rate : int, float
+        Length of the grid, and its frames per second.
     pictures : int
-        How many pictures the file holds.
-    repeated : int
-        Frames at which nothing new is stored, so that the picture before is shown again.
-    unshown : int
-        Pictures that another one replaces before any frame shows them.
+        How many the file holds.
+    repeated, unshown : int
+        Frames that show the picture before again, and pictures that another one replaces before any frame shows them.
     lost : int
         Pictures that the index of the file lists and that are not where it says.
     stamped : bool
@@ -53,15 +47,15 @@ class Video:
         return np.arange(self.frames) / self.rate
 
     def remarks(self) -> dict[str, str]:
-        """Say what is unusual about when its pictures are shown: a heading for notes → what there is of it."""
-        found = {
+        """Return what is unusual about when its pictures are shown: a heading for notes → what there is of it."""
+        texts = {
             "repeated_pictures": f"{self.repeated} of {self.frames} frames" if self.repeated else "",
             "pictures_never_shown": f"{self.unshown} of {self.pictures} pictures" if self.unshown else "",
             "pictures_lost": f"{self.lost} of {self.pictures} pictures" if self.lost else "",
             "no_time_stamps": "" if self.stamped else f"taken to be even, {self.rate:g} per second",
             "varying_frame_rate": f"shown on a grid of {self.rate:g} per second" if self.varies else "",
         }
-        return {heading: text for heading, text in found.items() if text}
+        return {heading: text for heading, text in texts.items() if text}
 
 
 def probe_video(root: Path, source: str) -> Video:

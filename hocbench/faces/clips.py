@@ -35,19 +35,10 @@ class Crop:
 
 
 def crop_clip(clip: pd.DataFrame, root: Path, options: CropOptions) -> list[Crop]:
-    """Crop the frames of one clip.
+    """Crop the frames of one clip, rows of an index sorted by frame.
 
     A frame without landmarks is framed like the nearest one that has them, and a frame without a picture gets the crop
     of the nearest one that has one, if that is at most `FARTHEST_NEIGHBOUR` frames away; both say so in ``face``.
-
-    Parameters
-    ----------
-    clip : DataFrame
-        Its rows of the index, sorted by frame.
-    root : Path
-        Dataset folder.
-    options : CropOptions
-        See there.
     """
     crops = list(_cut(clip, root, options))
     numbers = clip["frame"].to_numpy()
@@ -67,20 +58,20 @@ def _near(numbers: np.ndarray, places: list[int], place: int) -> list[int]:
 
 
 def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]:
-    own = _framings(clip, options)
+    framings = _framings(clip, options)
     numbers = clip["frame"].to_numpy()
-    good = [i for i, (matrix, face) in enumerate(own) if matrix is not None and face != "box"]
+    good = [i for i, (matrix, face) in enumerate(framings) if matrix is not None and face != "box"]
     for i, (picture, status) in enumerate(zip(_pictures(clip, root), clip["status"].tolist(), strict=True)):
         if not isinstance(picture, np.ndarray):
             fault = "frame_missing" if status == "frame_missing" else "image_unreadable"
             yield Crop(None, fault, "none", str(picture))
             continue
-        matrix, face = own[i]
+        matrix, face = framings[i]
         if matrix is not None and not _lies_in(picture, matrix, options.size):
             matrix = None
         if matrix is None:
             face = "neighbour"
-            borrowed = (own[j][0] for j in _near(numbers, good, i))
+            borrowed = (framings[j][0] for j in _near(numbers, good, i))
             matrix = next((m for m in borrowed if m is not None and _lies_in(picture, m, options.size)), None)
         if matrix is None and options.method in ("auto", "detector"):
             box = detect_face(picture, options.detector)
@@ -94,7 +85,7 @@ def _cut(clip: pd.DataFrame, root: Path, options: CropOptions) -> Iterator[Crop]
 
 
 def _lies_in(picture: np.ndarray, matrix: np.ndarray, size: int) -> bool:
-    """Tell whether a crop is of this picture at all: not of a point, nor of the emptiness around it."""
+    """Return whether a crop is of this picture at all: not of a point, nor of the emptiness around it."""
     height, width = picture.shape[:2]
     (a, _, right), (b, _, down) = matrix.tolist()
     # A similarity transform multiplies by a complex number; its middle comes from dividing by it.
@@ -106,22 +97,22 @@ def _lies_in(picture: np.ndarray, matrix: np.ndarray, size: int) -> bool:
 
 
 def _framings(clip: pd.DataFrame, options: CropOptions) -> list[tuple[np.ndarray | None, str]]:
-    """Frame the faces of a clip by what the index says of each frame, and tell by what."""
-    found: list[tuple[np.ndarray | None, str]] = [(None, "none")] * len(clip)
+    """Frame the faces of a clip by what the index says of each frame; returns by what, too."""
+    framings: list[tuple[np.ndarray | None, str]] = [(None, "none")] * len(clip)
     if options.method in ("auto", "box"):
         for place, box in enumerate(clip[["box_x", "box_y", "box_width", "box_height"]].to_numpy()):
             if np.isfinite(box).all() and min(box[2:]) > 0:
-                found[place] = from_box(tuple(box.tolist()), options.size, options.margin), "box"
+                framings[place] = from_box(tuple(box.tolist()), options.size, options.margin), "box"
     if options.method in ("auto", "landmarks"):
         landmarks = clip["landmarks"].tolist()
         for count in {len(points) for points in landmarks} - {0}:
             places = [place for place, points in enumerate(landmarks) if len(points) == count]
             matrices = from_landmarks(np.stack([landmarks[place] for place in places]), options.size, options.margin)
-            # Points that all coincide, or lie beyond any number, tell nothing.
+            # Points that all coincide, or lie beyond any number, say nothing.
             telling = np.isfinite(matrices).all(axis=(1, 2)) & (matrices[:, :, 0] != 0).any(axis=1)
             for place, matrix in zip(np.array(places)[telling].tolist(), matrices[telling], strict=True):
-                found[place] = matrix, "landmarks"
-    return found
+                framings[place] = matrix, "landmarks"
+    return framings
 
 
 def _pictures(clip: pd.DataFrame, root: Path) -> Iterator[np.ndarray | str]:
@@ -144,15 +135,15 @@ def _pictures(clip: pd.DataFrame, root: Path) -> Iterator[np.ndarray | str]:
 def _video_frames(root: Path, source: str, wanted: list[int]) -> Iterator[np.ndarray | str]:
     """Decode the wanted frames of a video; only those are held that are decoded and still to be yielded."""
     left = Counter(wanted)
-    found: dict[int, Shown] = {}
+    waiting: dict[int, Shown] = {}
     frames = _played(root, source)
     for number in wanted:
-        while number not in found:
+        while number not in waiting:
             place, shown = next(frames, (number, f"the video ends or is damaged before frame {number}"))
             if left[place]:
-                found[place] = shown
+                waiting[place] = shown
         left[number] -= 1
-        shown = found[number] if left[number] else found.pop(number)
+        shown = waiting[number] if left[number] else waiting.pop(number)
         # As decoded, a picture takes half the memory of RGB.
         yield shown if isinstance(shown, str) else shown.to_ndarray(format="rgb24")
 

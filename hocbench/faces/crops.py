@@ -62,12 +62,10 @@ def make_crops(
 
     Raises
     ------
-    ParameterError
-        If an option is unknown or out of range.
+    ParameterError, DatasetError, DamageError
+        If an option is wrong, or the index is missing or damaged.
     FaceError
         If the dataset lacks what the method needs, a worker dies, or no face is found in the whole dataset.
-    DatasetError, DamageError
-        If the index is missing or damaged.
     """
     given = {"size": size, "margin": margin, "method": method, "detector": detector, "store": store}
     options: CropOptions = check_values(CropOptions, given, "the options of a crop")
@@ -79,30 +77,30 @@ def make_crops(
     if not _is_whole(new, out):
         _crop_all(index, root, options, parts, workers)
         frames, ledger = _join(index, parts, options)
-        excluded = load_excluded(prepared)
-        ledger = _with_excluded(ledger, excluded)
         if (frames["face"] == "none").all():
             shutil.rmtree(parts)
             raise FaceError(f"no face found in any of the {len(index)} frames below {root}; is it the right folder?")
-        about = {"dataset": str(index["dataset"].iloc[0]), "label": label} | options.model_dump()
-        _finish(new, frames, ledger, about | ({"excluded": excluded} if excluded else {}))
+        summary = {"dataset": str(index["dataset"].iloc[0]), "label": label} | options.model_dump()
+        _finish(new, frames, ledger, summary, load_excluded(prepared))
     # Until here an older store stays as it was. Readers do not hash large stores, so its summary goes first.
     move_into(new, out, "crops.json")
     shutil.rmtree(parts)
 
 
-def _finish(store: Path, frames: pd.DataFrame, ledger: pd.DataFrame, summary: Row) -> None:
+def _finish(store: Path, frames: pd.DataFrame, ledger: pd.DataFrame, summary: Row, excluded: list[str]) -> None:
     """Write what belongs to the pixels of a new store, last the summary, which says that it is whole."""
+    ledger = _with_excluded(ledger, excluded)
     write_parquet(frames, store / "frames.parquet")
     write_text(ledger.to_csv(index=False, lineterminator="\n"), store / "ledger.csv")
     if summary["store"] == "jpeg":
         _string_together(store)
     files = hashes_of(store, ["frames.parquet", "ledger.csv", "crops.npy"])
-    write_text(sealed(summary | {"files": files} | _counts(frames, ledger)), store / "crops.json")
+    counts = {"files": files} | _counts(frames, ledger) | ({"excluded": excluded} if excluded else {})
+    write_text(sealed(summary | counts), store / "crops.json")
 
 
 def _is_whole(store: Path, out: Path) -> bool:
-    """Tell a finished new store, of which a kill may have left some files moved to their places already."""
+    """Return whether a new store is finished; a kill may have left some of its files moved to their places already."""
     if not (store / "crops.json").is_file():
         return False
     files = read_sealed(store / "crops.json")[FILES]
@@ -124,9 +122,9 @@ def _check_sources(index: pd.DataFrame, options: CropOptions) -> None:
 
 
 def _open_parts(parts: Path, prepared: Path, root: Path, options: CropOptions, count: int) -> Path:
-    """Make the folder of what is done so far; what belongs to another index, option or code is thrown away."""
+    """Make the folder of what is done so far; what belongs to another index, option or code is deleted."""
     index = prepared / "index.parquet"
-    # Indexed again, the same index may be of files that were mended meanwhile.
+    # Indexed again, the same index may be of files that were corrected meanwhile.
     key = {"index": file_hash(index), "indexed_ns": index.stat().st_mtime_ns, "root": str(root.resolve())}
     text = json.dumps(key | options.model_dump(), indent=1) + "\n"
     same = (parts / "key.json").is_file() and (parts / "key.json").read_text(encoding="utf-8") == text
@@ -193,13 +191,13 @@ def crop_batch(rows: pd.DataFrame, root: Path, options: CropOptions, parts: Path
     for _, clip in rows.groupby("clip", sort=False):
         crops += crop_clip(clip, root, options)
     ends = _write_raw(crops, parts, start) if options.store == "raw" else _write_jpeg(crops, parts, start)
-    about = {
+    outcomes = {
         "status": [crop.status for crop in crops],
         "face": [crop.face for crop in crops],
         "detail": [crop.detail for crop in crops],
         "bytes": ends,
     }
-    write_text(json.dumps(about), _part(parts, start))
+    write_text(json.dumps(outcomes), _part(parts, start))
 
 
 def _write_raw(crops: list[Crop], parts: Path, start: int) -> list[int]:
@@ -228,17 +226,17 @@ def encode(pixels: np.ndarray) -> bytes:
 
 
 def _join(index: pd.DataFrame, parts: Path, options: CropOptions) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Put together what the batches found: the frames of the store, and its ledger."""
-    found: dict[str, list[Any]] = {"status": [], "face": [], "detail": [], "bytes": []}
+    """Join what the batches found: the frames of the store, and its ledger."""
+    columns: dict[str, list[Any]] = {"status": [], "face": [], "detail": [], "bytes": []}
     for start, _ in _batches(index):
-        about = json.loads(_part(parts, start).read_text(encoding="utf-8"))
-        for key, values in about.items():
-            found[key] += values
-    frames = index[STORE_COLUMNS].assign(status=found["status"], face=found["face"])
+        outcomes = json.loads(_part(parts, start).read_text(encoding="utf-8"))
+        for key, values in outcomes.items():
+            columns[key] += values
+    frames = index[STORE_COLUMNS].assign(status=columns["status"], face=columns["face"])
     frames["usable"] = (frames["face"] != "none") & frames[["valence", "arousal"]].notna().all(axis=1)
-    ledger = _ledger(frames, options.method, found["detail"])
+    ledger = _ledger(frames, options.method, columns["detail"])
     if options.store == "jpeg":
-        frames["end_byte"] = np.cumsum(found["bytes"])
+        frames["end_byte"] = np.cumsum(columns["bytes"])
     return frames, ledger
 
 

@@ -60,15 +60,7 @@ def detect_face(picture: np.ndarray, detector: str = "haar") -> Box | None:
 
 
 def face_frame(box: Box, detector: str) -> Box:
-    """Turn what a detector found into the frame that landmarks would give, so that crops show faces at one size.
-
-    Parameters
-    ----------
-    box : tuple of float
-        From `detect_face`, in pixels.
-    detector : {"haar", "lbp"}
-        Which one found it.
-    """
+    """Convert what a detector found to the frame that landmarks would give, so that crops show faces at one size."""
     x, y, width, height = box
     side, lower = FRAMES[detector]
     middle, level = x + width / 2, y + height / 2 + lower * height
@@ -92,7 +84,7 @@ def _detect_haar(picture: np.ndarray) -> Box | None:
 
 
 def _turn_back(box: np.ndarray, turn: np.ndarray) -> Box:
-    """Bring the centre of a box from the turned picture into the original one."""
+    """Rotate the centre of a box from the turned picture back into the original one."""
     x, y, width, height = (float(value) for value in box)
     back = cv2.invertAffineTransform(turn)
     cx, cy = back @ np.array([x + width / 2, y + height / 2, 1.0])

@@ -62,7 +62,7 @@ def read_picture(content: bytes) -> np.ndarray:
 
 
 def open_header(content: bytes) -> Image.Image:
-    """Read the header of a picture, nothing behind it.
+    """Read the header of a picture, nothing after it.
 
     Raises
     ------

@@ -18,11 +18,8 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from hocbench.config.datasets import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
-from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS
-from hocbench.datasets.affectnet_labels import UNCERTAIN
-from hocbench.datasets.annotations import LABELS_PER_SECOND
 from hocbench.datasets.columns import SYNTHETIC_MARKER, SYNTHETIC_NOTICE
-from hocbench.datasets.sewa import SEGMENT
+from hocbench.datasets.layouts import COLUMNS, IMAGES, LABELS_PER_SECOND, LISTS, SEGMENT, UNCERTAIN
 from hocbench.errors import DatasetError, ParameterError
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text

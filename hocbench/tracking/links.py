@@ -1,4 +1,4 @@
-"""Where each run is in MLflow: a small file per run, so that a report can point there without asking the store."""
+"""Where each run is in MLflow: a small file per run, so that a report can link to it without asking the store."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -27,22 +27,12 @@ class Link:
 
     @property
     def page(self) -> str:
-        """Path of the run's page, behind the address of a server."""
+        """Path of the run's page, to be appended to the address of a server."""
         return f"/#/experiments/{self.experiment}/runs/{self.run}"
 
 
 def write_link(folder: Path, name: str, link: Link) -> None:
-    """Remember where a run is in MLflow.
-
-    Parameters
-    ----------
-    folder : Path
-        Of our own files about MLflow.
-    name : str
-        Dataset and run id, ``sewa/joint-84c648e6``.
-    link : Link
-        The place; it replaces an earlier one.
-    """
+    """Write where a run, such as ``sewa/joint-84c648e6``, is in MLflow; an earlier link is replaced."""
     path = _path(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(json.dumps(asdict(link), sort_keys=True) + "\n", path)

@@ -1,4 +1,4 @@
-"""The store that needs no server: a database file in our own folder, which may be moved, copied and renamed."""
+"""The store that needs no server: a database file in the folder of the project, which may be moved and renamed."""
 
 import sqlite3
 from contextlib import closing
@@ -6,7 +6,7 @@ from pathlib import Path
 
 FOLDER = Path(".mlflow")
 NAME = "mlflow.db"
-# Relative, for whoever reads them from the folder of the project, as all our commands do.
+# Relative, for whoever reads them from the folder of the project, as all commands do.
 ARTIFACTS = (FOLDER / "artifacts").as_posix()
 # What SQLite or MLflow say, and what can be done about it.
 ADVICE = (
@@ -29,14 +29,10 @@ def address() -> str:
 
 
 def forget_the_folder(experiment: str) -> None:
-    """Take the folder of the project out of the database, so that artefacts are found where the project is now.
+    """Make the places in the database relative, so that artefacts are found where the project is now.
 
-    MLflow makes every place absolute when it is first told of it.
-
-    Parameters
-    ----------
-    experiment : str
-        Name of our experiment; others, which somebody made in the same file, stay as they are.
+    MLflow makes every place absolute when it first meets it. Other experiments, which somebody made in the same file,
+    stay as they are.
 
     Raises
     ------
@@ -64,6 +60,6 @@ def forget_the_folder(experiment: str) -> None:
 
 
 def advice(message: str) -> str:
-    """Say what can be done about an error of the database."""
-    found = next((what for words, what in ADVICE if words in message), BROKEN)
-    return f"{found}; `hocbench mlflow sync` then delivers what is kept, to a new file if there is none"
+    """Return what can be done about an error of the database."""
+    remedy = next((remedy for words, remedy in ADVICE if words in message), BROKEN)
+    return f"{remedy}; `hocbench mlflow sync` then delivers what is kept, to a new file if there is none"

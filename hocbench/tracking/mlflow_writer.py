@@ -16,31 +16,28 @@ LATER = "later"
 METRICS, PARAMS = 1000, 100
 
 
-class Delivery:
+class MlflowWriter:
     """Sends the events of one run, the event ``run`` first.
 
     MLflow keeps one of several metrics that are alike in name, value, step and time, so that rows may be sent again.
 
-    Parameters
-    ----------
-    place : Place
-        The store.
-
     Attributes
     ----------
+    run : str
+        Id of the run in MLflow, when something was sent.
     problems : list of str
         What cannot be delivered any more, such as a file that is gone.
     """
 
     def __init__(self, place: Place) -> None:
+        self.run = ""
         self.problems: list[str] = []
         self._place = place
         self._store: Store | None = None
-        self._run = ""
         self._key = ""
-        self._tags: dict[str, str] = {}
+        self._attempts: list[str] = []
         self._status = ""
-        self._found_by_key = False
+        self._recovered = False
         self._histories: dict[str, set[tuple[int, float]]] = {}
 
     def send(self, events: list[Event]) -> None:
@@ -62,79 +59,73 @@ class Delivery:
         self._log(metrics)
 
     def _begin(self, event: Event) -> None:
+        from mlflow.entities import Param
+
         self._store = store = open_store(self._place)
-        self._key, self._found_by_key = event["key"], event["recovered"]
+        self._key, self._recovered = event["key"], event["recovered"]
         if not self._key:
-            self._run = parent_run(store, event["profile"])
+            self.run = parent_run(store, event["profile"])
             return
         tags = event["tags"] | {"mlflow.runName": event["name"], "mlflow.parentRunId": _parent(store, event)}
         run = one_run(store, self._key, tags, event["time"])
-        self._run, self._tags, self._status = run.info.run_id, dict(run.data.tags), run.info.status
+        self.run, self._status = run.info.run_id, run.info.status
+        self._attempts = [value for name, value in run.data.tags.items() if name.startswith("attempt.")]
         address = without_secrets(self._place.uri).rstrip("/") if self._place.uri.startswith("http") else ""
-        write_link(self._place.folder, event["name"], Link(store.experiment, self._run, address))
+        write_link(self._place.folder, event["name"], Link(store.experiment, self.run, address))
         # A parameter that is there cannot be changed, and is not sent again.
-        self._send_params({name: value for name, value in event["params"].items() if name not in run.data.params})
-
-    def _send_params(self, params: dict[str, str]) -> None:
-        from mlflow.entities import Param
-
-        pairs = [Param(name, value) for name, value in params.items()]
-        for start in range(0, len(pairs), PARAMS):
-            self._client.log_batch(self._run, params=pairs[start : start + PARAMS])
+        params = [Param(name, value) for name, value in event["params"].items() if name not in run.data.params]
+        for start in range(0, len(params), PARAMS):
+            self._client.log_batch(self.run, params=params[start : start + PARAMS])
 
     def _count(self, event: Event) -> None:
-        """Add the tag of a try, which is known by its time."""
+        """Add the tag of an attempt, which is known by its time."""
         time = datetime.fromtimestamp(event["time"] / 1000, UTC).isoformat(timespec="milliseconds")
-        tries = {name: value for name, value in self._tags.items() if name.startswith("attempt.")}
-        if time not in tries.values():
-            name = f"attempt.{len(tries) + 1}"
-            self._client.set_tag(self._run, name, time)
-            self._tags[name] = time
+        if time not in self._attempts:
+            self._attempts.append(time)
+            self._client.set_tag(self.run, f"attempt.{len(self._attempts)}", time)
         if self._status != "RUNNING":
-            self._client.update_run(self._run, "RUNNING")
+            self._client.update_run(self.run, "RUNNING")
             self._status = "RUNNING"
 
     def _metrics(self, values: dict[str, float], time: int, step: int) -> list[Any]:
         from mlflow.entities import Metric
 
         metrics = [Metric(name, value, time, step) for name, value in values.items()]
-        if not self._found_by_key:
+        if not self._recovered:
             return metrics
         # The times of earlier rows are lost with their outbox.
         return [metric for metric in metrics if (metric.step, metric.value) not in self._history(metric.key)]
 
     def _history(self, name: str) -> set[tuple[int, float]]:
         if name not in self._histories:
-            history = self._client.get_metric_history(self._run, name)
+            history = self._client.get_metric_history(self.run, name)
             self._histories[name] = {(metric.step, metric.value) for metric in history}
         return self._histories[name]
 
     def _log(self, metrics: list[Any]) -> None:
         for start in range(0, len(metrics), METRICS):
-            self._client.log_batch(self._run, metrics=metrics[start : start + METRICS])
+            self._client.log_batch(self.run, metrics=metrics[start : start + METRICS])
 
     def _end(self, event: Event) -> None:
         self._log(self._metrics(event["values"], event["time"], 0))
         for file in event["files"]:
             self._upload(file)
         if event["status"] != "RUNNING":
-            self._client.set_terminated(self._run, event["status"], event["time"])
+            self._client.set_terminated(self.run, event["status"], event["time"])
         if self._key and self._store:
             remove_doubles(self._store, find_runs(self._store, self._key))
 
     def _upload(self, file: dict[str, str]) -> None:
-        folder = file["folder"] or None
-        if "text" in file:
-            with TemporaryDirectory() as temporary:
-                path = Path(temporary) / file["name"]
+        with TemporaryDirectory() as temporary:
+            if "text" in file:
+                path = Path(temporary, file["name"])
                 path.write_text(file["text"], encoding="utf-8")
-                self._client.log_artifact(self._run, str(path), folder)
-            return
-        path = Path(file["path"])
-        if not path.is_file() or file_hash(path) != file["sha256"]:
-            self.problems.append(f"{path} is not what it was when the run ended, and is left out")
-            return
-        self._client.log_artifact(self._run, str(path), folder)
+            else:
+                path = Path(file["path"])
+                if not path.is_file() or file_hash(path) != file["sha256"]:
+                    self.problems.append(f"{path} is not what it was when the run ended, and is left out")
+                    return
+            self._client.log_artifact(self.run, str(path), file["folder"] or None)
 
     @property
     def _client(self) -> Any:
@@ -149,9 +140,9 @@ def _parent(store: Store, event: Event) -> str:
 
     if event["parent"] != LATER:
         try:
-            found = store.client.get_run(event["parent"]).info
-            if found.lifecycle_stage == "active":
-                return str(found.run_id)
+            parent = store.client.get_run(event["parent"]).info
+            if parent.lifecycle_stage == "active":
+                return str(parent.run_id)
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
@@ -159,13 +150,8 @@ def _parent(store: Store, event: Event) -> str:
 
 
 def file_to_send(path: Path, folder: str = "") -> dict[str, str]:
-    """Name a file for the event ``end``, with what it is now; from the present folder if it lies in it."""
+    """Describe a file for the event ``end``: its hash, and its path, from the present folder if it lies in it."""
     absolute, here = path.absolute(), Path.cwd()
     # The outbox may be delivered after the project was moved.
     name = absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
     return {"path": str(name), "sha256": file_hash(path), "folder": folder}
-
-
-def text_to_send(name: str, text: str, folder: str = "") -> dict[str, str]:
-    """Name a small text for the event ``end``, which keeps it."""
-    return {"name": name, "text": text, "folder": folder}

@@ -4,10 +4,10 @@ Events, all with ``time`` in milliseconds since 1970:
 
 ========= =====================================================================================================
 run       key, name, profile, parent, tags, params; the first line
-attempt   the start of a try
+attempt   an attempt at the run begins
 epoch     step and values of one row of the history
 end       status, values (test scores) and files; ``RUNNING`` for a run that was asked to stop and will go on
-delivered all before it is in the store; only where a later try may go on with the file
+delivered all before it is in the store; only where a later attempt may go on with the file
 ========= =====================================================================================================
 """
 
@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 Event = dict[str, Any]
 FOLDER = "outbox"
-# Ending of a file that lost its first line, so that nobody can tell which run it is about.
+# Ending of a file that lost its first line, so that nobody knows which run it is about.
 DAMAGED = "damaged"
 
 
@@ -30,12 +30,7 @@ def now_ms() -> int:
 
 
 class Outbox:
-    """An outbox that this process writes or delivers, and no other one meanwhile.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it need not exist.
+    """An outbox that this process writes or delivers, and no other one meanwhile; the file need not exist.
 
     Attributes
     ----------
@@ -46,10 +41,8 @@ class Outbox:
 
     Raises
     ------
-    filelock.Timeout
-        If another process has it.
-    OSError
-        If it cannot be read.
+    filelock.Timeout, OSError
+        If another process has it, or it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,39 +51,40 @@ class Outbox:
         self._lock = FileLock(path.with_suffix(".lock"), timeout=0)
         self._lock.acquire()
         try:
-            self.events, self.problems = read_events(path)
+            self.events, self.problems = _read_events(path)
         except OSError:
             self.release()
             raise
-
-    @classmethod
-    def free(cls, path: Path) -> Self | None:
-        """Take an outbox, or return None if another process has it."""
-        try:
-            return cls(path)
-        except Timeout:
-            return None
 
     def append(self, event: Event) -> None:
         """Write an event, so that it is there even if the process is killed at once."""
         with self.path.open("ab+") as file:
             # A line that a power cut has left unfinished must not swallow this one.
-            if file.tell() and not _ends_with_newline(file):
-                file.write(b"\n")
+            if file.tell():
+                file.seek(-1, 2)
+                file.write(b"" if file.read(1) == b"\n" else b"\n")
             file.write(json.dumps(event).encode() + b"\n")
         self.events.append(event)
 
     def set_aside(self, ending: str) -> None:
-        """Begin anew; what is in the file stays beside it, under a name with this ending."""
+        """Empty the outbox; what is in the file stays beside it, under a name with this ending."""
         self.path.replace(self.path.with_name(f"{self.path.stem}.{ending}"))
         self.events, self.problems = [], []
 
-    def remove(self) -> None:
-        """Delete a file of which everything is delivered."""
+    def clear(self) -> None:
+        """Empty the outbox and delete its file."""
         self.path.unlink(missing_ok=True)
+        self.events, self.problems = [], []
+
+    def close_delivered(self) -> None:
+        """Clear an outbox of which all is delivered, or mark it if a later attempt at its run may go on with it."""
+        if status(self.events) == "FINISHED":
+            self.clear()
+        else:
+            self.append({"event": "delivered", "time": now_ms()})
 
     def release(self) -> None:
-        """Let other processes have it."""
+        """Make it available to other processes."""
         if not self.path.exists():
             Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
@@ -102,12 +96,7 @@ class Outbox:
         self.release()
 
 
-def _ends_with_newline(file: Any) -> bool:
-    file.seek(-1, 2)
-    return bool(file.read(1) == b"\n")
-
-
-def read_events(path: Path) -> tuple[list[Event], list[str]]:
+def _read_events(path: Path) -> tuple[list[Event], list[str]]:
     """Read the events of an outbox and a message for each line that is none."""
     events: list[Event] = []
     problems: list[str] = []
@@ -124,25 +113,20 @@ def read_events(path: Path) -> tuple[list[Event], list[str]]:
     return events, problems
 
 
-def is_ended(events: list[Event]) -> bool:
-    """Tell whether the last try came to an end of any kind, and was not cut off."""
-    return status(events) != ""
-
-
 def status(events: list[Event]) -> str:
-    """Return the status of the last try, empty if it has none."""
-    tries = [event for event in events if event["event"] in ("attempt", "end")]
-    return str(tries[-1]["status"]) if tries and tries[-1]["event"] == "end" else ""
+    """Return the status at which the last attempt ended; empty if it was cut off."""
+    attempts = [event for event in events if event["event"] in ("attempt", "end")]
+    return str(attempts[-1]["status"]) if attempts and attempts[-1]["event"] == "end" else ""
 
 
 def to_send(events: list[Event]) -> list[Event]:
     """Leave out what later events have made void: earlier ends, and rows of epochs that were done again."""
-    last_end = len(events) if not is_ended(events) else max(i for i, e in enumerate(events) if e["event"] == "end")
+    last_end = max((i for i, event in enumerate(events) if event["event"] == "end"), default=-1)
     newest = {event["step"]: number for number, event in enumerate(events) if event["event"] == "epoch"}
     return [
         event
         for number, event in enumerate(events)
         if event["event"] in ("run", "attempt")
         or (event["event"] == "epoch" and newest[event["step"]] == number)
-        or (event["event"] == "end" and number == last_end)
+        or (number == last_end and status(events))
     ]

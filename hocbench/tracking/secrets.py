@@ -4,24 +4,13 @@ import os
 import re
 from urllib.parse import quote, unquote
 
-# Names of environment variables whose values are nobody's business.
+# Names of environment variables whose values are secret.
 SECRET = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|(^|_)KEY($|_)", re.IGNORECASE)
 SHORTEST = 4
 
 
 def without_secrets(text: str) -> str:
-    """Cut out user and password of every address, and the values of environment variables that hold secrets.
-
-    Parameters
-    ----------
-    text : str
-        A message or an address.
-
-    Returns
-    -------
-    str
-        The text with ``***`` for a secret; user and password before a server's name are left out.
-    """
+    """Remove user and password of every address; values of environment variables that hold secrets become ``***``."""
     values = {value for name, value in os.environ.items() if SECRET.search(name) and len(value) >= SHORTEST}
     # The longest first: one secret may be a part of another.
     for value in sorted(values | _passwords(), key=len, reverse=True):
@@ -35,8 +24,8 @@ def without_secrets(text: str) -> str:
 
 def _passwords() -> set[str]:
     """Find the passwords in addresses that the environment holds; a message may quote them alone."""
-    found = (re.search(r"://[^/\s:]*:([^/\s]*)@", value) for value in os.environ.values())
-    return {match[1] for match in found if match and len(match[1]) >= SHORTEST}
+    matches = (re.search(r"://[^/\s:]*:([^/\s]*)@", value) for value in os.environ.values())
+    return {match[1] for match in matches if match and len(match[1]) >= SHORTEST}
 
 
 def plain(error: BaseException) -> str:

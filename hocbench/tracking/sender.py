@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Sequence
 
-from hocbench.tracking.mlflow_writer import Delivery
+from hocbench.tracking.mlflow_writer import MlflowWriter
 from hocbench.tracking.outbox import Event
 from hocbench.tracking.secrets import plain
 from hocbench.tracking.store import Place
 
-# After the first, second, ... failure; then it tries no more until the end.
+# After the first, second, ... failure; after the last one, the store is asked again at the end only.
 PAUSES_S = (30.0, 120.0, 600.0)
 # At the end a store that failed a moment ago is not asked again.
 FRESH_S = 60.0
@@ -19,37 +19,39 @@ FRESH_S = 60.0
 IMPORTS = 3
 
 
-class Courier:
-    """Delivers the events of one run in order.
-
-    Parameters
-    ----------
-    place : Place
-        The store.
-    events : sequence of dict
-        What the outbox holds already, the event ``run`` first.
+class Sender:
+    """Delivers the events of one run in order, first those that the outbox holds already.
 
     Attributes
     ----------
-    problem : str
-        The last failure, without secrets; empty if there was none.
+    error : Exception or None
+        The last failure.
     """
 
     def __init__(self, place: Place, events: Sequence[Event]) -> None:
-        self.problem = ""
-        self.problems: list[str] = []
+        self.error: Exception | None = None
         self._place = place
         self._events = list(events)
         self._sent = 0
-        self._delivery = Delivery(place)
+        self._writer = MlflowWriter(place)
         self._failures: list[float] = []
         self._resume_at = 0.0
         self._closing = False
         self._imported = threading.Event()
         self._wake = threading.Condition()
         # A daemon: a request that hangs must not hold the process at its end.
-        self._thread = threading.Thread(target=self._work, daemon=True, name="mlflow courier")
+        self._thread = threading.Thread(target=self._work, daemon=True, name="mlflow sender")
         self._thread.start()
+
+    @property
+    def problem(self) -> str:
+        """The last failure in words, without secrets."""
+        return "" if self.error is None else plain(self.error)
+
+    @property
+    def run(self) -> str:
+        """Id of the run in MLflow; known when its first event is delivered."""
+        return self._writer.run
 
     def put(self, event: Event) -> None:
         """Hand over an event; returns at once."""
@@ -74,17 +76,16 @@ class Courier:
         with self._wake:
             delivered = self._sent == len(self._events)
             if self._thread.is_alive() and not delivered:
-                self.problem = self.problem or f"no answer in {patience_s:g} s"
-            self.problems = list(self._delivery.problems)
+                self.error = self.error or TimeoutError(f"no answer in {patience_s:g} s")
             return delivered
 
     def _work(self) -> None:
-        with contextlib.suppress(Exception):  # it will be told when something is sent
+        with contextlib.suppress(Exception):  # the first request will raise it again
             import mlflow  # noqa: F401
         self._imported.set()
         while events := self._next():
             try:
-                self._delivery.send(events)
+                self._writer.send(events)
             except Exception as error:  # MLflow raises many kinds, and none may stop a run
                 self._note(error)
             else:
@@ -102,9 +103,9 @@ class Courier:
 
     def _note(self, error: Exception) -> None:
         with self._wake:
-            self.problem = plain(error)
+            self.error = error
             self._failures.append(time.monotonic())
-            # Nobody knows what of the last request is there: all is sent again.
-            self._sent, self._delivery = 0, Delivery(self._place)
+            # How much of the last request arrived is not known: all is sent again.
+            self._sent, self._writer = 0, MlflowWriter(self._place)
             pauses = dict(enumerate(PAUSES_S, 1))
             self._resume_at = time.monotonic() + pauses.get(len(self._failures), math.inf)

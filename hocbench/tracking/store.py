@@ -3,13 +3,11 @@
 import json
 import logging
 import os
-import threading
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import FileLock
 
@@ -17,12 +15,10 @@ from hocbench.errors import TrackingError
 from hocbench.files.write import write_text
 from hocbench.tracking.local import FOLDER, NAME, address, advice, forget_the_folder
 from hocbench.tracking.secrets import plain, without_secrets
-from hocbench.tracking.switch import is_off
 
-LOGGER = logging.getLogger(__name__)
 EXPERIMENT = "hocbench"
 KEY = "hocbench.key"
-# To wait for a server, and for a file, where the time is our own.
+# To wait for a server, and for a file, with which nobody else has to be waited for.
 PATIENCE_S, FILE_PATIENCE_S = 10.0, 60.0
 # The user's own settings win over these.
 SETTINGS = {
@@ -34,7 +30,6 @@ SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -44,11 +39,11 @@ class Place:
     Attributes
     ----------
     folder : Path
-        Absolute path of our own files about MLflow.
+        Absolute path of hocbench's files about MLflow.
     uri : str
         Address of the store; may hold a password.
     local : bool
-        Whether the store is our own file in the folder.
+        Whether the store is the file in the folder.
     """
 
     folder: Path
@@ -63,7 +58,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Store:
-    """A store that has answered: client of MLflow, id of our experiment, and where."""
+    """A store that has answered: client of MLflow, id of the experiment, and where."""
 
     client: Any
     experiment: str
@@ -76,14 +71,14 @@ def tracking_uri() -> str:
 
 
 def here() -> Place:
-    """Return the place that folder and environment name now, and tell MLflow, not yet imported, to be brief."""
+    """Return the place that folder and environment name now, and set MLflow, not yet imported, to be brief."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     return Place(FOLDER.resolve(), tracking_uri(), not os.environ.get("MLFLOW_TRACKING_URI"))
 
 
 def open_store(place: Place) -> Store:
-    """Connect to a store, and make what is not there: database, experiment.
+    """Connect to a store; database and experiment are made if they are not there.
 
     Processes that create a database at the same time would break it, hence the lock.
 
@@ -94,7 +89,7 @@ def open_store(place: Place) -> Store:
     """
     from mlflow import MlflowClient
 
-    # Their warnings repeat what our one message says, with addresses.
+    # Their warnings repeat, with addresses, what one message of ours says.
     for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     place.folder.mkdir(exist_ok=True)
@@ -109,22 +104,22 @@ def open_store(place: Place) -> Store:
 def _experiment(client: Any) -> str:
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
         try:
             return str(client.create_experiment(EXPERIMENT))
         except MlflowException:
             # Another machine may have made it in between; the lock holds on one only.
-            found = client.get_experiment_by_name(EXPERIMENT)
-            if found is None:
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
                 raise
-    if found.lifecycle_stage == "deleted":
-        number = found.experiment_id
+    number = str(experiment.experiment_id)
+    if experiment.lifecycle_stage == "deleted":
         raise TrackingError(
             f"experiment {EXPERIMENT} was deleted in MLflow; restore it with `mlflow experiments restore "
             f"--experiment-id {number}`, MLFLOW_TRACKING_URI set to the store, and `hocbench mlflow sync` delivers"
         )
-    return str(found.experiment_id)
+    return number
 
 
 def find_runs(store: Store, key: str) -> list[Any]:
@@ -135,17 +130,17 @@ def find_runs(store: Store, key: str) -> list[Any]:
 
 def one_run(store: Store, key: str, tags: dict[str, str], start_ms: int) -> Any:
     """Return the run that carries a key, made if there is none."""
-    found = find_runs(store, key)
-    if not found:
+    runs = find_runs(store, key)
+    if not runs:
         store.client.create_run(store.experiment, tags=tags | {KEY: key}, start_time=start_ms)
-        found = find_runs(store, key)
-    remove_doubles(store, found)
-    return found[0]
+        runs = find_runs(store, key)
+    remove_doubles(store, runs)
+    return runs[0]
 
 
-def remove_doubles(store: Store, found: list[Any]) -> None:
+def remove_doubles(store: Store, runs: list[Any]) -> None:
     """Delete all runs but the first: a request that was answered too late is sent again, and done twice."""
-    for double in found[1:]:
+    for double in runs[1:]:
         store.client.delete_run(double.info.run_id)
 
 
@@ -156,7 +151,7 @@ def parent_run(store: Store, profile: str) -> str:
         tags = {"mlflow.runName": f"reproduction {profile}", "hocbench.profile": profile}
         run = one_run(store, key, tags, int(time.time() * 1000)).info
         if run.status == "RUNNING":
-            # It only holds others together: were it left open, a reproduction that was cut off would run for ever.
+            # It only groups others: were it left open, a reproduction that was cut off would run for ever.
             store.client.set_terminated(run.run_id)
         return str(run.run_id)
 
@@ -172,26 +167,6 @@ def _parent_key(remembered: Path) -> str:
         return key
 
 
-def start_reproduction(profile: str) -> str | None:
-    """Make the store, the experiment and the parent run of a profile, once.
-
-    Returns
-    -------
-    str or None
-        Id of the parent run; None, with a warning, if the store does not answer in time.
-    """
-    if is_off():
-        return None
-    place = here()
-    try:
-        import mlflow  # noqa: F401 - seconds that the store is not to blame for
-
-        return within(place.patience_s, lambda: parent_run(open_store(place), profile))
-    except Exception as error:  # MLflow raises many kinds, and none may stop a run
-        LOGGER.warning("%s. Meanwhile runs keep what they have to tell", unreachable(place, error))
-        return None
-
-
 def experiment_page() -> str:
     """Return the path of the page that lists all runs.
 
@@ -204,7 +179,7 @@ def experiment_page() -> str:
 
 
 def reach(place: Place) -> Store:
-    """Open a store for a command that is about nothing else.
+    """Open a store for a command that needs it.
 
     Raises
     ------
@@ -218,7 +193,7 @@ def reach(place: Place) -> Store:
 
 
 def unreachable(place: Place, error: Exception) -> TrackingError:
-    """Say that a store cannot be reached, and what to do."""
+    """Return the error that a store cannot be reached, with what to do."""
     if isinstance(error, TrackingError):
         return error
     reason = plain(error)
@@ -228,30 +203,3 @@ def unreachable(place: Place, error: Exception) -> TrackingError:
         f"the MLflow store {without_secrets(place.uri)} cannot be reached ({reason}); "
         "start its server, or correct or unset MLFLOW_TRACKING_URI, and `hocbench mlflow sync` delivers"
     )
-
-
-def within(patience_s: float, action: Callable[[], Answer]) -> Answer:
-    """Do something that may hang, and wait for it no longer than so many seconds.
-
-    Raises
-    ------
-    TimeoutError
-        If it is not done by then; it then goes on in a thread that ends with the process.
-    """
-    answers: list[Answer] = []
-    errors: list[Exception] = []
-
-    def work() -> None:
-        try:
-            answers.append(action())
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(patience_s)
-    if errors:
-        raise errors[0]
-    if not answers:
-        raise TimeoutError(f"no answer in {patience_s:g} s")
-    return answers[0]

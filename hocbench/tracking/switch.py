@@ -1,4 +1,4 @@
-"""Whether MLflow is told anything, by the words that people use for it."""
+"""The switch of tracking, which knows the words that people use for on and off."""
 
 import os
 
@@ -8,12 +8,12 @@ ON, OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
 
 def is_off() -> bool:
-    """Tell whether ``HOCBENCH_TRACKING`` switches tracking off; unset or empty is on.
+    """Return whether ``HOCBENCH_TRACKING`` switches tracking off; unset or empty is on.
 
     Raises
     ------
     TrackingError
-        If its word means neither, since what is told cannot be taken back.
+        If its word means neither, since what is sent cannot be taken back.
     """
     word = os.environ.get("HOCBENCH_TRACKING", "").strip()
     if word and word.lower() not in ON + OFF:

@@ -1,4 +1,4 @@
-"""What a run tells MLflow: each try, each epoch, its end; see `hocbench.tracking` for how it gets there."""
+"""The events of a run that MLflow is sent: each attempt, each epoch, its end; see `hocbench.tracking` for the way."""
 
 import json
 import logging
@@ -17,12 +17,9 @@ from hocbench.runs.record import flat
 from hocbench.tracking.mlflow_writer import file_to_send
 from hocbench.tracking.outbox import DAMAGED, FOLDER, Event, Outbox, now_ms, status, to_send
 from hocbench.tracking.secrets import plain, without_secrets
-from hocbench.tracking.sender import Courier
-from hocbench.tracking.store import experiment_page, here, start_reproduction, tracking_uri
+from hocbench.tracking.sender import Sender
+from hocbench.tracking.store import here
 from hocbench.tracking.switch import is_off
-from hocbench.tracking.sync import close_delivered
-
-__all__ = ["Tracker", "experiment_page", "start_reproduction", "tracking_uri"]
 
 LOGGER = logging.getLogger(__name__)
 SCORES: dict[str, Callable[..., float]] = {"rmse": rmse, "sagr": sagr, "pcc": pcc, "ccc": ccc}
@@ -34,7 +31,7 @@ IMPORT_S = 60.0  # on a machine that does much else; a few seconds usually
 
 
 class Tracker:
-    """Keeps what a run has to tell in its outbox and has it delivered to MLflow beside the training.
+    """Keeps the events of a run in its outbox and has them delivered to MLflow beside the training.
 
     As a context manager it marks a run that an exception ends: as failed, as killed if the user stopped it, or as
     still running if it was asked to stop and will go on. Nothing here ever fails or waits more than seconds: what
@@ -47,7 +44,7 @@ class Tracker:
     label : str
         "synthetic" or "real".
     key : str
-        Key of the MLflow run to go on with, as an earlier try had it; the outbox's own wins.
+        Key of the MLflow run to go on with, as an earlier attempt had it; that in the outbox wins.
 
     Attributes
     ----------
@@ -59,7 +56,7 @@ class Tracker:
         self.key = ""
         self._spec, self._label, self._wanted = spec, label, key
         self._outbox: Outbox | None = None
-        self._courier: Courier | None = None
+        self._sender: Sender | None = None
         self._patience_s = IMPATIENCE_S
 
     def __enter__(self) -> Self:
@@ -83,7 +80,7 @@ class Tracker:
             outbox.append(header)
         outbox.append({"event": "attempt", "time": now_ms()})
         self.key, self._patience_s = header["key"], place.patience_s
-        self._courier = Courier(place, to_send(outbox.events))
+        self._sender = Sender(place, to_send(outbox.events))
 
     def _header(self, parent: str) -> Event:
         spec = self._spec
@@ -101,33 +98,31 @@ class Tracker:
 
     def settle(self) -> None:
         """Wait until this process may fork; MLflow is imported beside the training."""
-        if self._courier is not None:
-            self._courier.settle(IMPORT_S)
+        if self._sender is not None:
+            self._sender.settle(IMPORT_S)
 
     def log_epoch(self, row: dict[str, Any]) -> None:
         """Keep one row of the history and have it delivered."""
-        if self._outbox is not None:
-            self._attempt(lambda: self._note(row))
+        self._attempt(lambda: self._note(row))
 
     def _note(self, row: dict[str, Any]) -> None:
+        if self._outbox is None:
+            return
         skipped = ("epoch", "kept")
         values = {k: float(v) for k, v in row.items() if k not in skipped and v is not None and v == v}
         event = {"event": "epoch", "time": now_ms(), "step": int(row["epoch"]), "values": values}
         # An epoch that is done again after a stop is the same row of the same time: the store keeps one.
-        earlier = [e for e in self._events() if e["event"] == "epoch" and e["step"] == event["step"]]
+        earlier = [e for e in self._outbox.events if e["event"] == "epoch" and e["step"] == event["step"]]
         if not earlier or earlier[-1]["values"] != json.loads(json.dumps(values)):
-            self._tell(event)
+            self._put(event)
+
+    def _put(self, event: Event) -> None:
+        if self._outbox is not None and self._sender is not None:
+            self._outbox.append(event)
+            self._sender.put(event)
 
     def finish(self, out: Path, predictions: pd.DataFrame) -> None:
-        """Send final test scores and the small files of a finished run directory.
-
-        Parameters
-        ----------
-        out : Path
-            Run directory; ``HOCBENCH_MLFLOW_WEIGHTS=1`` sends its weights as well.
-        predictions : pandas.DataFrame
-            Columns part, truth_valence, truth_arousal, valence and arousal; a row per frame.
-        """
+        """Send final test scores and the small files of a run directory; weights if HOCBENCH_MLFLOW_WEIGHTS is 1."""
         if self._outbox is not None:
             self._attempt(lambda: self._finish(out, predictions))
 
@@ -142,42 +137,36 @@ class Tracker:
         files = [file_to_send(out / name) for name in wanted if (out / name).is_file()]
         self._end("FINISHED", self._patience_s, {k: v for k, v in values.items() if v == v}, files)
 
-    def _end(
-        self,
-        status: str,
-        patience_s: float,
-        values: dict[str, float] | None = None,
-        files: list[dict[str, str]] | None = None,
-    ) -> None:
-        if self._outbox is None or self._courier is None:
-            return
-        self._tell({"event": "end", "time": now_ms(), "status": status, "values": values or {}, "files": files or []})
-        courier, self._courier = self._courier, None
-        if courier.close(patience_s):
-            close_delivered(self._outbox)
-        else:
-            LOGGER.warning(
-                "MLflow store cannot be reached, what this run has to tell is kept (%s); "
-                "deliver it with `hocbench mlflow sync`",
-                courier.problem,
-            )
-
     def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
-        if self._outbox is not None and kind is not None:
+        if kind is not None:
             self._attempt(lambda: self._end(*self._ending(kind)))
         if self._outbox is not None:
             self._outbox.release()
 
-    def _tell(self, event: Event) -> None:
-        if self._outbox is not None and self._courier is not None:
-            self._outbox.append(event)
-            self._courier.put(event)
+    def _ending(self, kind: type[BaseException]) -> tuple[str, float]:
+        """Return the status of a run that an exception ends, and how long to wait for the store."""
+        if issubclass(kind, StoppedEarly):
+            return "RUNNING", IMPATIENCE_S
+        return ("FAILED", self._patience_s) if issubclass(kind, Exception) else ("KILLED", IMPATIENCE_S)
 
-    def _events(self) -> list[Event]:
-        return self._outbox.events if self._outbox is not None else []
+    def _end(
+        self, status: str, patience_s: float, values: dict[str, float] | None = None, files: list[Any] | None = None
+    ) -> None:
+        self._put({"event": "end", "time": now_ms(), "status": status, "values": values or {}, "files": files or []})
+        sender, self._sender = self._sender, None
+        if self._outbox is None or sender is None:
+            return
+        if sender.close(patience_s):
+            self._outbox.close_delivered()
+        else:
+            LOGGER.warning(
+                "MLflow store cannot be reached, what this run has to tell is kept (%s); "
+                "deliver it with `hocbench mlflow sync`",
+                sender.problem,
+            )
 
     def _attempt(self, action: Callable[[], None]) -> None:
-        """Do something about the outbox; what fails here, such as a full disk, costs one warning and the tracking."""
+        """Do something about the outbox; a failure, such as a full disk, costs one warning and the tracking."""
         try:
             action()
         except Exception as error:  # none may stop a run
@@ -185,8 +174,3 @@ class Tracker:
             if outbox is not None:
                 outbox.release()
             LOGGER.warning("MLflow is told no more about this run: %s", plain(error))
-
-    def _ending(self, kind: type[BaseException]) -> tuple[str, float]:
-        if issubclass(kind, StoppedEarly):
-            return "RUNNING", IMPATIENCE_S
-        return ("FAILED", self._patience_s) if issubclass(kind, Exception) else ("KILLED", IMPATIENCE_S)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hocbench.datasets.affectnet import COLUMNS, IMAGES, LISTS
+from hocbench.datasets.layouts import COLUMNS, IMAGES, LISTS
 from hocbench.errors import BenchmarkError
 from hocbench.seeds import generator
 

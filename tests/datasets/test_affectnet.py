@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets.affectnet import COLUMNS
 from hocbench.datasets.index import read_index
+from hocbench.datasets.layouts import COLUMNS
 from hocbench.seeds import generator
 from hocbench.synthetic.scenes import render_stills
 from tests.datasets.conftest import nearest, refusal
@@ -176,10 +176,10 @@ def test_a_misspelt_header_is_not_taken_for_a_list_without_header(root):
             "inf",
             f"arousal inf is outside {OF_THE_OTHERS}",
         ),
-        ("valence", "high", "valence 'high' is not a number; mend the row"),
-        ("valence", "", "valence is empty; mend the row"),
-        ("face_x", "left", "face_x 'left' is not a number; mend the row"),
-        ("subDirectory_filePath", "", "subDirectory_filePath is empty; mend the row"),
+        ("valence", "high", "valence 'high' is not a number; correct the row"),
+        ("valence", "", "valence is empty; correct the row"),
+        ("face_x", "left", "face_x 'left' is not a number; correct the row"),
+        ("subDirectory_filePath", "", "subDirectory_filePath is empty; correct the row"),
     ],
 )
 def test_a_bad_cell_is_named_by_its_row(root, column, cell, fault):

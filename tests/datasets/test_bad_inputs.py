@@ -260,7 +260,7 @@ CASES = [
     Case("labels", "a word", F, label(valence="high"), REFUSED, "valence 'high' is not a number"),
     Case("labels", "null", F, label(valence=None), ROW, "dropped, face from landmarks"),
     Case("labels", "-2, uncertain", A, cell("valence", "-2"), ROW, "dropped, face from landmarks"),
-    Case("labels", "a blank cell", A, cell("arousal", ""), REFUSED, "row 4: arousal is empty; mend the row"),
+    Case("labels", "a blank cell", A, cell("arousal", ""), REFUSED, "row 4: arousal is empty; correct the row"),
     Case("labels", "inf in a list", A, cell("arousal", "inf"), REFUSED, "row 4: arousal inf is outside [-1, 1]"),
     Case(
         "labels",

@@ -95,11 +95,11 @@ def test_an_annotation_whose_value_column_is_unclear_is_refused_with_its_columns
     [
         ("2,1.5", "valence 1.5 is outside [-1, 1], the scale of the other files; check the scale of the file"),
         ("2,-300", "valence -300 is outside [-1, 1], the scale of the other files; check the scale of the file"),
-        ("2,high", "valence 'high' is not a number; mend the row"),
-        ("two,0.5", "frame_idx 'two' is not a number; mend the row"),
-        (",0.5", "frame_idx is empty; mend the row"),
-        ("2.5,0.5", "frame_idx 2.5 is not a frame number; mend the row"),
-        ("inf,0.5", "frame_idx inf is not a frame number; mend the row"),
+        ("2,high", "valence 'high' is not a number; correct the row"),
+        ("two,0.5", "frame_idx 'two' is not a number; correct the row"),
+        (",0.5", "frame_idx is empty; correct the row"),
+        ("2.5,0.5", "frame_idx 2.5 is not a frame number; correct the row"),
+        ("inf,0.5", "frame_idx inf is not a frame number; correct the row"),
         ("1,0.5", "frame 1 is listed twice; remove one of the rows"),
     ],
 )

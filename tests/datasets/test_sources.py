@@ -20,7 +20,6 @@ def root(tmp_path):
 
 def test_files_are_listed_with_those_inside_archives(root):
     assert list_files(root) == ["a/packed.zip/inside/one.txt", "a/packed.zip/two.txt", "a/plain.txt"]
-    assert list_files(root, "a/packed.zip") == list_files(root)[:2]
 
 
 def test_what_is_listed_can_be_read(root):

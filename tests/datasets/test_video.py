@@ -267,7 +267,7 @@ def test_stamps_of_some_pictures_only_are_refused(tmp_path):
         probe(path)
     assert str(error.value) == (
         f"sewa: {path}: 2 of its 8 pictures have no time stamp, so nobody knows when they are shown; write the video "
-        "anew with time stamps"
+        "again with time stamps"
     )
 
 

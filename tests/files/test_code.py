@@ -10,7 +10,7 @@ import pytest
 from hocbench.files import code
 
 RULES = "".join(path.read_text() for path in sorted((code.ROOT / "workflow" / "rules").glob("*.smk")))
-STEPS = sorted(set(re.findall(r'code_hash\("([\w.]+)"\)', RULES)))
+STEPS = sorted(set(re.findall(r'code_hash\("([\w.]+)"[,)]', RULES)))
 TABLES = sorted(path.name for path in (code.PACKAGE / "published").iterdir() if path.suffix in (".csv", ".yaml"))
 
 
@@ -42,6 +42,16 @@ def test_an_edit_touches_what_imports_it_only(copy):
     assert changed == {step for step in STEPS if "hocbench.nn.contraction" in code.sources(step)}
     assert {"hocbench.training.stages", "hocbench.network_tables.write"} <= changed
     assert not {"hocbench.evaluation.scores", "hocbench.faces.crops", "hocbench.reporting.figures"} & changed
+
+
+def test_readers_of_datasets_are_no_sources_of_what_never_calls_them():
+    def of_data(module):
+        return {name for name in code.sources(module) if name.startswith(("hocbench.datasets.", "hocbench.faces."))}
+
+    columns, splits = "hocbench.datasets.columns", {f"hocbench.datasets.{name}" for name in ("splits", "split_lists")}
+    assert of_data("hocbench.training.stages") == {columns, *splits, "hocbench.datasets.tables", "hocbench.faces.store"}
+    assert of_data("hocbench.synthetic") == {columns, "hocbench.datasets.layouts"}
+    assert of_data("hocbench.evaluation.scores") <= {columns}
 
 
 def test_words_and_layout_reach_no_step(copy):
@@ -83,7 +93,7 @@ def test_a_published_number_is_an_input_of_the_rules_that_read_it_and_of_no_othe
     rules = re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", RULES, re.MULTILINE | re.DOTALL)
     checked = set()
     for _, body in rules:
-        steps = re.findall(r'code_hash\("([\w.]+)"\)', body)
+        steps = re.findall(r'code_hash\("([\w.]+)"[,)]', body)
         if not steps:
             continue
         named = re.search(r"published=published\(([^)]*)\)", body)

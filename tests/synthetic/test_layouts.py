@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets.affectnet import COLUMNS
-from hocbench.datasets.sewa import SEGMENT
+from hocbench.datasets.layouts import COLUMNS, SEGMENT
 from hocbench.seeds import generator
 from hocbench.synthetic import synthesize
 from hocbench.synthetic.face import sample_identities

@@ -8,9 +8,9 @@ import pytest
 from mlflow import MlflowClient
 
 from hocbench.errors import TrackingError
-from hocbench.tracking.store import start_reproduction, tracking_uri
+from hocbench.tracking.store import tracking_uri
 from hocbench.tracking.switch import is_off
-from hocbench.tracking.sync import sync
+from hocbench.tracking.sync import start_reproduction, sync
 from tests.tracking.test_outbox import (
     SPEC,
     children,

@@ -15,8 +15,8 @@ import pytest
 from mlflow import MlflowClient
 
 from hocbench.errors import RunError
-from hocbench.tracking.store import start_reproduction, tracking_uri
-from hocbench.tracking.sync import finish_reproduction, sync
+from hocbench.tracking.store import tracking_uri
+from hocbench.tracking.sync import finish_reproduction, start_reproduction, sync
 from hocbench.tracking.tracker import Tracker
 from tests.tracking.test_outbox import (
     SPEC,

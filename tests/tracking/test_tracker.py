@@ -12,13 +12,14 @@ from mlflow import MlflowClient
 from hocbench import metrics
 from hocbench.errors import RunError, TrackingError
 from hocbench.files.code import code_hash
-from hocbench.tracking.sync import sync
-from hocbench.tracking.tracker import Tracker, experiment_page, start_reproduction, tracking_uri
+from hocbench.tracking.store import experiment_page, tracking_uri
+from hocbench.tracking.sync import start_reproduction, sync
+from hocbench.tracking.tracker import Tracker
 from hocbench.training import fit
 from tests.training.specs import told
 from tests.training.test_stages import SAME_BYTES
 
-START = "from hocbench.tracking.store import start_reproduction; print(start_reproduction('tiny'))"
+START = "from hocbench.tracking.sync import start_reproduction; print(start_reproduction('tiny'))"
 
 
 @pytest.fixture(scope="module")
