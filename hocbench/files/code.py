@@ -26,7 +26,7 @@ def code_hash(*modules: str) -> str:
     Parameters
     ----------
     *modules : str
-        For example ``"hocbench.training.stages"``.
+        For example ``"hocbench.training.stages"``, or a file of the user's own, ``"readers/mine.py"``.
 
     Returns
     -------
@@ -47,8 +47,9 @@ def sources(*modules: str) -> dict[str, Path]:
     dict
         Path by name, such as ``"hocbench.seeds"``.
     """
-    found: dict[str, Path] = {}
-    waiting = [name for module in modules for name in _with_parents(module)]
+    found = {module: Path(module) for module in modules if module.endswith(".py")}
+    waiting = [name for module in modules if module not in found for name in _with_parents(module)]
+    waiting += [name for path in found.values() for name in _parsed(path.read_bytes())[1]]
     while waiting:
         name = waiting.pop()
         path = _source(name)

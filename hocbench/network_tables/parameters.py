@@ -73,7 +73,8 @@ def parameter_table(sparsity: pd.DataFrame) -> pd.DataFrame:
         published number.
     """
     published = read_published()
-    label = str(sparsity["label"].iloc[0]) if len(sparsity) else ""
+    # Several datasets are pooled; "synthetic" is the last of their labels.
+    label = str(sparsity["label"].max()) if len(sparsity) else ""
     counts = {name: parameter_count(build(order, kind)) for name, (order, kind) in NETWORKS.items()}
     counts[TEMPORAL] = counts[CP_VIDEO] - counts[CP_IMAGE]
     further: dict[tuple[str, float], dict[str, Any]] = {

@@ -24,8 +24,8 @@ def write_counts(evaluation: Path, out: Path) -> None:
     out : Path
         Receives ``<name>.md``, ``.html``, ``.csv`` and ``.json``, and ``parameters.tex``.
     """
-    sparsity = read_table(evaluation / "sparsity.csv")
     description = read_description(evaluation)
+    sparsity = read_table(evaluation / "sparsity.csv")
     parameters = parameter_table(sparsity[sparsity["rank"] == description.rank])
     latex = parameter_latex(parameters, description)
     conventions = convention_table()

@@ -108,3 +108,14 @@ def test_a_published_number_is_an_input_of_the_rules_that_read_it_and_of_no_othe
 def test_every_module_named_by_a_rule_lies_in_a_room():
     for step in STEPS:
         assert Path(*step.split(".")).parts[0] in code.ROOMS
+
+
+def test_a_file_of_the_users_own_counts_by_its_syntax_and_with_what_it_imports_of_ours(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("from hocbench.datasets.columns import NO_CROP\n")
+    assert {str(path), "hocbench.datasets.columns"} <= set(code.sources(str(path)))
+    before = code.code_hash(str(path))
+    path.write_text("# Words.\nfrom hocbench.datasets.columns import NO_CROP\n")
+    assert code.code_hash(str(path)) == before
+    path.write_text("from hocbench.datasets.columns import NO_CROP as OTHER\n")
+    assert code.code_hash(str(path)) != before

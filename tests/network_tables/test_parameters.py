@@ -104,6 +104,13 @@ def test_only_what_real_data_suggest_shares_a_row_with_a_published_count(label):
     assert set(read_published()) <= set(table["row"])
 
 
+def test_what_synthetic_data_have_a_part_in_is_called_synthetic():
+    shares = {"stem": 0.5}
+    table = parameter_table(pd.concat([sparse(shares, label="real"), sparse(shares, label="synthetic")]))
+    assert set(table["label"]) == {"synthetic"}
+    assert set(table.loc[table["network"] == PROJECTED, "row"]) == {""}
+
+
 def test_removed_parameters_follow_from_the_shares_of_each_block():
     shares = {"stem": 0.5, "layer2.0": 0.25, "layer4.1": 0.9}
     removed = components = factorized = 0
