@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hocbench.config.training import LossWeights
 from hocbench.errors import RunError
+from hocbench.experiment.spec import TrainingSpec
 from hocbench.training.data import Samples, overlapping_windows, select, steps_per_epoch, training_windows
 from hocbench.windows import count_trained, covering_windows, cut_runs, trained_runs, trained_windows
 from tests.training.conftest import write_store
@@ -111,8 +113,8 @@ def test_unusable_frames_are_gaps_in_training_and_in_prediction(store):
 
 def test_a_step_that_would_show_stills_only_is_refused_with_the_one_that_fits(tmp_path):
     sparse = write_store(tmp_path / "store", [24, 24], unusable=range(1, 48, 2))
-    options = {"batch_size": 2, "clip_length": 4, "frame_step": 1}
+    clips = TrainingSpec(epochs=0, loss_weights=LossWeights(), batch_size=2, clip_length=4, frame_step=1)
     with pytest.raises(RunError, match=r"are 1 apart, as training\.frame_step asks .* set training\.frame_step to 2"):
-        steps_per_epoch(everything(sparse), 3, options)
-    assert steps_per_epoch(everything(sparse), 3, options | {"frame_step": 2}) == 3
-    assert steps_per_epoch(everything(sparse), 2, options) == 12
+        steps_per_epoch(everything(sparse), clips)
+    assert steps_per_epoch(everything(sparse), clips.model_copy(update={"frame_step": 2})) == 3
+    assert steps_per_epoch(everything(sparse), clips.model_copy(update={"clip_length": None})) == 12

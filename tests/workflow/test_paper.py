@@ -238,6 +238,6 @@ def test_the_parameters_of_the_guide_are_valid(finished):
     for block in blocks:
         merged = _merge(merged, yaml.safe_load(block.replace("64 hexadecimal digits, if you know them", "a" * 64)))
     datasets = parse_params(merged).datasets
-    assert [each.url[-6:] for each in datasets.afew_va.fetch] == ["01.zip", "02.zip"]
-    assert datasets.sewa.exclude == ["SAH_C6_S181_P362_VC1_000742_001590"]
-    assert datasets.sewa.root == "data/synthetic/paper/sewa"
+    assert [each.url[-6:] for each in datasets["afew_va"].fetch] == ["01.zip", "02.zip"]
+    assert datasets["sewa"].exclude == ["SAH_C6_S181_P362_VC1_000742_001590"]
+    assert datasets["sewa"].root == "data/synthetic/paper/sewa"

@@ -95,7 +95,7 @@ def test_another_processor_should_give_the_same_bytes(here, reference, verify):
 
 
 def test_a_run_that_was_removed_is_named(here, reference, verify):
-    (run,) = here.glob("runs/sewa/joint-inflated-*")
+    (run,) = here.glob("runs/sewa/inflated-*")
     shutil.rmtree(run)
     code, printed, cells = verify(here, reference)
     assert (code, outcomes(cells)) == (2, {"identical"})
