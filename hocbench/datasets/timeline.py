@@ -131,8 +131,15 @@ def read_timeline(media: str | io.BytesIO, path: Path) -> Timeline:
         if stream.codec_context is None:
             raise DatasetError(f"{path} cannot be read as a video (its codec is unknown); copy it again or convert it")
         avi = container.format.name == "avi"
+        packets, delay, packed = _read_packets(container, stream)
+        # Only now: media in memory have one place, which the container reads on from.
         index = read_avi_index(media, stream.index) if avi else None
-        packets, times = _read_pictures(container, stream, index, path)
+        if index is not None:
+            packets = _at_chunks(packets, index)
+        if not packets:
+            raise DatasetError(f"{path} cannot be read as a video (it has no frame); copy it again")
+        by_due = avi and (packed or stream.codec_context.name in GUESSED_IN_AVI)
+        times = _times_by_due(packets, delay) if by_due else _times_by_stamps(packets, path)
         rate, varies = _nominal_rate(stream, times.shown, path, stated=avi or not times.key)
         step = Fraction(stream.time_base or 1) * rate if times.key else Fraction(1)
         stated = stream.frames if avi else _nearest(stream.duration or 0, step)
@@ -161,20 +168,6 @@ def read_timeline(media: str | io.BytesIO, path: Path) -> Timeline:
         stamped=times.key != "",
         varies=varies,
     )
-
-
-def _read_pictures(
-    container: InputContainer, stream: VideoStream, index: AviIndex | None, path: Path
-) -> tuple[list[_Packet], _Times]:
-    """Read the packets of all pictures, and find when these are shown."""
-    packets, delay, packed = _read_packets(container, stream)
-    if index is not None:
-        packets = _at_chunks(packets, index)
-    if not packets:
-        raise DatasetError(f"{path} cannot be read as a video (it has no frame); copy it again")
-    if container.format.name == "avi" and (packed or stream.codec_context.name in GUESSED_IN_AVI):
-        return packets, _times_by_due(packets, delay)
-    return packets, _times_by_stamps(packets, path)
 
 
 def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[list[_Packet], int, bool]:

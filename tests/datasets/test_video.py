@@ -1,10 +1,12 @@
 """Pictures are found by their time stamps, in files as real tools write, cut and damage them."""
 
+import io
 from fractions import Fraction
 
 import av
 import pytest
 
+from hocbench.datasets.playback import play
 from hocbench.datasets.video import probe_video
 from hocbench.errors import DatasetError
 from tests.datasets import videos
@@ -280,3 +282,11 @@ def test_a_file_without_video_is_refused(tmp_path):
         file.mux(stream.encode(frame))
     with pytest.raises(DatasetError, match="it holds no pictures"):
         probe(path)
+
+
+@pytest.mark.parametrize(("codec", "container"), [("mjpeg", "avi"), ("mpeg4", "avi"), ("mpeg4", "mp4")])
+def test_a_video_in_memory_shows_what_its_file_shows(tmp_path, codec, container):
+    path = tmp_path / f"video.{container}"
+    write_video(path, {number: number for number in range(300)}, codec=codec)
+    in_memory = [isinstance(shown, str) for shown in play(io.BytesIO(path.read_bytes()), path)]
+    assert in_memory == [isinstance(shown, str) for shown in play(str(path), path)] == [False] * 300
