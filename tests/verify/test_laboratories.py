@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hocbench.verify import verify
-from hocbench.verify.compare import DIFFERENT, UNUSUAL
+from hocbench.verify.compare import UNUSUAL
 from hocbench.verify.laboratory import MANIFESTS, MORE, read_laboratories
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
@@ -28,10 +28,16 @@ def test_they_are_several_of_one_code():
     assert all(each.data == found[0].data != {} for each in found)
 
 
+# Of whole verifications at most 5 % may be false alarms. This one is: the valence CCC of the dense (2+1)-D network from
+# scratch lies 3 % beyond its tolerance. Once that is fixed, the test says so.
+FALSE_ALARM = pytest.mark.xfail(strict=True, reason="one mean CCC lies beyond its tolerance: a false alarm in five")
+MARKS = {"avx2-native": FALSE_ALARM}
+
+
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def answers(tmp_path_factory):
     """Each laboratory, compared with all others."""
-    answers = {}
+    found = {}
     for left_out in LABORATORIES:
         folder = tmp_path_factory.mktemp(left_out.name)
         first, *others = (path for path in LABORATORIES if path != left_out)
@@ -39,21 +45,19 @@ def found(tmp_path_factory):
         for path in others:
             copy(path, folder / "reference" / MORE / path.name)
         copy(left_out, folder / "sent")
-        answers[left_out.name] = verify(folder / "sent", folder / "reference")
-    return answers
+        found[left_out.name] = verify(folder / "sent", folder / "reference")
+    return found
 
 
 @pytest.mark.parametrize("name", [path.name for path in LABORATORIES])
-def test_each_has_the_data_and_conclusions_of_the_others_and_scores_near_theirs(found, name):
-    answer = found[name]
-    assert not answer.faults and not answer.left_out
+def test_each_has_the_data_and_conclusions_of_the_others(answers, name):
+    answer = answers[name]
+    assert not answer.faults and not answer.left_out and answer.conclusions_agree
     assert len(answer.data) == sum(row.same is True for row in answer.data) >= 30
-    assert answer.conclusions_agree
     # Single cells are off by chance, and hardly more of them than intervals of this kind leave outside.
     assert answer.count(UNUSUAL) < 0.005 * len(answer.cells)
-    assert answer.count(DIFFERENT) <= 1
 
 
-def test_at_most_one_of_them_is_called_different(found):
-    # An undisturbed run has anything different in 5 % of verifications; two of so few would be too many (p < 0.03).
-    assert sum(not answer.reproduced for answer in found.values()) <= 1 < len(found)
+@pytest.mark.parametrize("name", [pytest.param(path.name, marks=MARKS.get(path.name, ())) for path in LABORATORIES])
+def test_each_is_such_as_the_others_would_expect(answers, name):
+    assert answers[name].reproduced
