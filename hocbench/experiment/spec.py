@@ -4,6 +4,8 @@ import hashlib
 import json
 from typing import Any, Literal
 
+from pydantic import model_validator
+
 from hocbench.config.base import Rank, Section
 from hocbench.config.crop import CropOptions
 from hocbench.config.datasets import AnySplit
@@ -79,6 +81,14 @@ class LassoSpec(Section):
     rate_factor: float | None = None
     gradient_limit: float | None = None
 
+    @model_validator(mode="after")
+    def _has_what_its_method_reads(self) -> "LassoSpec":
+        read = {"subgradient": ("threshold",), "proximal": ("rate_factor", "gradient_limit")}[self.method]
+        absent = [name for name in read if getattr(self, name) is None]
+        if absent:
+            raise ValueError(f"method {self.method} needs {' and '.join(absent)}")
+        return self
+
 
 class StepSpec(Section):
     """What moves the weights."""
@@ -123,6 +133,12 @@ class TrainingSpec(Section):
     reestimation_batches: int | None = None
     steps: StepSpec | None = None
     lasso: LassoSpec | None = None
+
+    @model_validator(mode="after")
+    def _has_what_it_reads(self) -> "TrainingSpec":
+        if (self.steps or self.reestimation_batches) and self.batch_size is None:
+            raise ValueError("batches are drawn, so batch_size is needed")
+        return self
 
 
 class RunSpec(Section):

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from hocbench.config.base import check_values
 from hocbench.config.load import _merge, parse_params
+from hocbench.errors import ParameterError
 from hocbench.experiment.plan import Run, make_plan
-from hocbench.experiment.spec import RunSpec
+from hocbench.experiment.spec import RunSpec, TrainingSpec
 from tests.workflow.leaves import merged, nested, overlays
 
 SMALL = {"datasets": {"afew_va": {"folds": [0], "baselines": []}, "sewa_control": None}, "ablations": []}
@@ -159,3 +161,19 @@ def test_what_a_run_is_told_comes_back_from_its_text_with_the_same_id(plain):
         told = RunSpec.model_validate_json(run.spec.text())
         assert told == run.spec
         assert run.id.endswith(f"-{told.digest}")
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"epochs": 0, "reestimation_batches": 2}, "batches are drawn, so batch_size is needed"),
+        (
+            {"epochs": 0, "lasso": {"weight": 1, "method": "proximal", "rate_factor": 2}},
+            "proximal needs gradient_limit",
+        ),
+        ({"epochs": 0, "lasso": {"weight": 1, "method": "subgradient"}}, "subgradient needs threshold"),
+    ],
+)
+def test_a_spec_that_lacks_what_its_stage_reads_is_refused(values, text):
+    with pytest.raises(ParameterError, match=text):
+        check_values(TrainingSpec, {"loss_weights": {}} | values, "--spec")
