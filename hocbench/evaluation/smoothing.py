@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hocbench.datasets.columns import NO_CROP
 from hocbench.errors import EvaluationError
-from hocbench.metrics import ccc
+from hocbench.metrics.affect import ccc
 from hocbench.runs.finished import TARGETS
 from hocbench.windows import cut_runs
 

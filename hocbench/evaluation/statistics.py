@@ -56,7 +56,7 @@ def cluster_sums(
 
 
 def scores_from_sums(sums: Floats) -> Floats:
-    """Turn sums over frames into scores (see `hocbench.metrics` for their definitions).
+    """Turn sums over frames into scores (see `hocbench.metrics.affect` for their definitions).
 
     Parameters
     ----------

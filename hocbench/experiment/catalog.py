@@ -7,6 +7,7 @@ from hocbench.config.datasets import DatasetEntry
 from hocbench.errors import ParameterError
 from hocbench.experiment.methods import CLIPS, IMAGES
 from hocbench.experiment.records import BUILT_IN, Dataset
+from hocbench.experiment.tasks import VALENCE_AROUSAL, Task
 from hocbench.plugins import load_class
 
 
@@ -44,5 +45,10 @@ def _describe(name: str, entry: DatasetEntry) -> Dataset:
     role = getattr(adapter, "role", None)
     if role not in (IMAGES, CLIPS):
         raise ParameterError(f"{key}: role of {entry.adapter} is {role!r}; give it the attribute role = {CLIPS!r}")
+    task = getattr(adapter, "task", VALENCE_AROUSAL)
+    if not isinstance(task, Task):
+        raise ParameterError(
+            f"{key}: task of {entry.adapter} is {task!r}; make it by affect or classification of hocbench.experiment.tasks"
+        )
     title = entry.title or str(getattr(adapter, "title", name))
-    return Dataset(name, title, entry.adapter, role, "image" if role == IMAGES else "subject", control)
+    return Dataset(name, title, entry.adapter, role, "image" if role == IMAGES else "subject", control, task)

@@ -10,6 +10,7 @@ from hocbench.errors import EvaluationError
 from hocbench.experiment.methods import CLIPS, Method
 from hocbench.experiment.records import Dataset
 from hocbench.experiment.spec import RunKey
+from hocbench.experiment.tasks import VALENCE_AROUSAL, Task
 from hocbench.files.checksums import check_beside
 
 KEY_COLUMNS = ("dataset", "method", "factorization", "rank", "lasso", "ablation")
@@ -105,8 +106,12 @@ class Description:
         return next((method.id for method in self.methods.values() if method.averages == key.method), "")
 
     def text(self) -> str:
-        """Write it as JSON, in which the order of datasets and methods is kept."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        """Write it as JSON, in which the order of datasets and methods is kept; the usual task goes without saying."""
+        values = asdict(self)
+        for name, dataset in self.datasets.items():
+            if dataset.task == VALENCE_AROUSAL:
+                del values["datasets"][name]["task"]
+        return json.dumps(values, separators=(",", ":"))
 
 
 def parse_description(text: str, place: str) -> Description:
@@ -119,6 +124,8 @@ def parse_description(text: str, place: str) -> Description:
     """
     try:
         values = json.loads(text)
+        for each in values["datasets"].values():
+            each |= {"task": Task.read(each["task"])} if "task" in each else {}
         values["datasets"] = {name: Dataset(**each) for name, each in values["datasets"].items()}
         values["methods"] = {
             name: Method(**(each | {"look": tuple(each["look"])})) for name, each in values["methods"].items()

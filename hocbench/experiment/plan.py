@@ -253,8 +253,9 @@ class _Planner:
         return {"method": "lasso" if weight else "static", "lasso": float(weight)}
 
     def _make(self, key: RunKey, method: Method, parent: Run | None) -> Run:
-        trained = method.trained and method.role == self.catalog[key.dataset].role
-        spec = make_spec(self.params, key, method, parent.id if parent else None, trained, self.networks.sources)
+        dataset, before = self.catalog[key.dataset], parent.id if parent else None
+        trained = method.trained and method.role == dataset.role
+        spec = make_spec(self.params, key, method, before, trained, self.networks.sources, dataset.task)
         return Run(spec, method, parent)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hocbench.experiment.methods import CLIPS, IMAGES
+from hocbench.experiment.tasks import VALENCE_AROUSAL, Task
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Dataset:
         What is drawn in a bootstrap, because its frames belong together: "image" or "subject".
     control_of : str
         Name of the dataset whose negative control it is; "" for none.
+    task : Task
+        What is predicted on it.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Dataset:
     role: str
     cluster: str
     control_of: str = ""
+    task: Task = VALENCE_AROUSAL
 
     @property
     def frames(self) -> str:

@@ -21,10 +21,17 @@ from hocbench.experiment.spec import (
     TemporalSpec,
     TrainingSpec,
 )
+from hocbench.experiment.tasks import VALENCE_AROUSAL, Task
 
 
 def make_spec(
-    params: Params, key: RunKey, method: Method, parent: str | None, trained: bool, sources: Mapping[str, str]
+    params: Params,
+    key: RunKey,
+    method: Method,
+    parent: str | None,
+    trained: bool,
+    sources: Mapping[str, str],
+    task: Task = VALENCE_AROUSAL,
 ) -> RunSpec:
     """Pick what a run is told.
 
@@ -42,6 +49,8 @@ def make_spec(
         Whether its weights are moved.
     sources : mapping of str to str
         Hashes of the sources of the user's own networks.
+    task : Task
+        Of its dataset.
     """
     entry = params.datasets[key.dataset]
     spec = RunSpec(
@@ -60,6 +69,7 @@ def make_spec(
         temporal=_temporal(params, method, method.network in sources),
         training=_training(params.training, key, method, trained),
         rescales=method.rescales,
+        task=task,
     )
     return spec.model_copy(update={"run": f"{_slug(key)}-{spec.digest}"})
 

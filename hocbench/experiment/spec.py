@@ -11,6 +11,7 @@ from hocbench.config.crop import CropOptions
 from hocbench.config.datasets import AnySplit
 from hocbench.config.training import Augmentation, LossWeights
 from hocbench.experiment.methods import Stage
+from hocbench.experiment.tasks import VALENCE_AROUSAL, Task
 
 # What says where results lie, and not what they are.
 PLACES = {"run", "profile"}
@@ -166,6 +167,8 @@ class RunSpec(Section):
         None where no third dimension is added or built.
     rescales : bool
         Whether BatchNorm has to get its statistics anew before the first step.
+    task : Task
+        What it predicts.
     """
 
     run: str = ""
@@ -184,6 +187,7 @@ class RunSpec(Section):
     temporal: TemporalSpec | None = None
     training: TrainingSpec
     rescales: bool = False
+    task: Task = VALENCE_AROUSAL
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hocbench.errors import StoppedEarly
 from hocbench.experiment.spec import RunSpec
-from hocbench.metrics import ccc, pcc, rmse, sagr
+from hocbench.metrics.affect import ccc, pcc, rmse, sagr
 from hocbench.runs.record import flat
 from hocbench.tracking.mlflow_writer import file_to_send
 from hocbench.tracking.outbox import DAMAGED, FOLDER, Event, Outbox, now_ms, status, to_send

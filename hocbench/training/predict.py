@@ -8,7 +8,7 @@ import torch
 from torch import distributed, nn
 
 from hocbench.datasets.columns import NO_CROP
-from hocbench.metrics import ccc, rmse
+from hocbench.metrics.affect import ccc, rmse
 from hocbench.training.data import Samples, evaluation_batches
 from hocbench.training.devices import add_up
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hocbench import metrics
+from hocbench.metrics import affect as metrics
 from hocbench.evaluation.intervals import (
     Resampled,
     bca_interval,

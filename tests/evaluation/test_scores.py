@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench import metrics
+from hocbench.metrics import affect as metrics
 from hocbench.errors import EvaluationError
 from hocbench.evaluation.files import read_table
 from hocbench.evaluation.scores import evaluate

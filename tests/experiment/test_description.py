@@ -9,6 +9,7 @@ from hocbench.experiment.description import Description, RowKey, parse_descripti
 from hocbench.experiment.methods import with_networks
 from hocbench.experiment.records import BUILT_IN, Dataset
 from hocbench.experiment.spec import RunKey
+from hocbench.experiment.tasks import classification
 from hocbench.files.checksums import hashes_of, sealed
 
 CONTROL = replace(BUILT_IN["sewa"], name="sewa_control", title="SEWA control", control_of="sewa")
@@ -17,7 +18,7 @@ DATASETS = {
     each.name: each
     for each in (
         *(BUILT_IN["sewa"], BUILT_IN["affectnet"], CONTROL),
-        Dataset("chats", "Chats", "chats.py:Chats", "clips", "subject"),
+        Dataset("chats", "Chats", "chats.py:Chats", "clips", "subject", task=classification("calm", "loud")),
     )
 }
 DESCRIPTION = Description(

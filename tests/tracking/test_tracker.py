@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from hocbench import metrics
+from hocbench.metrics import affect as metrics
 from hocbench.errors import RunError, TrackingError
 from hocbench.files.code import code_hash
 from hocbench.tracking.store import experiment_page, tracking_uri

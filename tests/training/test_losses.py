@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hocbench.config.training import LossWeights
-from hocbench.metrics import ccc, pcc, rmse
+from hocbench.metrics.affect import ccc, pcc, rmse
 from hocbench.training.losses import affect_loss
 
 EQUAL = LossWeights()

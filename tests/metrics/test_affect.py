@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from hocbench.errors import EvaluationError
-from hocbench.metrics import ccc, pcc, rmse, sagr
+from hocbench.metrics.affect import ccc, pcc, rmse, sagr
 
 
 @pytest.fixture

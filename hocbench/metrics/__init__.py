@@ -1,0 +1,1 @@
+"""Scores of predictions, as functions of arrays of truth and prediction."""
