@@ -13,12 +13,11 @@ import pandas as pd
 import torch
 
 from hocbench.cost.hours import Measured, RunCost, Seconds, distinct_evaluations, distinct_steps, extrapolate
-from hocbench.cost.sizes import Sizes, part_sizes
-from hocbench.cost.stepwatch import NotedAccelerator, StepWatch, make_training, now, one_process
+from hocbench.cost.sizes import part_sizes
+from hocbench.cost.stepwatch import StepWatch, make_training, now, one_process
 from hocbench.experiment.plan import Run
 from hocbench.experiment.spec import RunSpec
 from hocbench.faces.store import CropStore
-from hocbench.nn import ResNet
 from hocbench.runs.environment import environment
 from hocbench.terminal import progress
 from hocbench.tracking.switch import is_off
@@ -70,19 +69,16 @@ class Estimate:
 
 
 def estimate(runs: Sequence[Run]) -> Estimate:
-    """Measure each kind of step of a plan once and extrapolate to its runs.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        From `hocbench.experiment.plan.make_plan`; one at least.
+    """Measure each kind of step of a plan, of one run at least, once and extrapolate to its runs.
 
     Raises
     ------
     ParameterError
         See `hocbench.cost.sizes.part_sizes`.
     """
-    sizes = _sizes(runs)
+    specs = {(run.key.dataset, run.key.fold): run.spec for run in runs}
+    known = {fold: part_sizes(spec) for fold, spec in specs.items()}
+    sizes = {run.id: known[run.key.dataset, run.key.fold] for run in runs}
     steps = {name: measure_step(spec) for name, spec in progress(distinct_steps(runs).items(), "training steps")}
     evaluations = progress(distinct_evaluations(runs).items(), "predictions")
     measured = Measured(steps, {name: measure_evaluation(spec) for name, spec in evaluations}, measure_start())
@@ -90,13 +86,6 @@ def estimate(runs: Sequence[Run]) -> Estimate:
     gpus, processes = torch.cuda.device_count(), runs[0].spec.processes
     jobs = gpus // processes if gpus else environment()["cpus"] // (processes * runs[0].spec.threads)
     return Estimate(extrapolate(runs, sizes, measured), sources, measured, max(1, jobs), bool(gpus))
-
-
-def _sizes(runs: Sequence[Run]) -> dict[str, Sizes]:
-    """Count by dataset and fold, each once."""
-    specs = {(run.key.dataset, run.key.fold): run.spec for run in runs}
-    known = {fold: part_sizes(spec) for fold, spec in specs.items()}
-    return {run.id: known[run.key.dataset, run.key.fold] for run in runs}
 
 
 class _Noise(CropStore):
@@ -121,34 +110,22 @@ def _samples(items: int, spec: RunSpec) -> Samples:
 
 
 def measure_step(spec: RunSpec) -> Seconds:
-    """Run some of a run's training steps, with the share of a batch that one process of several has.
-
-    Parameters
-    ----------
-    spec : RunSpec
-        From `hocbench.cost.hours.as_built`.
-    """
+    """Time some training steps of a spec of `as_built`, with the share of a batch that one of its processes has."""
     with one_process(spec.threads) as accelerator:
         samples = _samples(batch_size(spec.training) // spec.processes * (STEPS + 1), spec)
-        network = _network(spec, samples, accelerator)
+        network = begin(spec, None, samples, accelerator)[0]
         watch = StepWatch(make_training(spec, network, samples, samples, accelerator))
         return _median([step.seconds for step in watch.run(_enough)])
 
 
 def measure_evaluation(spec: RunSpec) -> Seconds:
-    """Predict with a run's network, and return the time of one image or window.
-
-    Parameters
-    ----------
-    spec : RunSpec
-        From `hocbench.cost.hours.as_built`.
-    """
+    """Time the prediction of one image or window with the network of a spec of `as_built`."""
     with one_process(spec.threads) as accelerator:
         order, device = spec.order, accelerator.device
         length, step = window_shape(spec.training)
         items = EVALUATION_IMAGES if order == 2 else max(1, EVALUATION_IMAGES // length)
         samples = _samples(items, spec)
-        network = _network(spec, samples, accelerator).to(device)
+        network = begin(spec, None, samples, accelerator)[0].to(device)
         batches: list[Seconds] = []
         while not _enough(batches):
             begun = now(device)
@@ -156,10 +133,6 @@ def measure_evaluation(spec: RunSpec) -> Seconds:
             batches.append(now(device) - begun)
         batch = _median(batches)
         return Seconds(batch.cpu / items, batch.wall / items)
-
-
-def _network(spec: RunSpec, samples: Samples, accelerator: NotedAccelerator) -> ResNet:
-    return begin(spec, None, samples, accelerator)[0]
 
 
 def _enough(durations: Sequence[Seconds]) -> bool:
@@ -175,7 +148,7 @@ def _median(durations: Sequence[Seconds]) -> Seconds:
 
 
 def measure_start() -> Seconds:
-    """Load in a process of its own what every run loads; its deliveries load MLflow."""
+    """Time in a process of its own the imports of every run, MLflow's included if runs are tracked."""
     what = "import hocbench.training" + ("" if is_off() else ", mlflow")
     begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", what], check=True)

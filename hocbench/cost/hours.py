@@ -11,15 +11,7 @@ from hocbench.windows import batches, evaluation_items, training_items
 
 @dataclass(frozen=True)
 class Seconds:
-    """Duration of something, by two clocks.
-
-    Attributes
-    ----------
-    cpu : float
-        CPU seconds, of all threads of one process.
-    wall : float
-        Seconds by the clock.
-    """
+    """Duration in CPU seconds, of all threads of one process, and in seconds by the clock."""
 
     cpu: float
     wall: float
@@ -34,14 +26,10 @@ class RunCost:
 
     Attributes
     ----------
-    run : Run
-        Which one.
-    steps : int
-        Training steps.
-    cpu_s : float
-        CPU seconds of all processes.
-    wall_s : float
-        Seconds by the clock; times the processes they are GPU seconds where there are GPUs.
+    run, steps : Run, int
+        Which one, and its training steps.
+    cpu_s, wall_s : float
+        CPU seconds of all processes, and seconds by the clock: times the processes they are GPU seconds.
     """
 
     run: Run
@@ -52,15 +40,7 @@ class RunCost:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured on this machine.
-
-    Attributes
-    ----------
-    steps, items : mapping
-        Seconds of a training step, and of predicting an image or window, by their kind.
-    start : Seconds
-        Of loading what a run needs.
-    """
+    """Seconds of a training step, of predicting an image or window, both by kind, and of loading what a run needs."""
 
     steps: Mapping[str, Seconds]
     items: Mapping[str, Seconds]
@@ -68,13 +48,7 @@ class Measured:
 
 
 def as_built(run: Run) -> RunSpec:
-    """Return what a run is told as if it built its network itself: what it starts from has the same layers.
-
-    Parameters
-    ----------
-    run : Run
-        With all that it starts from.
-    """
+    """Return a run's spec as if it built its network itself: what it starts from has the same layers."""
     network, temporal, ancestor = run.spec.network, run.spec.temporal, run.parent
     while ancestor is not None and network is None:
         network = ancestor.spec.network
@@ -84,7 +58,7 @@ def as_built(run: Run) -> RunSpec:
 
 
 def step_kind(spec: RunSpec) -> str:
-    """Name what the cost of a training step depends on, out of what a run is told; see `as_built`."""
+    """Name what the cost of a training step depends on, from a spec of `as_built`."""
     training, steps = spec.training, spec.training.steps
     names = {"precision", "accumulation", "recompute", "mirror", "augmentation", "gradient_clip"}
     kind = {
@@ -99,7 +73,7 @@ def step_kind(spec: RunSpec) -> str:
 
 
 def evaluation_kind(spec: RunSpec) -> str:
-    """Name what the cost of a prediction depends on, out of what a run is told; see `as_built`."""
+    """Name what the cost of a prediction depends on, from a spec of `as_built`."""
     kind = {"order": spec.order, "threads": spec.threads, "size": spec.data.crop.size, "length": spec.clip_length}
     # What the weights in time begin with costs nothing.
     kind |= spec.model_dump(mode="json", include={"network", "temporal"}, exclude={"temporal": {"init"}})
@@ -149,17 +123,7 @@ def _steps_per_epoch(run: Run, sizes: Sizes) -> int:
 
 
 def extrapolate(runs: Sequence[Run], sizes: Mapping[str, Sizes], measured: Measured) -> list[RunCost]:
-    """Add up what each run of a plan will take.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        The plan.
-    sizes : mapping of str to Sizes
-        By run id.
-    measured : Measured
-        With all kinds of the plan.
-    """
+    """Add up what each run of a plan will take, from its sizes by run id and all kinds of the plan, measured."""
     return [_cost(run, sizes[run.id], measured) for run in runs]
 
 

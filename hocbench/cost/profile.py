@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from hocbench import paths
-from hocbench.cost.stepwatch import PARTS, NotedAccelerator, Step, StepWatch, make_training, one_process
+from hocbench.cost.stepwatch import PARTS, NotedAccelerator, Step, StepWatch, make_training, one_process, steps_of
 from hocbench.datasets.splits import make_splits
 from hocbench.errors import RunError
 from hocbench.experiment.spec import RunSpec
@@ -35,11 +35,10 @@ class Profile:
     steps : int
         Steps that were counted.
     step_ms : float
-        Median duration of a step in milliseconds, by the clock.
-    parts_ms : dict of str to float
-        Mean milliseconds of a step by part; their sum is the mean duration of a step.
-    layers_ms : dict of str to float
-        Mean milliseconds of a step in the forward pass of each layer, the longest first, in steps of their own.
+        Median milliseconds of a step, by the clock.
+    parts_ms, layers_ms : dict of str to float
+        Mean milliseconds of a step by part, which add up to its mean, and in the forward pass of each layer, the
+        longest first, measured in further steps.
     samples_per_s : float
         Images or clips.
     peak_memory_mib, peak_gpu_memory_mib : float
@@ -47,7 +46,7 @@ class Profile:
     setting : dict
         device, threads, precision and, in words, batch.
     recorded : dict
-        samples_per_s and waiting_share that the run itself wrote down.
+        samples_per_s and waiting_share that the run itself recorded.
     """
 
     steps: int
@@ -66,22 +65,19 @@ def profile_run(run: Path, crops: Path | None = None, steps: int = 10) -> Profil
 
     Parameters
     ----------
-    run : Path
-        Run directory.
-    crops : Path, optional
-        Folder of the crop store; by default where the workflow puts it.
+    run, crops : Path, Path or None
+        Run directory, and crop store, by default where the workflow puts it.
     steps : int
-        Steps to count; as many more tell the layers, and some before either warm up.
+        Steps to count; as many more are taken for the layers, and a few to warm up.
 
     Raises
     ------
     RunError
-        If the run is not finished or took no steps, or the crops are missing or others than it was trained on.
+        If the run is not finished or took no steps, or the crops are missing or not those that it was trained on.
     """
     with manifest_values(run) as manifest:
         spec, inputs = spec_of(manifest), manifest["inputs"]
-    if spec.training.steps is None:
-        raise RunError(f"{run} was not trained (0 epochs), so it has no steps; profile a run that starts from it")
+    steps_of(spec)
     store = _store(run, spec, inputs, crops)
     with one_process(spec.threads) as accelerator:
         training = _training(run, spec, store, accelerator)
@@ -105,7 +101,7 @@ def profile_run(run: Path, crops: Path | None = None, steps: int = 10) -> Profil
 
 
 def _run(watch: StepWatch, steps: int) -> list[Step]:
-    """Measure so many steps, with some before them to warm up, and one after them, by which the last wait is known."""
+    """Measure so many steps, after some to warm up; one more makes the last wait known."""
     return watch.run(lambda taken: len(taken) > WARM_UP + steps)[WARM_UP:-1]
 
 
@@ -130,12 +126,11 @@ def _store(run: Path, spec: RunSpec, inputs: dict[str, Any], crops: Path | None)
 
 
 def _training(run: Path, spec: RunSpec, store: CropStore, accelerator: NotedAccelerator) -> Training:
-    fold, steps = spec.key.fold, spec.training.steps
+    fold = spec.key.fold
     splits = make_splits(store.frames, spec.split.model_dump(mode="json"), spec.root_seed)
-    clips = first_clips(splits, fold, steps.clips if steps else None, spec.root_seed)
-    train = select(store, splits, fold, "train", clips)
-    validation = select(store, splits, fold, "validation")
-    return make_training(spec, load_network(run)[0], train, validation, accelerator)
+    clips = first_clips(splits, fold, steps_of(spec).clips, spec.root_seed)
+    samples = select(store, splits, fold, "train", clips), select(store, splits, fold, "validation")
+    return make_training(spec, load_network(run)[0], *samples, accelerator)
 
 
 def _means_ms(durations: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -145,8 +140,7 @@ def _means_ms(durations: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _describe(spec: RunSpec, device: str, size: int) -> dict[str, Any]:
-    training, steps = spec.training, spec.training.steps
-    assert steps is not None
+    training, steps = spec.training, steps_of(spec)
     what = f"clips of {training.clip_length} frames" if spec.order == 3 else "images"
     batch = f"{training.batch_size} {what} of {size} pixels"
     if spec.processes > 1:

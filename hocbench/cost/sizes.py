@@ -30,8 +30,8 @@ class Sizes:
 
     Attributes
     ----------
-    parts : dict
-        "train", "validation" and "test" → number of clips by their frames; a still image is a clip of one.
+    parts : mapping of str to Clips
+        Of "train", "validation" and "test": number of clips by their frames; a still image is a clip of one.
     source : str
         Where the numbers are from, for people.
     """
@@ -43,15 +43,10 @@ class Sizes:
 def part_sizes(spec: RunSpec) -> Sizes:
     """Count the clips of a run's parts: in its prepared data if they are there, else by what is known of the dataset.
 
-    Parameters
-    ----------
-    spec : RunSpec
-        What a run is told.
-
     Raises
     ------
     ParameterError
-        If the split is a list and the data are not prepared, so that nobody knows how many clips are on each side.
+        If the data are not prepared and nobody knows the number of clips, or how many are on each side of a split list.
     """
     dataset = spec.key.dataset
     folder = paths.prepared(spec.profile, dataset)
@@ -114,7 +109,7 @@ def _published(dataset: str) -> tuple[float, float, float]:
 
 
 def _divided(spec: RunSpec, frames: float, clips: float, official: float) -> dict[str, Clips]:
-    """Share clips among the parts as the protocol of the split does, on average."""
+    """Share clips among the parts as the split does on average."""
     split = spec.split
     if isinstance(split, OfficialSplit):
         validation = split.validation_share * clips

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from hocbench.cost.hours import Seconds
-from hocbench.experiment.spec import RunSpec
+from hocbench.errors import RunError
+from hocbench.experiment.spec import RunSpec, StepSpec
 from hocbench.nn import FactorizedConv, ResNet
 from hocbench.training.data import Samples, batch_size
 from hocbench.training.determinism import as_runs_compute
@@ -42,6 +43,15 @@ class NotedAccelerator(Accelerator):
         return norm
 
 
+def steps_of(spec: RunSpec) -> StepSpec:
+    """Return what moves a run's weights; a RunError where nothing does."""
+    if spec.training.steps is None:
+        raise RunError(
+            f"run {spec.name} was not trained (0 epochs), so it has no steps; profile a run that starts from it"
+        )
+    return spec.training.steps
+
+
 @contextmanager
 def one_process(threads: int) -> Iterator[NotedAccelerator]:
     """Compute as runs do inside the block, in one process that stands for all of a run."""
@@ -57,7 +67,7 @@ def make_training(
     Parameters
     ----------
     spec : RunSpec
-        What a run with epochs is told.
+        Of a run with epochs.
     network : ResNet
         With the layers of the run's network.
     train, validation : Samples
@@ -65,17 +75,15 @@ def make_training(
     accelerator : NotedAccelerator
         From `one_process`.
     """
-    steps = spec.training.steps
-    assert steps is not None
-    # Who measures ends it. The rate follows a longer cycle, which costs the same.
+    steps = steps_of(spec)
+    # Whoever measures ends it. The rate follows a longer cycle, which costs the same.
     longer: dict[str, Any] = {"epochs": 10**6, "batch_size": batch_size(spec.training) // spec.processes}
     longer |= {"steps": steps.model_copy(update={"stop_at_static": False})}
-    told = spec.model_copy(update={"training": spec.training.model_copy(update=longer)})
     network.recompute = steps.recompute
     if spec.stage == "temporal":
         for name, parameter in network.named_parameters():
             parameter.requires_grad = name.endswith("factors.time")
-    setting = Setting(told)
+    setting = Setting(spec.model_copy(update={"training": spec.training.model_copy(update=longer)}))
     training = Training(network.to(accelerator.device), train, validation, setting, accelerator)
     training.outcome.epoch = 1
     return training
@@ -89,10 +97,8 @@ class Step:
     ----------
     seconds : Seconds
         In all.
-    parts : dict of str to float
-        Seconds by the clock of each of `PARTS`, which add up to all of the step.
-    layers : dict of str to float
-        Seconds of the forward passes of layers, if they are watched.
+    parts, layers : dict of str to float
+        Seconds by the clock of each of `PARTS`, which add up to the step, and of the forward passes of watched layers.
     """
 
     seconds: Seconds = field(default_factory=lambda: Seconds(0.0, 0.0))
@@ -100,25 +106,19 @@ class Step:
     layers: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
-class _Enough(Exception):  # noqa: N818 - it is none
-    """Ends a training that was only begun to be measured."""
+class _Enough(Exception):  # noqa: N818 - not an error
+    """Ends a training that was begun only to be measured."""
 
 
 def now(device: torch.device) -> Seconds:
-    """Read both clocks, when all that was asked of a GPU is done."""
+    """Read both clocks, after all work asked of a GPU is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return Seconds(time.process_time(), time.perf_counter())
 
 
 class StepWatch:
-    """Takes the time of a training's steps.
-
-    Parameters
-    ----------
-    training : Training
-        From `make_training`.
-    """
+    """Takes the time of the steps of a training from `make_training`."""
 
     def __init__(self, training: Training) -> None:
         self._training, self._device = training, training.accelerator.device
@@ -129,12 +129,9 @@ class StepWatch:
         self._begin()
 
     def run(self, is_enough: Callable[[list[Seconds]], bool]) -> list[Step]:
-        """Train on until there are enough steps; of the last one, the wait for its batch is not known.
+        """Train on until ``is_enough`` is true of the durations of all steps since this call.
 
-        Parameters
-        ----------
-        is_enough : callable
-            Asked after each step, given what all since this call took.
+        The wait of the last step for its batch is not known.
         """
 
         def pulse() -> None:

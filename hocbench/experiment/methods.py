@@ -70,7 +70,7 @@ class Method:
 
     def named(self, factorization: str) -> str:
         """Return the title of its rows of a factorization, "" for none."""
-        return self.title.format(FACTORIZATION_TITLES.get(factorization, factorization))
+        return self.title.replace("{}", FACTORIZATION_TITLES.get(factorization, factorization))
 
 
 # In the order of legends. No two methods of one panel share a colour, no two methods a marker.

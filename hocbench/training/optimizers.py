@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from hocbench.errors import ParameterError
 from hocbench.experiment.spec import LassoSpec, StepSpec, TrainingSpec
 from hocbench.nn.lasso import Penalty, ProximalStep, SubgradientPenalty
 from hocbench.nn.resnet import ResNet
@@ -46,5 +47,6 @@ def make_optimizers(
 def _penalty(network: ResNet, lasso: LassoSpec) -> Penalty:
     if lasso.threshold is not None:
         return SubgradientPenalty(network, lasso.weight, lasso.threshold)
-    assert lasso.gradient_limit is not None and lasso.rate_factor is not None
+    if lasso.gradient_limit is None or lasso.rate_factor is None:
+        raise ParameterError("the proximal LASSO needs training.lasso.gradient_limit and rate_factor; give both")
     return ProximalStep(network, lasso.weight, lasso.gradient_limit, lasso.rate_factor)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hocbench.metrics import affect as metrics
 from hocbench.evaluation.intervals import (
     Resampled,
     bca_interval,
@@ -11,6 +10,7 @@ from hocbench.evaluation.intervals import (
     studentized_interval,
 )
 from hocbench.evaluation.statistics import bootstrap_weights, cluster_sums
+from hocbench.metrics import affect as metrics
 from studies.coverage.simulation import Design, simulate_sums
 
 ONE, PAIR = np.ones(1), np.array([1.0, -1.0])

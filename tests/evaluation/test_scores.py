@@ -5,12 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.metrics import affect as metrics
 from hocbench.errors import EvaluationError
 from hocbench.evaluation.files import read_table
 from hocbench.evaluation.scores import evaluate
 from hocbench.evaluation.statistics import METRICS
 from hocbench.experiment.methods import METHODS
+from hocbench.metrics import affect as metrics
 from hocbench.runs.finished import TARGETS, read_runs
 from tests.evaluation.conftest import description_of, evaluate_written, write_plan
 

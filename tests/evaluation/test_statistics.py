@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hocbench.metrics import affect as metrics
 from hocbench.evaluation import statistics
 from hocbench.evaluation.intervals import resample
 from hocbench.evaluation.significance import holm, slope_contrast, swap_p_values, trend_p_values
 from hocbench.evaluation.statistics import METRICS, PER_CLIP
+from hocbench.metrics import affect as metrics
 
 PRODUCTS = """
 import hashlib

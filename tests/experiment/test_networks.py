@@ -3,6 +3,7 @@
 import pytest
 
 from hocbench.errors import ParameterError
+from hocbench.experiment.methods import Method
 from hocbench.experiment.networks import own_networks
 
 
@@ -50,3 +51,7 @@ def test_the_hash_of_a_network_is_that_of_what_its_file_does(place, tmp_path):
     assert own_networks({"mine": place}).sources == before
     (tmp_path / "own.py").write_text("class Mine:\n    size = 3\n")
     assert own_networks({"mine": place}).sources != before
+
+
+def test_braces_in_a_title_of_the_user_are_kept():
+    assert Method("mine", "{} with {kernel: 3}", "scratch").named("cp") == "CP with {kernel: 3}"

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from hocbench.metrics import affect as metrics
 from hocbench.errors import RunError, TrackingError
 from hocbench.files.code import code_hash
+from hocbench.metrics import affect as metrics
 from hocbench.tracking.store import experiment_page, tracking_uri
 from hocbench.tracking.sync import start_reproduction, sync
 from hocbench.tracking.tracker import Tracker
