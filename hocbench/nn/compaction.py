@@ -14,17 +14,9 @@ from hocbench.nn.resnet import config_of
 
 
 def compact(network: Network) -> Network:
-    """Return a smaller network with the same outputs.
+    """Return a smaller network with the same outputs: without the components whose λ is exactly zero.
 
-    Parameters
-    ----------
-    network : module
-        With CP-factorized layers; it stays untouched.
-
-    Returns
-    -------
-    module
-        Without the components whose λ is exactly zero. A layer in which all are zero keeps its first one.
+    The network stays untouched. A layer in which all λ are zero keeps its first component.
 
     Raises
     ------

@@ -73,18 +73,9 @@ def pointwise(planes: Planes, matrix: Tensor, bias: Tensor | None = None) -> Pla
 
 
 def convolve_planes(planes: Planes, weight: Tensor, geometry: Geometry, groups: int = 1) -> Planes:
-    """Convolve height and width of each plane.
+    """Convolve height and width of each plane by ``weight``, shape (out, C / groups, kh, kw).
 
-    Parameters
-    ----------
-    planes : Planes
-        With C channels.
-    weight : Tensor, shape (out, C / groups, kh, kw)
-        At order 1, kh is 1.
-    geometry : Geometry
-        Of the whole layer; its last two dimensions are used.
-    groups : int
-        C for a depthwise convolution.
+    The geometry is that of the whole layer, of which the last two dimensions are used; at order 1, kh is 1.
     """
     if geometry.order == 1:
         geometry = geometry.insert(0, 1, "zeros")
@@ -96,18 +87,9 @@ def convolve_planes(planes: Planes, weight: Tensor, geometry: Geometry, groups: 
 
 
 def convolve_lead(planes: Planes, weight: Tensor, geometry: Geometry, groups: int = 1) -> Planes:
-    """Convolve the leading dimension of clips.
+    """Convolve the leading dimension of clips by ``weight``, shape (out, C / groups, kd).
 
-    Parameters
-    ----------
-    planes : Planes
-        With C channels.
-    weight : Tensor, shape (out, C / groups, kd)
-        One filter per output channel.
-    geometry : Geometry
-        Of the whole layer, order 3; its first dimension is used.
-    groups : int
-        C for a depthwise convolution.
+    The geometry is that of the whole layer, of order 3, of which the first dimension is used.
     """
     _, channels, height, width = planes.values.shape
     lead, batch = planes.lead, planes.batch
@@ -130,13 +112,8 @@ def convolve_lead(planes: Planes, weight: Tensor, geometry: Geometry, groups: in
 def convolve_kernels(planes: Planes, kernels: Kernels) -> Planes:
     """Convolve by one kernel after the other.
 
-    Parameters
-    ----------
-    planes : Planes
-        With C channels.
-    kernels : list of (Tensor, Geometry)
-        Shape ``(out, C / groups, kd)`` for the leading dimension, ``(out, C / groups, kh, kw)`` for planes, or
-        ``(out, C, kd, kh, kw)`` for both at once.
+    A kernel has shape ``(out, C / groups, kd)`` for the leading dimension, ``(out, C / groups, kh, kw)`` for planes, or
+    ``(out, C, kd, kh, kw)`` for both at once.
     """
     for kernel, geometry in kernels:
         groups = planes.values.shape[1] // kernel.shape[1]
@@ -157,19 +134,9 @@ def convolve_dense(x: Tensor, kernel: Tensor, geometry: Geometry, bias: Tensor |
 
 
 def cp_kernel(weights: Tensor, factors: Sequence[Tensor]) -> Tensor:
-    """Rebuild the dense tensor of a CP decomposition.
+    """Rebuild ``Σ_r λ_r · f_0[:, r] ∘ f_1[:, r] ∘ ...``, shape (n_0, n_1, ...).
 
-    Parameters
-    ----------
-    weights : Tensor, shape (R,)
-        The CP weights λ.
-    factors : sequence of Tensor, shapes (n_i, R)
-        One matrix per mode.
-
-    Returns
-    -------
-    Tensor, shape (n_0, n_1, ...)
-        ``Σ_r λ_r · f_0[:, r] ∘ f_1[:, r] ∘ ...``
+    ``weights`` are the CP weights λ, shape (R,), and ``factors`` one matrix (n_i, R) per mode.
     """
     columns = khatri_rao([weights.unsqueeze(0), *factors[1:]])
     return (factors[0] @ columns.t()).reshape([factor.shape[0] for factor in factors])

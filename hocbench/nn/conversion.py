@@ -72,14 +72,9 @@ def _order_of(module: Any) -> int | None:
 
 
 def temporal_taps(size: int, init: Init) -> Tensor:
-    """Return the start of one filter along a new dimension, shape ``(size,)``, in float64.
+    """Return the start of one filter along a new dimension, shape ``(size,)``, in float64; ``size`` is odd.
 
-    Parameters
-    ----------
-    size : int
-        Odd number of positions.
-    init : {"ones", "average", "centre"}
-        A constant of one, as published; one over the size; or each position as before.
+    "ones" is a constant of one, as published, "average" one over the size, "centre" each position as before.
     """
     if init == "ones":
         return torch.ones(size, dtype=torch.float64)

@@ -19,17 +19,11 @@ def parameter_count(network: nn.Module) -> int:
 
 
 def multiply_adds(network: nn.Module, input_shape: Sequence[int]) -> int:
-    """Count the multiply-adds of convolutions and linear layers in one forward pass.
+    """Count the multiply-adds of convolutions and linear layers in one forward pass of any network of this package.
 
     A CP layer is counted as the published chain: 1×1, one 1-D convolution per dimension, 1×1; Tucker and tensor-train
-    layers as the chain of their contractions, however they are computed.
-
-    Parameters
-    ----------
-    network : module
-        Any network of this package.
-    input_shape : sequence of int
-        With the batch dimension, for example ``(1, 3, 224, 224)`` or ``(1, 3, 8, 224, 224)``.
+    layers as the chain of their contractions, however they are computed. ``input_shape`` includes the batch dimension,
+    for example ``(1, 3, 224, 224)`` or ``(1, 3, 8, 224, 224)``.
     """
     total = 0
 

@@ -36,21 +36,10 @@ class Fit:
 def decompose(
     kernel: Tensor, rank: Rank, factorization: str, seed: int, iterations: int, name: str
 ) -> dict[str, Tensor]:
-    """Approximate a dense kernel by the tensors of a factorized one.
+    """Approximate a dense kernel ``(out, in, *kernel_size)`` by the tensors of a factorized one.
 
-    Parameters
-    ----------
-    kernel : Tensor, shape (out, in, *kernel_size)
-        Of order 1, 2 or 3.
-    rank, factorization, seed, iterations
-        See `FactorizedConv.from_dense`.
-    name : str
-        What errors call the layer.
-
-    Returns
-    -------
-    dict of str to Tensor
-        Weights or core, then the factors by mode, with the kernel's precision and device.
+    ``rank``, ``seed`` and ``iterations`` are those of `FactorizedConv.from_dense`; ``name`` is what errors call the
+    layer. The tensors are weights or core, then the factors by mode, with the kernel's precision and device.
 
     Raises
     ------

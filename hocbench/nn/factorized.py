@@ -90,7 +90,8 @@ class FactorizedConv(FactorizedKernel):
         geometry = make_geometry(kernel_size, stride, padding, dilation, padding_mode)
         super().__init__(in_channels, out_channels, geometry, factorization, rank, dimensions)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        self.inner_norm = nn.BatchNorm2d(self.scheme.first_rank(self.rank)) if inner_activation else None
+        # Of every scheme, the last size of this factor is the number of channels after the first projection.
+        self.inner_norm = nn.BatchNorm2d(self.factors["input"].shape[-1]) if inner_activation else None
         self.choices: dict[str, str] = {}
         self.implementation = implementation
 
@@ -136,10 +137,8 @@ class FactorizedConv(FactorizedKernel):
             With one group; it stays untouched.
         rank, factorization
             As of the layer.
-        seed : int
-            Start of the alternating least squares of CP.
-        iterations : int
-            At most so many sweeps; tensor-train needs none.
+        seed, iterations : int
+            Start of the alternating least squares of CP, and most sweeps; tensor-train needs neither.
         name : str
             What errors call the layer.
 
@@ -166,22 +165,13 @@ class FactorizedConv(FactorizedKernel):
 
     @classmethod
     def from_tltorch(cls, conv: Any) -> Self:
-        """Take over the weights of tensorly-torch's convolution, copied.
-
-        Raises
-        ------
-        NetworkError
-            If it is not a single CP, Tucker or tensor-train convolution.
-        """
+        """Copy the weights of tensorly-torch's convolution: one CP, Tucker or tensor-train layer; refuse any other."""
         return cls.from_tensors(*read_tltorch(conv))
 
     def to_tltorch(self, implementation: str = "factorized") -> Any:
         """Build tensorly-torch's convolution with the same weights, copied.
 
-        Raises
-        ------
-        NetworkError
-            If the layer has an inner activation or replicate padding: tensorly-torch has neither.
+        An inner activation or replicate padding raises a NetworkError: tensorly-torch has neither.
         """
         if self.inner_norm is not None or "replicate" in self.geometry.padding_mode:
             raise NetworkError("to_tltorch: tensorly-torch has neither an inner activation nor replicate padding")
@@ -218,10 +208,7 @@ class FactorizedConv(FactorizedKernel):
     def dense_kernel(self) -> Tensor:
         """Rebuild the kernel, shape ``(out, in, *kernel_size)``.
 
-        Raises
-        ------
-        NetworkError
-            If the layer has an inner activation: no kernel does the same.
+        A layer with an inner activation raises a NetworkError: no kernel does the same.
         """
         if self.inner_norm is not None:
             raise NetworkError("a layer with an inner activation has no dense kernel: it is no dense convolution")
@@ -230,12 +217,8 @@ class FactorizedConv(FactorizedKernel):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(N, C, ...)`` with one, two or three dimensions after the channels.
 
-        Under torch.vmap a sample may come alone, ``(C, ...)``.
-
-        Raises
-        ------
-        NetworkError
-            If the input has another order or number of channels, or is smaller than the kernel.
+        Under torch.vmap a sample may come alone, ``(C, ...)``. An input of another order or number of channels, or
+        smaller than the kernel, raises a NetworkError.
         """
         batch = x.unsqueeze(0) if x.ndim == self.order + 1 and is_transformed() else x
         if batch.ndim != self.order + 2 or batch.shape[1] != self.in_channels:

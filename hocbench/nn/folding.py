@@ -33,19 +33,14 @@ from hocbench.nn.resnet import STAGE_MULTIPLES, ResNet
 
 @torch.no_grad()
 def fold(network: ResNet, implementations: Mapping[str, str] | None = None) -> "FoldedResNet":
-    """Fold all that is constant in evaluation mode.
+    """Fold all that is constant in evaluation mode; the result has the outputs of the network in that mode.
 
     Parameters
     ----------
     network : ResNet
-        Of any kind but "tltorch", in training or evaluation mode; it stays untouched.
+        Of any kind but "tltorch"; it stays untouched.
     implementations : mapping of str to {"factorized", "reconstructed"}, optional
         How each factorized layer is computed, by its name; by default all are "factorized".
-
-    Returns
-    -------
-    FoldedResNet
-        With the same outputs as the network in evaluation mode.
 
     Raises
     ------
@@ -83,17 +78,8 @@ def check_implementations(network: nn.Module, implementations: Mapping[str, str]
 def choose_implementations(network: ResNet, input_shape: Sequence[int]) -> dict[str, str]:
     """Time both folded forms of each factorized layer on this machine, on the inputs that it gets in the network.
 
-    Parameters
-    ----------
-    network : ResNet
-        It stays untouched.
-    input_shape : sequence of int
-        With the batch dimension.
-
-    Returns
-    -------
-    dict of str to {"factorized", "reconstructed"}
-        The fastest implementation per factorized layer; one with an inner activation has no choice.
+    ``input_shape`` includes the batch dimension. Returns the fastest implementation, "factorized" or "reconstructed",
+    of each factorized layer; one with an inner activation has no choice.
     """
     layers = factorized_layers(network)
     chosen = dict.fromkeys(layers, "factorized")

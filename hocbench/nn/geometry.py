@@ -11,7 +11,6 @@ from torch.nn import functional
 from hocbench.errors import NetworkError
 
 PADDING_MODES = ("zeros", "replicate")
-PaddingMode = Literal["zeros", "replicate"]
 # From the last dimension backwards: a 1-D layer has a width, a 2-D one a height as well.
 DIMENSIONS = ("time", "height", "width")
 
@@ -45,13 +44,7 @@ class Geometry:
         return tuple(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
 
     def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
-        """Return the positions per dimension of the output for an input of ``size`` positions.
-
-        Raises
-        ------
-        NetworkError
-            If the kernel does not fit even once, or an empty dimension would have to be replicated.
-        """
+        """Return the positions of the output for an input of ``size`` positions, which the kernel must fit into."""
         result = []
         for d, (n, span) in enumerate(zip(size, self.span, strict=True)):
             if n == 0 or n + 2 * self.padding[d] < span:
@@ -98,23 +91,10 @@ def make_geometry(
     dilation: int | Sequence[int] = 1,
     padding_mode: str | Sequence[str] = "zeros",
 ) -> Geometry:
-    """Check and complete what a user gives.
+    """Check and complete what a user gives: one value for all dimensions, of which there are one to three, or one each.
 
-    Parameters
-    ----------
-    kernel_size : sequence of int
-        One to three numbers.
-    stride, dilation : int or sequence of int
-        One number for all dimensions, or one each.
-    padding : "same", int or sequence of int
-        "same" is dilation·(kernel-1)/2 on each side, so that ``ceil(in / stride)`` positions come out.
-    padding_mode : {"zeros", "replicate"} or sequence of them
-        One for all dimensions, or one each.
-
-    Raises
-    ------
-    NetworkError
-        For every other value.
+    Padding "same" is dilation·(kernel-1)/2 on each side, so that ``ceil(in / stride)`` positions come out. Every other
+    value than those of the signature, and of `PADDING_MODES`, raises a NetworkError.
     """
     kernel = tuple(kernel_size) if isinstance(kernel_size, Sequence) else ()
     if not 1 <= len(kernel) <= 3 or not all(is_whole(k) and k >= 1 for k in kernel):
@@ -160,27 +140,14 @@ def _per_dimension(name: str, value: int | Sequence[int], order: int, least: int
 
 
 def pad_replicated(x: Tensor, padding: Sequence[int], modes: Sequence[str]) -> tuple[Tensor, tuple[int, ...]]:
-    """Repeat the edge positions where that is asked for.
+    """Repeat the edge positions where the mode is "replicate".
 
-    Parameters
-    ----------
-    x : Tensor, shape (N, C, ...)
-        Its last ``len(padding)`` dimensions are padded.
-    padding : sequence of int
-        On each side, per dimension.
-    modes : sequence of {"zeros", "replicate"}
-        Per dimension.
-
-    Returns
-    -------
-    Tensor, tuple of int
-        The padded tensor, and the zero padding that is left to the convolution.
+    ``padding`` and ``modes`` belong to the last dimensions of ``x``, shape (N, C, ...). Returns the padded tensor, and
+    the zero padding that is left to the convolution.
     """
     copied = [pad if mode == "replicate" else 0 for pad, mode in zip(padding, modes, strict=True)]
-    if any(copied) and x.numel():
-        # torch counts pairs of paddings from the last dimension.
-        x = functional.pad(x, [pad for pad in reversed(copied) for _ in range(2)], mode="replicate")
-    elif any(copied):
-        x = functional.pad(x, [pad for pad in reversed(copied) for _ in range(2)])
-    left = tuple(pad - done for pad, done in zip(padding, copied, strict=True))
-    return x, left
+    if any(copied):
+        # torch counts pairs of paddings from the last dimension, and refuses to replicate what is empty.
+        pairs = [pad for pad in reversed(copied) for _ in range(2)]
+        x = functional.pad(x, pairs, mode="replicate" if x.numel() else "constant")
+    return x, tuple(pad - done for pad, done in zip(padding, copied, strict=True))

@@ -23,13 +23,7 @@ HOPELESS = 4
 
 
 def check_implementation(name: str) -> None:
-    """Refuse an implementation that does not exist.
-
-    Raises
-    ------
-    NetworkError
-        Naming those that do.
-    """
+    """Refuse an implementation that does not exist, by a NetworkError."""
     if name not in IMPLEMENTATIONS:
         raise NetworkError(
             f"implementation {name!r} of a factorized convolution: choose from {', '.join(IMPLEMENTATIONS)}"
@@ -39,20 +33,9 @@ def check_implementation(name: str) -> None:
 def choose_by_rule(cost: Cost, temporal_only: bool) -> str:
     """Decide by counts alone whether to rebuild the dense kernel and convolve once, or to go along the chain.
 
-    The same counts give the same answer on every machine, so that a training run is reproducible.
-
-    Parameters
-    ----------
-    cost : Cost
-        Multiply-adds for the whole batch.
-    temporal_only : bool
-        Whether the temporal factor alone is trained: then the chain needs no gradients of its projections, a third of
-        its effort, while a rebuilt kernel needs its whole gradient.
-
-    Returns
-    -------
-    {"factorized", "reconstructed"}
-        The one with less effort.
+    The same counts give the same answer on every machine, so that a training run is reproducible. ``temporal_only``
+    says that the temporal factor alone is trained: then the chain needs no gradients of its projections, a third of its
+    effort, while a rebuilt kernel needs its whole gradient.
     """
     chain = cost.effort * 2 / 3 if temporal_only else cost.effort
     return "reconstructed" if cost.dense + cost.rebuild < chain else "factorized"
@@ -82,21 +65,10 @@ def situation(x: Tensor, training: bool) -> str:
 
 
 def measure(compute: Callable[[Tensor, str], Tensor], x: Tensor, trained: Sequence[Tensor]) -> str:
-    """Time both candidates on an input, with the backward pass where one would follow.
+    """Time both candidates on an input, which stays untouched, with the backward pass where one would follow.
 
-    Parameters
-    ----------
-    compute : callable
-        From an input and the name of an implementation to the output.
-    x : Tensor
-        The input; it stays untouched.
-    trained : sequence of Tensor
-        What gradients are computed of, beside the input if that wants one.
-
-    Returns
-    -------
-    {"factorized", "reconstructed"}
-        The fastest one.
+    ``compute`` maps an input and the name of an implementation to the output; ``trained`` are the tensors that
+    gradients are computed of, beside the input if that wants one. Returns the fastest of `CANDIDATES`.
     """
 
     def run(name: str) -> None:
@@ -110,20 +82,13 @@ def measure(compute: Callable[[Tensor, str], Tensor], x: Tensor, trained: Sequen
     return fastest({name: partial(run, name) for name in CANDIDATES}, x.device)
 
 
-def fastest(candidates: dict[str, Callable[[], None]], device: torch.device, rounds: int = ROUNDS) -> str:
-    """Run the candidates in turn, A B A B, and return the one with the smallest median time.
+def fastest(candidates: dict[str, Callable[[], None]], device: torch.device) -> str:
+    """Run the candidates in turn, A B A B, after one run to warm up; return the one with the smallest median time.
 
-    Parameters
-    ----------
-    candidates : dict of str to callable
-        What to run.
-    device : device
-        CPU time is taken on a CPU, events on a GPU.
-    rounds : int
-        Runs of each after one to warm up; those that are four times slower than the best have one.
+    Those that are `HOPELESS` times slower than the best in the first round are not run again.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
-    for turn in range(rounds + 1):
+    for turn in range(ROUNDS + 1):
         for name, taken in times.items():
             seconds = elapsed(candidates[name], device)
             if turn:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hocbench.errors import NetworkError
 from hocbench.nn.factorizations import Cost, Rank, find_factorization
 from hocbench.nn.geometry import DIMENSIONS, Geometry
-from hocbench.nn.weights import check_state
+from hocbench.nn.plain import check_state
 
 _TAKEN = ("output", "input", "weights", "core")
 
@@ -23,12 +23,8 @@ class FactorizedKernel(nn.Module):
 
     Parameters
     ----------
-    in_channels, out_channels : int
-        C and T.
-    geometry : Geometry
-        Kernel size, stride, padding and dilation.
-    factorization, rank, dimensions
-        See `hocbench.nn.FactorizedConv`.
+    in_channels, out_channels, geometry, factorization, rank, dimensions
+        See `hocbench.nn.FactorizedConv`; the geometry is kernel size, stride, padding and dilation.
 
     Attributes
     ----------
@@ -79,14 +75,9 @@ class FactorizedKernel(nn.Module):
     def with_tensors(
         self, tensors: Mapping[str, Tensor], geometry: Geometry | None = None, dimensions: tuple[str, ...] | None = None
     ) -> Self:
-        """Return a copy made of other tensors, for other ranks or another order.
+        """Return a copy made of copies of other tensors, named as those of `tensors`, for other ranks or another order.
 
-        Parameters
-        ----------
-        tensors : mapping of str to Tensor
-            As of `tensors`; copied.
-        geometry, dimensions : optional
-            Where they change with the tensors.
+        Geometry and dimensions are given where they change with the tensors.
         """
         result = copy.deepcopy(self)
         trained = {name: tensor.requires_grad for name, tensor in self.tensors.items()}
@@ -157,7 +148,7 @@ class FactorizedKernel(nn.Module):
         return Cost(batch * chain, batch * effort, batch * dense, rebuild)
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
-        """Load all or nothing; see `hocbench.nn.weights.check_state`."""
+        """Load all or nothing; see `hocbench.nn.plain.check_state`."""
         check_state(self, state_dict, strict)
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 

@@ -21,9 +21,8 @@ from hocbench.nn.layers import cp_layers
 def normalize_factors(network: nn.Module) -> None:
     """Bring factor columns to unit norm, put their size into λ, then λ to mean square 1; done once, in place.
 
-    With an inner activation, only the factors after it give their size to λ.
-
-    The last step scales each layer's output by a constant, which the BatchNorm after it takes away again.
+    With an inner activation, only the factors after it give their size to λ. The last step scales each layer's output
+    by a constant, which the BatchNorm after it removes again.
     """
     for layer in cp_layers(network).values():
         for name, factor in layer.factors.items():

@@ -31,13 +31,7 @@ def factorized_layers(network: nn.Module) -> dict[str, FactorizedConv]:
 
 
 def cp_layers(network: nn.Module) -> dict[str, FactorizedConv]:
-    """Name the factorized layers of a network whose factorized layers are CP.
-
-    Raises
-    ------
-    NetworkError
-        If there are none, or one is not CP: LASSO acts on CP weights only.
-    """
+    """Name the factorized layers of a network; none at all, or one that is not CP, raises a NetworkError."""
     layers = factorized_layers(network)
     for name, layer in layers.items():
         if layer.factorization != "cp":
@@ -101,12 +95,8 @@ def describe_layers(network: nn.Module, parent: Layers | None = None) -> Layers:
 def set_implementation(network: nn.Module, name: str) -> None:
     """Set how every factorized layer of a network is computed; see `FactorizedConv`.
 
-    Layers with an inner activation have no dense kernel to rebuild; "reconstructed" makes them "factorized".
-
-    Raises
-    ------
-    NetworkError
-        If the implementation is unknown.
+    Layers with an inner activation have no dense kernel to rebuild; "reconstructed" makes them "factorized". An unknown
+    implementation raises a NetworkError.
     """
     check_implementation(name)
     for layer in factorized_layers(network).values():
@@ -124,13 +114,13 @@ def save_choices(network: nn.Module, file: Path) -> None:
 
 
 def load_choices(network: nn.Module, file: Path) -> None:
-    """Take over measured implementations, so that nothing is timed again in the same situations.
+    """Load measured implementations, so that nothing is timed again in the same situations.
 
     Raises
     ------
     NetworkError
-        If the file cannot be read, or names a layer or an implementation that the network does not have; nothing is
-        taken over then.
+        If the file cannot be read, or names a layer or an implementation that the network does not have; the network
+        then stays as it was.
     """
     try:
         choices = json.loads(file.read_text(encoding="utf-8"))

@@ -1,10 +1,11 @@
-"""Modules of torch: what they are beside their type (tied, hooked, parametrized), copied and replaced."""
+"""Modules of torch: what they are beside their type (tied, hooked, parametrized), copied, replaced and loaded."""
 
 import copy
 from collections.abc import Callable, Container, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -67,20 +68,9 @@ def replace_modules(
 ) -> nn.Module:
     """Replace modules of a network in place by others, which are called with the same hooks.
 
-    Parameters
-    ----------
-    network : module
-        Changed, unless it is replaced itself.
-    make : callable
-        From name and module to what takes its place, None for a module that stays; called once for a module that is
-        used at several places, which stays one module.
-    skip : container of str
-        Names of which nothing is asked.
-
-    Returns
-    -------
-    module
-        The network, or what takes its place.
+    ``make`` maps name and module to what takes its place, None for a module that stays; it is called once for a module
+    that is used at several places, which stays one module, and not for names in ``skip``. Returns the network, or what
+    takes the place of all of it.
     """
     made: dict[int, nn.Module | None] = {}
     for name, module in list(network.named_modules(remove_duplicate=False)):
@@ -111,13 +101,7 @@ def norm_of_channels(norm: nn.BatchNorm2d, channels: Tensor) -> nn.BatchNorm2d:
 
 
 def check_skip(skip: Iterable[str], known: Mapping[str, Any], what: str) -> frozenset[str]:
-    """Return the names of layers to leave alone.
-
-    Raises
-    ------
-    NetworkError
-        If a name is that of no module.
-    """
+    """Return the names of modules to leave alone; a name that no module has raises a NetworkError."""
     names = ["" if name == ITSELF else name for name in ([skip] if isinstance(skip, str) else skip)]
     for name in names:
         if name not in known:
@@ -127,5 +111,43 @@ def check_skip(skip: Iterable[str], known: Mapping[str, Any], what: str) -> froz
 
 
 def below(name: str, skipped: frozenset[str]) -> bool:
-    """Return whether a module is one of those skipped or inside of one."""
+    """Return whether a module is one of those skipped or inside one."""
     return any(name == outer or name.startswith(f"{outer}.") for outer in skipped)
+
+
+def check_state(network: nn.Module, state: Mapping[str, Tensor], strict: bool = True) -> None:
+    """Check that weights belong to a network before any of them is copied.
+
+    If ``strict`` is false, entries may be absent or unknown; shapes and values are checked in any case.
+
+    Raises
+    ------
+    NetworkError
+        Naming the first layer that is missing, unknown, of another shape or not finite.
+    """
+    entries = network.state_dict()
+    for name in entries:
+        if strict and name not in state:
+            layer, entry = _split(name)
+            hint = "; it may be of another order or kind" if "factors" in name else ""
+            raise NetworkError(f"weights do not fit: layer {layer!r} has no {entry!r} in the checkpoint{hint}")
+    for name, value in state.items():
+        layer, entry = _split(name)
+        if name not in entries:
+            if not strict:
+                continue
+            raise NetworkError(f"weights do not fit: the network has no {entry!r} in layer {layer!r}")
+        if value.shape != entries[name].shape:
+            raise NetworkError(
+                f"weights do not fit: {entry!r} of layer {layer!r} is {tuple(value.shape)} in the checkpoint and "
+                f"{tuple(entries[name].shape)} in the network; build it with the rank and order that were trained"
+            )
+        if value.is_floating_point() and not value.is_meta and not torch.isfinite(value).all():
+            raise NetworkError(f"weights cannot be used: {entry!r} of layer {layer!r} holds NaN or infinity")
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Split the name of an entry into its layer and what it is there."""
+    parts = name.split(".")
+    cut = len(parts) - (2 if len(parts) > 1 and parts[-2] == "factors" else 1)
+    return ".".join(parts[:cut]) or ITSELF, ".".join(parts[cut:])

@@ -19,14 +19,8 @@ from hocbench.nn.implementation import computes_eagerly
 def recomputed(chain: Callable[[Tensor], Tensor], x: Tensor, norm: nn.BatchNorm2d | None) -> Tensor:
     """Apply a chain of contractions, and apply it again in the backward pass instead of keeping what lies between.
 
-    Parameters
-    ----------
-    chain : callable
-        From ``(N, C, ...)`` to ``(N, T, ...)``.
-    x : Tensor
-        At least one sample; samples pass one by one, unless ``norm`` takes its statistics over all of them.
-    norm : BatchNorm2d or None
-        Inside the chain; its running statistics are updated in the forward pass alone.
+    The chain maps ``(N, C, ...)`` to ``(N, T, ...)``. Samples, one at least, pass one by one, unless ``norm``, a
+    BatchNorm inside the chain, takes its statistics over all of them; these are updated in the forward pass alone.
     """
     whole = norm is not None and norm.training
     norms = [] if norm is None else [norm]

@@ -13,8 +13,8 @@ from hocbench.nn.contraction import channels_last
 from hocbench.nn.factorizations import FACTORIZATIONS, Rank
 from hocbench.nn.factorized import FactorizedConv
 from hocbench.nn.geometry import PADDING_MODES
+from hocbench.nn.plain import check_state
 from hocbench.nn.recompute import recomputed_module
-from hocbench.nn.weights import check_state
 
 BLOCKS_PER_STAGE = 2
 STAGE_MULTIPLES = (1, 2, 4, 8)
@@ -84,13 +84,10 @@ class NetworkConfig:
 
 
 def check_config(config: NetworkConfig) -> None:
-    """Refuse a network that does not exist.
+    """Refuse a network that does not exist, by a NetworkError.
 
-    Raises
-    ------
-    NetworkError
-        For an unknown kind, order or stem, a width below 1, an even temporal kernel, or an option that the kind does
-        not offer.
+    That is one of an unknown kind, order or stem, a width below 1, an even temporal kernel, or an option that the kind
+    does not offer.
     """
     kind, order = config.kind, config.order
     if kind not in KINDS:
@@ -266,7 +263,7 @@ class ResNet(nn.Module):
         return self.head(x.mean((-2, -1)).movedim(1, -1))
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load all or nothing; see `hocbench.nn.weights.check_state`."""
+        """Load all or nothing; see `hocbench.nn.plain.check_state`."""
         check_state(self, state_dict, strict)
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
@@ -278,12 +275,5 @@ def config_of(network: nn.Module) -> NetworkConfig | None:
 
 
 def resnet18(order: int = 2, kind: str = "cp", width: int = 64, rank: Rank = "same", **options: Any) -> ResNet:
-    """Build a ResNet-18; see `NetworkConfig` for the options.
-
-    Raises
-    ------
-    NetworkError
-        For an unknown kind, order or stem, a width below 1, an even temporal kernel, or an option that the kind does
-        not offer.
-    """
+    """Build a ResNet-18; see `NetworkConfig` for the options, and `check_config` for what is refused."""
     return ResNet(NetworkConfig(order=order, kind=kind, width=width, rank=rank, **options))

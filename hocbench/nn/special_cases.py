@@ -105,12 +105,9 @@ def inverted_residual_to_cp(
 
 
 def _rank_one_terms(filters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Split filters ``(R, kh, kw)``.
+    """Split filters ``(R, kh, kw)`` into n rank-one terms, one at least.
 
-    Returns
-    -------
-    channels, values, heights, widths : Tensor, shapes (n,), (n,), (kh, n), (kw, n)
-        The filter that each of the n terms belongs to, its singular value, column and row; one term at least.
+    Returns the filter that each term belongs to (n,), its singular value (n,), column (kh, n) and row (kw, n).
     """
     columns, values, rows = torch.linalg.svd(filters.double(), full_matrices=False)
     tolerance = max(filters.shape[1:]) * torch.finfo(filters.dtype).eps * values[:, :1]

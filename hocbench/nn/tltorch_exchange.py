@@ -41,10 +41,7 @@ def build_tltorch(
 def read_tltorch(conv: Any) -> tuple[dict[str, Tensor], str, Geometry, Tensor | None]:
     """Return tensors as of `FactorizedConv.tensors`, factorization, geometry and bias of tensorly-torch's layer.
 
-    Raises
-    ------
-    NetworkError
-        If it is not a single CP, Tucker or tensor-train convolution.
+    What is not a single CP, Tucker or tensor-train convolution raises a NetworkError.
     """
     import tltorch
 

@@ -83,19 +83,10 @@ def _check_options(config: NetworkConfig | None, dimensions: int, padding: str, 
 
 
 def reestimate_batchnorm(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Replace the running statistics of every BatchNorm by the average over some batches.
+    """Replace the running statistics of every BatchNorm by the average over some batches, in place.
 
-    Parameters
-    ----------
-    network : module
-        Changed in place; parameters stay as they are, and so does each module's training mode.
-    batches : iterable of Tensor
-        Network inputs, of equal size if the average is to weigh all samples equally.
-
-    Raises
-    ------
-    NetworkError
-        If there are no batches.
+    Parameters and training modes stay as they are. ``batches`` are network inputs, of equal size if the average is to
+    weigh all samples equally; none at all raises a NetworkError.
     """
     remaining = iter(batches)
     first = next(remaining, None)

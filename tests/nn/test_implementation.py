@@ -6,7 +6,7 @@ from torch import nn
 
 from hocbench.nn import FactorizedConv
 from hocbench.nn.factorizations import Cost
-from hocbench.nn.implementation import choose_by_rule, elapsed, fastest, situation
+from hocbench.nn.implementation import ROUNDS, choose_by_rule, elapsed, fastest, situation
 from tests.nn.oracles import RANKS, SCHEMES, assert_same, images, layer_of
 
 
@@ -178,7 +178,7 @@ def test_candidates_run_in_turn_and_the_quicker_one_wins():
         calls.append("slow")
         sum(range(300_000))
 
-    assert fastest({"slow": slow, "quick": quick}, torch.device("cpu"), rounds=3) == "quick"
+    assert fastest({"slow": slow, "quick": quick}, torch.device("cpu")) == "quick"
     # One turn to warm up, one to see that the slow one has no chance.
-    assert calls == ["slow", "quick"] * 2 + ["quick"] * 2
+    assert calls == ["slow", "quick"] * 2 + ["quick"] * (ROUNDS - 1)
     assert elapsed(slow, torch.device("cpu")) > 0

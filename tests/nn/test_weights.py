@@ -5,7 +5,7 @@ from torch import nn
 
 from hocbench.errors import NetworkError
 from hocbench.nn import FactorizedConv, resnet18, transduct
-from hocbench.nn.weights import check_state
+from hocbench.nn.plain import check_state
 from tests.nn.oracles import RANKS, SCHEMES, images, layer_of
 
 

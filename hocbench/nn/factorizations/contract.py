@@ -28,12 +28,10 @@ class Cost:
 
     Attributes
     ----------
-    chain : int
-        One contraction after the other, for the whole input.
+    chain, dense : int
+        One contraction after the other, and one dense convolution, of the whole input.
     effort : int
-        What the chain takes as long as, in multiply-adds of a dense convolution (see `Factorization.effort`).
-    dense : int
-        One dense convolution of the whole input.
+        Multiply-adds of a dense convolution that take as long as the chain (see `Factorization.effort`).
     rebuild : int
         Making the dense kernel from the factors, once.
     """
@@ -68,10 +66,6 @@ class Factorization(ABC):
         """Draw tensors whose kernel entries have the variance 2 / (in · ΠK) of a He-initialised one."""
 
     @abstractmethod
-    def first_rank(self, rank: Any) -> int:
-        """Return the channels after the first projection."""
-
-    @abstractmethod
     def kernel(self, tensors: Tensors, sizes: Sizes) -> Tensor:
         """Rebuild the dense kernel, shape ``(out, in, *kernel_size)``."""
 
@@ -96,18 +90,9 @@ class Factorization(ABC):
 
     @abstractmethod
     def add_mode(self, tensors: Tensors, sizes: Sizes, name: str, taps: Tensor) -> dict[str, Tensor]:
-        """Make the tensors of a kernel with one mode more, each old entry times ``taps`` along it.
+        """Return the tensors of a kernel with one mode more, ``name``: each old entry times ``taps`` (k,) along it.
 
-        Parameters
-        ----------
-        tensors : mapping
-            Of the smaller kernel.
-        sizes : mapping
-            Of the larger kernel; the place of ``name`` is where the mode goes.
-        name : str
-            The new mode.
-        taps : Tensor, shape (k,)
-            Its first values.
+        ``sizes`` are those of the larger kernel, in which ``name`` has its place.
         """
 
     def zeros(self, rank: Any, sizes: Sizes) -> dict[str, Tensor]:
@@ -122,13 +107,7 @@ class Factorization(ABC):
 
 
 def positive_multiple(rank: Rank) -> float | None:
-    """Return the multiple of "same" that a rank means, None for explicit numbers.
-
-    Raises
-    ------
-    NetworkError
-        If a number is below 1, or a multiple not positive.
-    """
+    """Return the multiple of "same" that a rank means, None for explicit numbers; refuse what is not positive."""
     if isinstance(rank, str):
         if rank != "same":
             raise NetworkError(f"rank {rank!r} of a factorized convolution: give 'same', a multiple of it or a number")
@@ -145,13 +124,7 @@ def positive_multiple(rank: Rank) -> float | None:
 
 
 def check_ranks(rank: Sequence[int], wanted: Sequence[str], name: str) -> tuple[int, ...]:
-    """Check one rank per place.
-
-    Raises
-    ------
-    NetworkError
-        If there are more or fewer, or one is not a positive whole number.
-    """
+    """Return one rank for each wanted place; refuse more, fewer, and what is not a positive whole number."""
     if len(rank) != len(wanted) or not all(is_whole(number) and number >= 1 for number in rank):
         raise NetworkError(
             f"rank {tuple(rank)} of a {name} convolution: give {len(wanted)} numbers of at least 1, "

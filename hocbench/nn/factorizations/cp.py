@@ -50,10 +50,6 @@ class CP(Factorization):
         """Return R."""
         return tensors["weights"].numel()
 
-    def first_rank(self, rank: int) -> int:
-        """Return R."""
-        return rank
-
     def initial(self, rank: int, sizes: Sizes) -> dict[str, Tensor]:
         """Draw columns on the unit sphere; λ² = 2·out / R then gives the variance."""
         weights = torch.full((rank,), math.sqrt(2 * sizes["output"] / rank))

@@ -22,18 +22,10 @@ STARTS = 3
 
 
 def squeeze(kernel: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Write each mode in an orthonormal basis of its range.
+    """Write each mode of a float64 kernel that is not all zero in an orthonormal basis of its range.
 
-    Parameters
-    ----------
-    kernel : Tensor, float64
-        Not all zero.
-
-    Returns
-    -------
-    Tensor, list of Tensor
-        The core, and a basis ``(size, rank)`` for each mode; the kernel itself if no mode has a lower rank than sizes
-        allow.
+    Returns the core and a basis ``(size, rank)`` for each mode; the kernel itself if no mode has a lower rank than the
+    sizes allow.
     """
     core, bases = kernel, []
     for mode, size in enumerate(kernel.shape):
@@ -50,13 +42,7 @@ def squeeze(kernel: Tensor) -> tuple[Tensor, list[Tensor]]:
 
 
 def low_rank_terms(core: Tensor, rank: int, generator: torch.Generator, iterations: int) -> Terms:
-    """Decompose a squeezed core into at most ``rank`` terms, with the least error of what can be tried.
-
-    Returns
-    -------
-    Tensor, list of Tensor
-        λ, and a factor for each mode.
-    """
+    """Decompose a squeezed core into at most ``rank`` terms, λ and a factor per mode, with the least error tried."""
     if math.prod(core.shape) // max(core.shape) <= rank:
         return _fibres(core)
     tried: list[Terms] = []

@@ -57,10 +57,6 @@ class TensorTrain(Factorization):
         """Return the bonds."""
         return tuple(tensors[mode].shape[2] for mode in _chain(tensors)[:-1])
 
-    def first_rank(self, rank: tuple[int, ...]) -> int:
-        """Return the first bond."""
-        return rank[0]
-
     def initial(self, rank: tuple[int, ...], sizes: Sizes) -> dict[str, Tensor]:
         """Draw normal entries that keep the variance of what passes, and double it at the end."""
         drawn = {}

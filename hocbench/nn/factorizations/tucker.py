@@ -56,10 +56,6 @@ class Tucker(Factorization):
         """Return the shape of the core."""
         return tuple(tensors["core"].shape)
 
-    def first_rank(self, rank: tuple[int, ...]) -> int:
-        """Return R_in."""
-        return rank[1]
-
     def initial(self, rank: tuple[int, ...], sizes: Sizes) -> dict[str, Tensor]:
         """Draw columns on the unit sphere and a normal core whose variance makes up for all sizes and ranks."""
         variance = 2 * sizes["output"] / math.prod(rank)
