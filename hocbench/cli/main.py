@@ -127,6 +127,7 @@ def fit(
     spec: Annotated[str, typer.Option(help="the run's resolved parameters, JSON")],
     crops: Annotated[Path, typer.Option(help="folder of the crop store")],
     parent: Annotated[Path | None, typer.Option(help="run directory to start from")] = None,
+    networks: Annotated[str, typer.Option(help="places of networks of your own by name, JSON")] = "{}",
     workers: Annotated[int, typer.Option(help="processes that prepare batches")] = 0,
     checkpoint_minutes: Annotated[float, typer.Option(help="from one checkpoint to the next")] = 10.0,
     attempt: Annotated[int, typer.Option(help="which try of a workflow this is")] = 1,
@@ -144,6 +145,7 @@ def fit(
     from hocbench.runs.attempts import forget, not_repeated
 
     told: RunSpec = read_json(spec, "--spec", RunSpec, "`hocbench plan --spec RUN` prints it")
+    told = told.with_places(read_json(networks, "--networks", dict[str, str], "{NAME: FILE.py:CLASS}"))
     check_values(Seed, workers, "--workers")
     check_values(Amount, checkpoint_minutes, "--checkpoint-minutes")
     check_values(Count, attempt, "--attempt")

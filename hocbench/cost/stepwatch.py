@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hocbench.cost.hours import Seconds
 from hocbench.errors import RunError
@@ -60,7 +60,7 @@ def one_process(threads: int) -> Iterator[NotedAccelerator]:
 
 
 def make_training(
-    spec: RunSpec, network: ResNet, train: Samples, validation: Samples, accelerator: NotedAccelerator
+    spec: RunSpec, network: nn.Module, train: Samples, validation: Samples, accelerator: NotedAccelerator
 ) -> Training:
     """Build a run's training as it is after its first validation, for one process with its share of a batch.
 
@@ -68,7 +68,7 @@ def make_training(
     ----------
     spec : RunSpec
         Of a run with epochs.
-    network : ResNet
+    network : Module
         With the layers of the run's network.
     train, validation : Samples
         What it learns from and is scored on.
@@ -79,7 +79,8 @@ def make_training(
     # Whoever measures ends it. The rate follows a longer cycle, which costs the same.
     longer: dict[str, Any] = {"epochs": 10**6, "batch_size": batch_size(spec.training) // spec.processes}
     longer |= {"steps": steps.model_copy(update={"stop_at_static": False})}
-    network.recompute = steps.recompute
+    if isinstance(network, ResNet):
+        network.recompute = steps.recompute
     if spec.stage == "temporal":
         for name, parameter in network.named_parameters():
             parameter.requires_grad = name.endswith("factors.time")

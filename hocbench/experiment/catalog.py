@@ -48,7 +48,8 @@ def _describe(name: str, entry: DatasetEntry) -> Dataset:
     task = getattr(adapter, "task", VALENCE_AROUSAL)
     if not isinstance(task, Task):
         raise ParameterError(
-            f"{key}: task of {entry.adapter} is {task!r}; make it by affect or classification of hocbench.experiment.tasks"
+            f"{key}: task of {entry.adapter} is {task!r}; make it by affect or classification of "
+            "hocbench.experiment.tasks"
         )
     title = entry.title or str(getattr(adapter, "title", name))
     return Dataset(name, title, entry.adapter, role, "image" if role == IMAGES else "subject", control, task)

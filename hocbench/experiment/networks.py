@@ -1,14 +1,13 @@
 """Networks of the user's own, as parameters name them."""
 
 import ast
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from hocbench.errors import ParameterError
 from hocbench.experiment.methods import FACTORIZATION_TITLES, METHODS, Method, with_networks
 from hocbench.files.code import syntax_hash
+from hocbench.plugins import source_of, split_place
 
 # A network called "dense" would be that of our own dense methods too.
 RESERVED = {*METHODS, *FACTORIZATION_TITLES, *(method.network for method in METHODS.values())}
@@ -43,10 +42,10 @@ def own_networks(places: Mapping[str, str]) -> OwnNetworks:
         key = f"networks.{name}"
         if name in RESERVED:
             raise ParameterError(f"{key}: hocbench has a {name} of its own; give your network another name")
-        content = _source_of(place, key).read_bytes()
-        wanted = place.rpartition(":")[2]
+        module, wanted = split_place(place, key)
+        content = source_of(place, key).read_bytes()
         if wanted not in _classes_of(content, key, place):
-            raise ParameterError(f"{key}: {place.rpartition(':')[0]} has no class {wanted}")
+            raise ParameterError(f"{key}: {module} has no class {wanted}")
         titles[name], sources[name] = f"{wanted} from scratch", syntax_hash(content)
     return OwnNetworks(with_networks(titles), sources)
 
@@ -56,18 +55,3 @@ def _classes_of(content: bytes, key: str, place: str) -> set[str]:
         return {node.name for node in ast.parse(content).body if isinstance(node, ast.ClassDef)}
     except (SyntaxError, ValueError) as error:
         raise ParameterError(f"{key}: {place} cannot be read as Python ({error}); correct the file") from None
-
-
-def _source_of(place: str, key: str) -> Path:
-    module = place.rpartition(":")[0]
-    if module.endswith(".py"):
-        path = Path(module)
-    else:
-        try:
-            spec = importlib.util.find_spec(module) if module else None
-        except ImportError:
-            spec = None
-        path = Path(spec.origin) if spec is not None and spec.origin else Path(module)
-    if not path.is_file():
-        raise ParameterError(f"{key}: {place!r} is not found; give FILE.py:CLASS or MODULE:CLASS")
-    return path

@@ -78,7 +78,13 @@ def _network(params: Params, key: RunKey, method: Method, sources: Mapping[str, 
     network, kind = params.network, key.factorization or method.network
     inner = {"inner_activation": network.inner_activation} if kind == "cp" else {}
     return NetworkSpec(
-        kind=kind, width=network.width, stem=network.stem, rank=key.rank, source=sources.get(kind), **inner
+        kind=kind,
+        width=network.width,
+        stem=network.stem,
+        rank=key.rank,
+        source=sources.get(kind),
+        place=params.networks.get(kind),
+        **inner,
     )
 
 

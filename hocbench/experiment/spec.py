@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from hocbench.config.base import Rank, Section
 from hocbench.config.crop import CropOptions
@@ -55,7 +56,11 @@ class DataSpec(Section):
 
 
 class NetworkSpec(Section):
-    """The network that a run without a parent builds; ``kind`` may be one of the user's own."""
+    """The network that a run without a parent builds; ``kind`` may be one of the user's own.
+
+    ``source`` is the hash of its file then. ``place`` says where that is and is never written down with the rest: a
+    folder that was moved changes no run.
+    """
 
     kind: str
     width: int
@@ -63,6 +68,7 @@ class NetworkSpec(Section):
     rank: Rank | None = None
     inner_activation: bool = False
     source: str | None = None
+    place: str | None = Field(default=None, exclude=True)
 
 
 class TemporalSpec(Section):
@@ -220,6 +226,13 @@ class RunSpec(Section):
         """
         values = self.model_dump(mode="json", exclude=PLACES, exclude_defaults=True)
         return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:8]
+
+    def with_places(self, networks: Mapping[str, str]) -> "RunSpec":
+        """Say where the class of its network is, out of the places of all networks of the user's own."""
+        if self.network is None or self.network.kind not in networks:
+            return self
+        network = self.network.model_copy(update={"place": networks[self.network.kind]})
+        return self.model_copy(update={"network": network})
 
     def text(self) -> str:
         """Spell it out as the JSON that ``hocbench fit --spec`` takes."""

@@ -84,6 +84,11 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
     if out.is_file():
         raise ExportError(f"{out} is a file; give a folder by --out")
     network, manifest = load_network(run)[0].eval(), _manifest(run)
+    if not isinstance(network, ResNet):
+        raise ExportError(
+            f"{run} has a network of your own, whose layers cannot be folded; load its weights.safetensors into your "
+            "class and export that with torch.export"
+        )
     shape = _input_shape(network, manifest, options)
     inputs, note = _inputs(manifest["spec"], options, shape)
     small = compact(network) if network.config.kind == "cp" else network

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hocbench.errors import RunError
 from hocbench.experiment.spec import RunSpec, StepSpec
-from hocbench.nn import ResNet, reestimate_batchnorm
+from hocbench.nn import reestimate_batchnorm
 from hocbench.nn.lasso import Penalty
 from hocbench.nn.layers import describe_layers
 from hocbench.training.data import Samples, steps_per_epoch, training_batches, window_shape
@@ -79,7 +79,7 @@ class Training:
 
     Parameters
     ----------
-    network : ResNet
+    network : Module
         Trained in place; parameters that must not move have ``requires_grad`` off.
     training, validation : Samples
         Parts of one fold.
@@ -98,7 +98,7 @@ class Training:
     """
 
     def __init__(
-        self, network: ResNet, training: Samples, validation: Samples, setting: Setting, accelerator: Accelerator
+        self, network: nn.Module, training: Samples, validation: Samples, setting: Setting, accelerator: Accelerator
     ) -> None:
         self.network, self.training, self.validation = network, training, validation
         self.setting, self.accelerator = setting, accelerator

@@ -3,21 +3,21 @@
 import math
 
 import torch
+from torch import nn
 
 from hocbench.errors import ParameterError
 from hocbench.experiment.spec import LassoSpec, StepSpec, TrainingSpec
 from hocbench.nn.lasso import Penalty, ProximalStep, SubgradientPenalty
-from hocbench.nn.resnet import ResNet
 
 
 def make_optimizers(
-    network: ResNet, training: TrainingSpec, steps: StepSpec, steps_per_epoch: int
+    network: nn.Module, training: TrainingSpec, steps: StepSpec, steps_per_epoch: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, Penalty | None]:
     """Make AdamW without decay on vectors (BatchNorm, biases, λ), one cycle, and the penalty of LASSO.
 
     Parameters
     ----------
-    network : ResNet
+    network : Module
         Parameters with ``requires_grad`` are moved.
     training : TrainingSpec
         Epochs, and the penalty if there is one.
@@ -44,7 +44,7 @@ def make_optimizers(
     return optimizer, schedule, penalty
 
 
-def _penalty(network: ResNet, lasso: LassoSpec) -> Penalty:
+def _penalty(network: nn.Module, lasso: LassoSpec) -> Penalty:
     if lasso.threshold is not None:
         return SubgradientPenalty(network, lasso.weight, lasso.threshold)
     if lasso.gradient_limit is None or lasso.rate_factor is None:

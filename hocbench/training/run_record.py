@@ -10,7 +10,7 @@ import torch
 from hocbench.experiment.spec import RunSpec
 from hocbench.files.checksums import file_hash
 from hocbench.files.code import code_hash
-from hocbench.nn import ResNet, multiply_adds, parameter_count
+from hocbench.nn import multiply_adds, parameter_count
 from hocbench.runs.environment import environment
 from hocbench.runs.revision import revision
 from hocbench.training.data import Samples
@@ -86,9 +86,10 @@ def cost(training: Training, spec: RunSpec, size: int, spent: Spent) -> dict[str
     used = spent.as_dict()
     cpu = add_up(torch.tensor([used["cpu_s"]], dtype=torch.float64, device=accelerator.device)).item()
     on_gpu = accelerator.device.type == "cuda"
+    time = (spec.clip_length,) if spec.order == 3 else ()
     return {
         "parameters": parameter_count(network),
-        "multiply_adds": multiply_adds(network, shape(network, spec, size, 1)) // spec.clip_length,
+        "multiply_adds": multiply_adds(network, (1, 3, *time, size, size)) // spec.clip_length,
         "training_cpu_s": cpu,
         "gpu_s": outcome.wall_s * accelerator.num_processes if on_gpu else 0.0,
         "wall_s": outcome.wall_s,
@@ -157,9 +158,3 @@ def _batch(training: Training) -> dict[str, Any] | None:
         "batchnorm": f"statistics over {part // processes} samples of one process",
         "loss": f"one statistic over {part} samples of all processes",
     }
-
-
-def shape(network: ResNet, spec: RunSpec, size: int, batch: int) -> tuple[int, ...]:
-    """Return the shape of a batch, images or clips."""
-    time = (spec.clip_length,) if network.config.order == 3 else ()
-    return (batch, 3, *time, size, size)

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
+from torch import nn
 
 from hocbench.datasets.splits import make_splits
 from hocbench.experiment.spec import RunSpec
 from hocbench.faces.store import CropStore
-from hocbench.nn import ResNet
 from hocbench.nn.layers import Layers
+from hocbench.nn.resnet import ResNet
+from hocbench.seeds import derive_seed
 from hocbench.tracking.tracker import Tracker
 from hocbench.training import run_record
 from hocbench.training.checkpoint import Checkpoints
@@ -21,7 +24,7 @@ from hocbench.training.loop import Setting, Training
 from hocbench.training.networks import save_run
 from hocbench.training.predict import mean_label, predict, prediction_table
 from hocbench.training.saving import Saver, Saving, held
-from hocbench.training.starting_network import begin
+from hocbench.training.starting_network import begin, own_config
 from hocbench.training.stopping import StopRequest
 
 
@@ -114,11 +117,15 @@ def _train(run: _Run, parent: Path | None, out: Path, workers: int, saver: Saver
         _finish(run, training, layers, out, spent, tracker)
 
 
-def _start(run: _Run, parent: Path | None, saver: Saver) -> tuple[ResNet, float | None, Layers | None]:
+def _start(run: _Run, parent: Path | None, saver: Saver) -> tuple[nn.Module, float | None, Layers | None]:
     network, level, layers = begin(run.spec, parent, run.parts["validation"], run.accelerator, saver.early)
     network.to(run.accelerator.device)
     steps = run.spec.training.steps
-    network.recompute = steps is not None and steps.recompute
+    if isinstance(network, ResNet):  # one of the user's own knows itself what it can recompute
+        network.recompute = steps is not None and steps.recompute
+    else:
+        # What it draws itself, for dropout say; ours draw nothing.
+        torch.manual_seed(derive_seed(run.spec.root_seed, use="network", **run.spec.batch_axes))
     return network, level, layers
 
 
@@ -138,7 +145,7 @@ def _finish(
     about = run_record.manifest(run.known, spec, run.store.label, run.parts, training, spent)
     about["nondeterministic"] = sorted(run.operations)
     tables = {"history": pd.DataFrame(training.outcome.history), "predictions": predictions}
-    save_run(out, network, layers, tables, cost, about)
+    save_run(out, network, layers, tables, cost, about, own_config(spec))
     tracker.finish(out, predictions)
 
 

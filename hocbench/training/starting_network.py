@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from hocbench.errors import RunError
 from hocbench.experiment.spec import NetworkSpec, RunSpec
-from hocbench.nn import ResNet, compact, resnet18, transduct
+from hocbench.nn import compact, resnet18, transduct
 from hocbench.nn.lasso import normalize_factors
+from hocbench.nn.own import OwnConfig, build_own
 from hocbench.seeds import derive_seed
 from hocbench.training.data import Samples
 from hocbench.training.devices import Accelerator
@@ -22,7 +24,7 @@ def begin(
     validation: Samples,
     accelerator: Accelerator,
     pulse: Callable[[], None] | None = None,
-) -> tuple[ResNet, float | None, Layers | None]:
+) -> tuple[nn.Module, float | None, Layers | None]:
     """Build the network that a stage starts from.
 
     Parameters
@@ -40,7 +42,7 @@ def begin(
 
     Returns
     -------
-    ResNet, float or None, list or None
+    Module, float or None, list or None
         The network; in a temporal stage the score of its 2-D network; the layers of the parent.
 
     Raises
@@ -72,7 +74,28 @@ def begin(
     return network, level, layers
 
 
-def _fresh(spec: RunSpec, told: NetworkSpec) -> ResNet:
+def own_config(spec: RunSpec) -> OwnConfig | None:
+    """Return what a network of the user's own is built from, None for one of ours.
+
+    Raises
+    ------
+    RunError
+        If nothing says where its class is.
+    """
+    told = spec.network
+    if told is None or told.source is None:
+        return None
+    if told.place is None:
+        raise RunError(
+            f"run {spec.run} trains a network {told.kind!r} of your own; say where it is by "
+            f'--networks \'{{"{told.kind}": "FILE.py:CLASS"}}\''
+        )
+    where = (told.kind, told.place, told.source)
+    return OwnConfig(*where, spec.task.outputs, told.width, told.stem, spec.clip_length)
+
+
+def _fresh(spec: RunSpec, told: NetworkSpec) -> nn.Module:
+    own = own_config(spec)
     options = told.model_dump(exclude={"source"}, exclude_none=True)
     if told.kind != "cp":
         del options["inner_activation"]
@@ -87,4 +110,4 @@ def _fresh(spec: RunSpec, told: NetworkSpec) -> ResNet:
                 spec.root_seed, use="weights", dataset=key.dataset, fold=key.fold, seed=key.seed, order=spec.order
             )
         )
-        return resnet18(order=spec.order, **options)
+        return resnet18(order=spec.order, **options) if own is None else build_own(own)

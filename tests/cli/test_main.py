@@ -97,7 +97,7 @@ def test_a_rendered_dataset_is_indexed(hocbench, tmp_path):
 @pytest.mark.parametrize("command", ["index", "synthesize"])
 def test_an_unknown_dataset_is_refused(hocbench, tmp_path, command):
     rest = [tmp_path / "out"] if command == "index" else ["--parameters", "{}"]
-    start = {"index": "unknown dataset", "synthesize": "no synthetic dataset"}[command]
+    start = {"index": "adapter: there is no", "synthesize": "no synthetic dataset"}[command]
     outcome = hocbench(command, "emotic", tmp_path, *rest)
     assert_refused(outcome, f"{start} 'emotic'; choose from affectnet, sewa, afew_va")
 

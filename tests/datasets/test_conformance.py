@@ -8,7 +8,7 @@ import pytest
 from hocbench.datasets.adapters import ADAPTERS, adapter_module, load_adapter
 from hocbench.datasets.conformance import check_adapter
 from hocbench.datasets.index import read_index
-from hocbench.errors import DatasetError
+from hocbench.errors import DatasetError, ParameterError
 
 
 class Small:
@@ -129,7 +129,7 @@ def test_an_adapter_that_cannot_read_the_folder_is_told_why(tmp_path):
 def test_an_adapter_is_found_by_name_module_or_file_and_reads_its_dataset(root, place):
     assert load_adapter("sewa").name == "sewa"
     assert adapter_module("sewa") == "hocbench.datasets.sewa"
-    assert (load_adapter(f"{place}:Small").name, adapter_module(f"{place}:Small")) == ("small", place)
+    assert (load_adapter(f"{place}:Small").name, adapter_module(f"{place}:Small")) == ("small", __file__)
     index = read_index(f"{place}:Small", root)
     assert index.frames["dataset"].tolist() == ["small", "small"]
     assert (index.label, index.notes) == ("real", {"pictures": 1})
@@ -145,13 +145,13 @@ def test_no_adapter_is_imported_that_nobody_asked_for(module):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("emotic", "unknown dataset 'emotic'; choose from affectnet, sewa, afew_va, or give your own adapter as "),
-        ("absent_module:X", "adapter 'absent_module:X' cannot be imported (No module named 'absent_module'); "),
-        ("json:Absent", "adapter 'json:Absent' cannot be imported ("),
-        ("absent.py:X", "adapter 'absent.py:X' cannot be imported ([Errno 2] No such file or directory: "),
+        ("sewer", "adapter: there is no 'sewer'; did you mean sewa? Your own is FILE.py:CLASS or MODULE:CLASS"),
+        ("absent_module:X", "adapter: absent_module cannot be imported (ModuleNotFoundError: No module named "),
+        ("json:JSONEncode", "adapter: json has no class JSONEncode; did you mean JSONEncoder?"),
+        ("absent.py:X", "adapter: there is no file absent.py; give its path from the folder of the workflow"),
     ],
 )
 def test_an_unknown_adapter_is_refused(name, text):
-    with pytest.raises(DatasetError) as error:
+    with pytest.raises(ParameterError) as error:
         load_adapter(name)
     assert str(error.value).startswith(text)

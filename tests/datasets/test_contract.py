@@ -88,13 +88,6 @@ def test_an_empty_folder_is_refused_with_the_layout(tmp_path, name):
     assert text.endswith(load_adapter(name).layout)
 
 
-def test_an_unknown_dataset_is_refused_with_the_known_ones(tmp_path):
-    assert refusal("emotic", tmp_path) == (
-        "unknown dataset 'emotic'; choose from affectnet, sewa, afew_va, or give your own adapter as file.py:Class or "
-        "package.module:Class"
-    )
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_index_is_written_with_its_summary(indices, tmp_path, name):
     index = indices[name]

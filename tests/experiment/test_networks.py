@@ -35,9 +35,11 @@ def test_names_of_ours_are_refused_so_that_no_method_of_ours_gets_another_networ
 
 
 def test_a_file_that_is_absent_has_no_such_class_or_is_no_python_is_refused(place, tmp_path):
-    for wrong in (f"{tmp_path}/other.py:Mine", "no.such.module:Mine", "Mine"):
+    for wrong in (f"{tmp_path}/other.py:Mine", "no.such.module:Mine"):
         with pytest.raises(ParameterError, match=rf"networks\.mine: '{wrong}' is not found; give FILE\.py:CLASS"):
             own_networks({"mine": wrong})
+    with pytest.raises(ParameterError, match=r"networks\.mine: there is no 'Mine'; Your own is FILE\.py:CLASS"):
+        own_networks({"mine": "Mine"})
     with pytest.raises(ParameterError, match=r"networks\.mine: \S+own\.py has no class Yours"):
         own_networks({"mine": place.replace("Mine", "Yours")})
     (tmp_path / "own.py").write_text("class Mine(:\n")

@@ -5,6 +5,10 @@ from hocbench.experiment.jobs import forward_signals
 forward_signals()
 
 
+# No parameter either: a folder that was moved reruns nothing, and what its files do is part of the ids of runs.
+NETWORKS = canonical_json(PARAMS.networks)
+
+
 def run_of(wildcards):
     return RUNS[f"{wildcards.dataset}/{wildcards.run}"]
 
@@ -40,5 +44,5 @@ rule fit:
     # exec: a signal that ends the job must find the training, not a shell around it.
     shell:
         "exec hocbench fit {params.out:q} --spec {params.spec:q} --crops {params.crops:q} {params.parent} "
-        "--workers {resources.loaders} --checkpoint-minutes {PARAMS.checkpoint_minutes} --attempt {resources.attempt} --keep-checkpoint "
+        "--networks {NETWORKS:q} --workers {resources.loaders} --checkpoint-minutes {PARAMS.checkpoint_minutes} --attempt {resources.attempt} --keep-checkpoint "
         ">> {log} 2>&1"
