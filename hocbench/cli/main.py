@@ -21,6 +21,7 @@ from hocbench.cli.output import print_table
 from hocbench.cli.report import report
 from hocbench.cli.start import start
 from hocbench.cli.verify import record, verify
+from hocbench.cli.why import why
 from hocbench.errors import ParameterError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -28,6 +29,7 @@ app.add_typer(mlflow_app, name="mlflow")
 app.add_typer(data_app, name="data")
 app.add_typer(manifest_app, name="manifest")
 app.command()(profile)
+app.command()(why)
 app.command()(claims)
 app.command()(verify)
 app.command()(record)

@@ -61,7 +61,7 @@ GROUPS = (
 )
 # What names a run, says something twice, or is a result.
 IGNORED = (
-    *("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "files", "revision"),
+    *("run", "spec.run", "spec.parent", "spec.threads", "spec.processes", "files", "revision", "sources"),
     "recovered_epoch",
 )
 

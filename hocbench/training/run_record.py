@@ -9,7 +9,7 @@ import torch
 
 from hocbench.experiment.spec import RunSpec
 from hocbench.files.checksums import file_hash
-from hocbench.files.code import code_hash
+from hocbench.files.code import code_hash, module_hashes
 from hocbench.nn import multiply_adds, parameter_count
 from hocbench.runs.environment import environment
 from hocbench.runs.revision import revision
@@ -132,6 +132,7 @@ def manifest(
         "recovered_epoch": training.outcome.recovered_epoch,
         "inputs": known["inputs"],
         "code": known["code"],
+        "sources": module_hashes("hocbench.training.stages"),
         "revision": revision(),
         "environment": environment(),
         "device": str(accelerator.device),

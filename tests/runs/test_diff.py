@@ -224,6 +224,10 @@ def test_layers_of_one_network_alone_are_no_reason(make):
     assert comparison.reasons == ()
 
 
+def test_modules_say_nothing_that_the_hash_of_the_code_does_not(make):
+    assert compare(make("a"), make("b", {"sources": {"hocbench/nn": "ffff"}})).reasons == ()
+
+
 def test_costs_are_never_named(make):
     text = explain(make("a"), make("b", {"code": "ffff"}))
     assert "cost.json" not in text
