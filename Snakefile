@@ -49,6 +49,12 @@ def published(*names):
     return {name: file_hash(PACKAGE / "published" / name) for name in names}
 
 
+def templates(*names):
+    """Hash templates of the package likewise, all if none is named."""
+    folder = PACKAGE / "reporting" / "html" / "templates"
+    return {name: file_hash(folder / name) for name in names or sorted(path.name for path in folder.iterdir())}
+
+
 wildcard_constraints:
     dataset="|".join(PARAMS.datasets),
     run=r"[\w.-]+",

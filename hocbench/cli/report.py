@@ -21,7 +21,8 @@ def report(
     runs: Annotated[str, typer.Option(help="dataset/run of all runs that must be there, JSON list")] = "[]",
 ) -> None:
     """Write one offline HTML file about RESULTS; what is missing there is named in it, and the rest is reported."""
-    from hocbench.reporting.html import Sources, write_report
+    from hocbench.reporting.html.material import Sources
+    from hocbench.reporting.html.write import write_report
     from hocbench.tracking.store import FOLDER
 
     try:

@@ -34,13 +34,13 @@ def verify(
     results are not finished, are damaged, or are of other parameters.
     """
     from hocbench.files.staging import staged
-    from hocbench.reporting.markdown import write_page
+    from hocbench.reporting.pages import write_page
     from hocbench.verify import verify as compare
-    from hocbench.verify.report import cell_table, markdown
+    from hocbench.verify.report import cell_table, page
 
     found = compare(results, reference)
     with staged(out, "verify") as folder:
-        write_page(folder / "verify", markdown(found), cell_table(found))
+        write_page(folder / "verify", page(found), cell_table(found))
     _print(found)
     sys.stdout.write(f"{out / 'verify.md'} has this, {out / 'verify.csv'} every cell\n")
     if found.faults:

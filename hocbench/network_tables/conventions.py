@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 
 from hocbench.nn import FactorizedConv, ResNet, convolutions, parameter_count, resnet18
-from hocbench.reporting.markdown import markdown_table, records
+from hocbench.reporting.markdown import records
+from hocbench.reporting.pages import Block, Heading, Page, Table
 
 PAPER_WIDTH = 64
 CP_2D, CP_3D = "ResNet-18 2D CP", "ResNet-18 CP 3D after transduction"
@@ -115,8 +116,8 @@ def dense_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def convention_page(table: pd.DataFrame, dense: pd.DataFrame) -> str:
-    """Write both tables in Markdown, and what they say about the published numbers."""
+def convention_page(table: pd.DataFrame, dense: pd.DataFrame) -> Page:
+    """Write both tables, and what they say about the published numbers."""
     published = read_published()
     flat, clip = (f"{published[name]['published_millions']:g}" for name in (CP_2D, CP_3D))
     statuses = sorted({published[name]["status"] for name in (CP_2D, CP_3D)})
@@ -159,10 +160,10 @@ def convention_page(table: pd.DataFrame, dense: pd.DataFrame) -> str:
         ]
         for row in records(dense)
     ]
-    dense_rows = markdown_table(["network", "outputs", "ours", "published, millions", "off by, millions"], rows)
+    dense_rows = Table(["network", "outputs", "ours", "published, millions", "off by, millions"], rows)
     note = "With 400 outputs these are the sizes of torchvision's r3d_18 and r2plus1d_18."
-    parts = ["# Ways to count", caption, markdown_table(header, lines), reading]
-    return "\n\n".join([*parts, "## Dense video networks", dense_rows, note]) + "\n"
+    blocks: list[Block] = [caption, Table(header, lines), reading, Heading("Dense video networks"), dense_rows, note]
+    return Page("Ways to count", blocks)
 
 
 def _way(total: int, millions: float) -> str:

@@ -10,7 +10,8 @@ from hocbench.nn import FactorizedConv, ResNet, convolutions, parameter_count
 from hocbench.nn.layers import block_of, component_size
 from hocbench.reporting import latex
 from hocbench.reporting.layout import read_layout
-from hocbench.reporting.markdown import STATUS_NOTE, escape, markdown_table, records
+from hocbench.reporting.markdown import STATUS_NOTE, escape, records
+from hocbench.reporting.pages import Bullets, Page, Table
 
 CP_IMAGE, CP_VIDEO, TEMPORAL = "CP 2-D", "CP 3-D, transducted", "temporal factors alone"
 # Order and kind of our networks.
@@ -110,8 +111,8 @@ def _projections(sparsity: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def parameter_page(table: pd.DataFrame, description: Description) -> str:
-    """Write the parameter counts in Markdown."""
+def parameter_page(table: pd.DataFrame, description: Description) -> Page:
+    """Write the parameter counts."""
     synthetic = (table["label"] == "synthetic").any()
     caption = (
         "Counts at width 64 and rank `same` with two outputs, whatever the profile trains: factors, λ, BatchNorm and "
@@ -137,9 +138,8 @@ def parameter_page(table: pd.DataFrame, description: Description) -> str:
         ]
         for row in records(table)
     ]
-    notes = [f"* {name}: {row['note']}." for name, row in published.items()]
-    parts = ["# Parameters", caption, markdown_table(header, lines), STATUS_NOTE]
-    return "\n\n".join([*parts, "About the published numbers:\n\n" + "\n".join(notes)]) + "\n"
+    notes = Bullets([f"{name}: {row['note']}." for name, row in published.items()])
+    return Page("Parameters", [caption, Table(header, lines), STATUS_NOTE, "About the published numbers:", notes])
 
 
 def _numbers(row: dict[str, Any]) -> list[str]:

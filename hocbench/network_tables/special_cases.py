@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from hocbench.network_tables.block_distance import block_distance
-from hocbench.reporting.markdown import markdown_table, records
+from hocbench.reporting.markdown import records
+from hocbench.reporting.pages import Page, Table
 from hocbench.seeds import derive_seed
 
 LABEL = "random input"
@@ -48,8 +49,8 @@ def _rank_text(rank: int | tuple[int, ...]) -> str:
     return " × ".join(map(str, rank)) if isinstance(rank, tuple) else str(rank)
 
 
-def special_case_page(table: pd.DataFrame) -> str:
-    """Write the comparison in Markdown."""
+def special_case_page(table: pd.DataFrame) -> Page:
+    """Write the comparison."""
     caption = (
         "**Random input: arithmetic on Gaussian images with He-initialised weights; no data are needed.** The weights "
         "of three convolutions (bottleneck: 256 to 64, 3×3, 64 to 256 channels; inverted residual of MobileNet-v2: 24 "
@@ -75,4 +76,4 @@ def special_case_page(table: pd.DataFrame) -> str:
         "away; unrelated outputs differ by 1.414. BatchNorm has the statistics of the batch. Ψ stands for ReLU6 "
         "exactly while no normalised value exceeds 6."
     )
-    return "\n\n".join(["# Blocks as special cases", caption, markdown_table(header, lines), note]) + "\n"
+    return Page("Blocks as special cases", [caption, Table(header, lines), note])

@@ -8,7 +8,7 @@ from hocbench.files.staging import staged
 from hocbench.network_tables.conventions import convention_page, convention_table, dense_table
 from hocbench.network_tables.parameters import parameter_latex, parameter_page, parameter_table
 from hocbench.network_tables.special_cases import special_case_page, special_case_table
-from hocbench.reporting.markdown import write_page
+from hocbench.reporting.pages import write_page
 
 # Of random inputs, which have nothing to do with the seeds of a profile.
 SPECIAL_CASE_SEED = 0

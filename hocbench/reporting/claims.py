@@ -19,8 +19,9 @@ from hocbench.files.checksums import hashes_of, sealed
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
 from hocbench.reporting.margins import MARGIN_HEADER, MARGIN_NOTE, SINCE_NOTE, margin_cells, of_what_was_run, short
-from hocbench.reporting.markdown import escape, markdown_table, records, to_html
+from hocbench.reporting.markdown import escape, records
 from hocbench.reporting.names import verdict_text
+from hocbench.reporting.pages import Block, Heading, Page, Table
 from hocbench.reporting.text import dataset_title, interval_text, p_text, synthetic_mark
 
 
@@ -52,14 +53,16 @@ def write_claims(evaluation: Path, tables: Path, out: Path) -> pd.DataFrame:
         files.write_csv(verdicts, folder / "claims.csv")
         files.write_csv(evidence, folder / "evidence.csv")
         files.write_csv(margins, folder / "margins.csv")
-        write_text(page, folder / "claims.md")
-        write_text(to_html(page, "Verdicts"), folder / "claims.html")
+        write_text(page.markdown(), folder / "claims.md")
+        write_text(page.html("Verdicts"), folder / "claims.html")
         write_text(sealed({"files": hashes_of(folder, paths.CLAIM_FILES[:-1])}), folder / "claims.json")
     return verdicts
 
 
-def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, margins: pd.DataFrame, description: Description) -> str:
-    """Write the verdicts in Markdown, what they hang on, then the evidence claim by claim.
+def claims_page(
+    verdicts: pd.DataFrame, evidence: pd.DataFrame, margins: pd.DataFrame, description: Description
+) -> Page:
+    """Write the verdicts, what they hang on, then the evidence claim by claim.
 
     Parameters
     ----------
@@ -87,19 +90,18 @@ def claims_page(verdicts: pd.DataFrame, evidence: pd.DataFrame, margins: pd.Data
         ]
         for row in records(verdicts)
     ]
-    parts = [
-        "# Verdicts",
+    parts: list[Block] = [
         caption,
-        markdown_table(["", "claim", "data", "verdict", "seeds", "by seed", "since", "why"], lines),
+        Table(["", "claim", "data", "verdict", "seeds", "by seed", "since", "why"], lines),
     ]
     parts += _margins_section(margins, evidence, description)
     for claim in dict.fromkeys(verdicts["claim"]):
         own = evidence[evidence["claim"] == claim]
         parts += _claim_section(verdicts[verdicts["claim"] == claim], own, description)
-    return "\n\n".join(parts) + "\n"
+    return Page("Verdicts", parts)
 
 
-def _margins_section(margins: pd.DataFrame, evidence: pd.DataFrame, description: Description) -> list[str]:
+def _margins_section(margins: pd.DataFrame, evidence: pd.DataFrame, description: Description) -> list[Block]:
     titles = titles_of(evidence)
     lines = [
         [
@@ -110,8 +112,7 @@ def _margins_section(margins: pd.DataFrame, evidence: pd.DataFrame, description:
         ]
         for row in of_what_was_run(margins)
     ]
-    table = markdown_table(["", "data", "verdict", *MARGIN_HEADER], lines)
-    return ["## What the verdicts hang on", MARGIN_NOTE, table]
+    return [Heading("What the verdicts hang on"), MARGIN_NOTE, Table(["", "data", "verdict", *MARGIN_HEADER], lines)]
 
 
 def titles_of(evidence: pd.DataFrame) -> dict[str, str]:
@@ -120,15 +121,17 @@ def titles_of(evidence: pd.DataFrame) -> dict[str, str]:
     return {name: title for pair in columns for name, title in evidence[list(pair)].itertuples(index=False, name=None)}
 
 
-def _claim_section(verdicts: pd.DataFrame, evidence: pd.DataFrame, description: Description) -> list[str]:
+def _claim_section(verdicts: pd.DataFrame, evidence: pd.DataFrame, description: Description) -> list[Block]:
     first = verdicts.iloc[0]
-    about = (
-        f"{first['statement']} ({first['source']}; status {first['status']}.)\n\n*Protocol:* {first['protocol']}\n\n"
-        f"*What would change the verdict:* {first['would_change']}"
-    )
     header = ["data", "method", "rank", "against", "LASSO", "quantity", "value [95 %]", "p (Holm)", "range", "seeds"]
     lines = [_evidence_line(row, description) for row in records(evidence)]
-    return [f"## {first['claim']}: {first['title']}", about, markdown_table([*header, "outcome"], lines)]
+    return [
+        Heading(f"{first['claim']}: {first['title']}"),
+        f"{first['statement']} ({first['source']}; status {first['status']}.)",
+        f"*Protocol:* {first['protocol']}",
+        f"*What would change the verdict:* {first['would_change']}",
+        Table([*header, "outcome"], lines),
+    ]
 
 
 def _evidence_line(row: dict[str, Any], description: Description) -> list[str]:

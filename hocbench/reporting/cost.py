@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
-from hocbench.reporting.markdown import escape, markdown_table, records
+from hocbench.reporting.markdown import escape, records
+from hocbench.reporting.pages import Page, Table
 
 ALL_RUNS = "all runs"
 NUMBERS = (
@@ -89,8 +90,8 @@ def _hours(runs: pd.Series, by_run: pd.DataFrame) -> dict[str, float]:
     return {"cpu_h_with_start": _sum(whole["training_cpu_s"]) / 3600, "gpu_h_with_start": _sum(whole["gpu_s"]) / 3600}
 
 
-def cost_page(costs: pd.DataFrame, table: pd.DataFrame, description: Description) -> str:
-    """Write the table in Markdown.
+def cost_page(costs: pd.DataFrame, table: pd.DataFrame, description: Description) -> Page:
+    """Write the page of costs.
 
     Parameters
     ----------
@@ -122,7 +123,8 @@ def cost_page(costs: pd.DataFrame, table: pd.DataFrame, description: Description
         *("samples/s", "waiting, %", "parameters"),
     ]
     lines = [_line(row, description, ablated) for row in records(table)]
-    return "\n\n".join(["# Cost", caption, markdown_table(header, lines)]) + "\n"
+    keys = [RowKey.read(row) if row["method"] else None for row in records(table)]
+    return Page("Cost", [caption, Table(header, lines, keys)])
 
 
 def _line(row: dict[str, Any], description: Description, ablated: bool) -> list[str]:

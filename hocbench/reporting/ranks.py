@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from hocbench.experiment.description import Description
-from hocbench.reporting.markdown import escape, markdown_table, records
+from hocbench.reporting.markdown import escape, records
+from hocbench.reporting.pages import Page, Table
 from hocbench.reporting.text import synthetic_mark
 
 RANK_COLUMNS = [
@@ -76,11 +77,11 @@ def _mean(values: Sequence[float]) -> float:
     return round(sum(values) / len(values), 1)
 
 
-def rank_page(table: pd.DataFrame, description: Description) -> str:
-    """Write the effective ranks in Markdown."""
-    title = "# Ranks that LASSO selected"
+def rank_page(table: pd.DataFrame, description: Description) -> Page:
+    """Write the effective ranks."""
+    title = "Ranks that LASSO selected"
     if table.empty:
-        return f"{title}\n\nNo run with LASSO is finished.\n"
+        return Page(title, ["No run with LASSO is finished."])
     caption = (
         f"{synthetic_mark(table)}Networks as trained in profile "
         f"{escape(description.profile)} (width {description.width}), means over {int(table['seeds'].max())} training "
@@ -106,4 +107,4 @@ def rank_page(table: pd.DataFrame, description: Description) -> str:
         ]
         for row in records(table)
     ]
-    return "\n\n".join([title, caption, markdown_table(header, lines)]) + "\n"
+    return Page(title, [caption, Table(header, lines)])

@@ -1,4 +1,4 @@
-"""One dataset's table of scores in Markdown, in the paper's layout."""
+"""One dataset's table of scores in the paper's layout."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,8 @@ from hocbench.experiment.description import Description
 from hocbench.experiment.records import BUILT_IN
 from hocbench.reporting.facts import Facts, score_facts
 from hocbench.reporting.layout import FURTHER, NOT_RUN, PAPER, TableRow, lay_out, layout_notes
-from hocbench.reporting.markdown import STATUS_NOTE, escape, markdown_table, records
+from hocbench.reporting.markdown import STATUS_NOTE, escape, records
+from hocbench.reporting.pages import Block, Heading, Page, Table
 from hocbench.reporting.paper_scores import read_results
 from hocbench.runs.finished import TARGETS
 
@@ -19,8 +20,8 @@ SCORE_HEADER = [f"{target} {metric.upper()}" for target, metric in CELLS]
 NOTE_OF_UNVERIFIED = "U"
 
 
-def score_page(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, description: Description) -> str:
-    """Write one dataset's table of scores in Markdown.
+def score_page(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, description: Description) -> Page:
+    """Write one dataset's table of scores.
 
     Parameters
     ----------
@@ -33,12 +34,12 @@ def score_page(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, descrip
 
     Returns
     -------
-    str
+    Page
         Scores from real data stand beside the published ones; from synthetic data, or if there are none, the published
         ones stand apart in a table of their own.
     """
     own = intervals[intervals["dataset"] == name]
-    parts = [f"# {table_title(name, description)}", _caption(name, own, counts, description)]
+    parts: list[Block] = [_caption(name, own, counts, description)]
     is_published = len(read_results(name)) > 0
     beside = is_published and len(own) > 0 and not (own["label"] == "synthetic").any()
     for pooling, title in POOLINGS.items():
@@ -55,9 +56,12 @@ def score_page(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, descrip
         if control.control_of == name:
             parts += _negative_control(control.name, intervals, description)
     if is_published and not beside:
-        parts += ["## Published scores", "Not comparable with the rows above unless those are from the real data."]
+        parts += [
+            Heading("Published scores"),
+            "Not comparable with the rows above unless those are from the real data.",
+        ]
         parts += [_published(name), published_notes(name)]
-    return "\n\n".join(parts) + "\n"
+    return Page(table_title(name, description), parts)
 
 
 def table_title(name: str, description: Description) -> str:
@@ -91,12 +95,12 @@ def cell_words(facts: Facts) -> str:
     return f"Cells: mean over seeds [{facts.interval}] ± standard deviation over seeds."
 
 
-def score_rows(rows: Sequence[TableRow]) -> str:
-    """Write rows of scores in Markdown: the paper's row, our method, what tells it apart, and the scores."""
+def score_rows(rows: Sequence[TableRow]) -> Table:
+    """Write rows of scores: the paper's row, our method, what tells it apart, and the scores."""
     names = _names(rows)
     header = [*names, *SCORE_HEADER]
     lines = [[*own, *(_score(row, cell) for cell in CELLS)] for row, *own in zip(rows, *names.values(), strict=True)]
-    return markdown_table(header, lines)
+    return Table(header, lines, [row.key for row in rows])
 
 
 def _names(rows: Sequence[TableRow]) -> dict[str, list[str]]:
@@ -130,7 +134,7 @@ def _score(row: TableRow, cell: tuple[str, str]) -> str:
     return f"{score['mean']:.3f}{limits}{spread}{note}"
 
 
-def _beside(name: str, rows: Sequence[TableRow]) -> str:
+def _beside(name: str, rows: Sequence[TableRow]) -> Table:
     """Write the paper's rows with two columns per score: published with its status, and ours."""
     published = _published_cells(name)
     names = _names(rows)
@@ -139,14 +143,14 @@ def _beside(name: str, rows: Sequence[TableRow]) -> str:
     for row, *own in zip(rows, *names.values(), strict=True):
         pairs = [(published.get((row.title, *cell), "-"), _score(row, cell)) for cell in CELLS]
         lines.append([*own, *(text for pair in pairs for text in pair)])
-    return markdown_table(header, lines)
+    return Table(header, lines, [row.key for row in rows])
 
 
-def _published(name: str) -> str:
+def _published(name: str) -> Table:
     cells = _published_cells(name)
     methods = dict.fromkeys(read_results(name)["method"])
     lines = [[escape(method), *(cells.get((method, *cell), "-") for cell in CELLS)] for method in methods]
-    return markdown_table(["method", *SCORE_HEADER], lines)
+    return Table(["method", *SCORE_HEADER], lines)
 
 
 def _published_cells(name: str) -> dict[tuple[str, str, str], str]:
@@ -168,11 +172,11 @@ def published_notes(name: str) -> str:
     return " ".join(parts)
 
 
-def _negative_control(control: str, intervals: pd.DataFrame, description: Description) -> list[str]:
+def _negative_control(control: str, intervals: pd.DataFrame, description: Description) -> list[Block]:
     """Write the scores on the negative control of a dataset."""
     caption = (
         "**SYNTHETIC data** like those above, but no motion tells the label and nothing disturbs it over time, so that "
         "a network has nothing to gain from time. Pooled over all test frames."
     )
     own = intervals[(intervals["dataset"] == control) & (intervals["pooling"] == "pooled")]
-    return ["## Negative control", caption, score_rows(lay_out(control, own, description))]
+    return [Heading("Negative control"), caption, score_rows(lay_out(control, own, description))]

@@ -1,5 +1,6 @@
 """All tables that follow from results alone, as Markdown, HTML, CSV and, in the paper's layout, LaTeX."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,8 @@ from hocbench.experiment.description import Description, RowKey, read_descriptio
 from hocbench.files.staging import staged
 from hocbench.reporting.cost import cost_page, cost_table
 from hocbench.reporting.facts import interval_words
-from hocbench.reporting.markdown import escape, markdown_table, records, write_page
+from hocbench.reporting.markdown import escape, records
+from hocbench.reporting.pages import Block, Page, Table, write_page
 from hocbench.reporting.ranks import rank_page, rank_report
 from hocbench.reporting.score_latex import score_latex
 from hocbench.reporting.score_page import score_page
@@ -39,7 +41,9 @@ def write_tables(evaluation: Path, out: Path) -> None:
     with staged(out, "tables") as folder:
         for name in paths.score_tables(description.datasets.values()):
             page = score_page(name, intervals, counts, description)
-            page += unconverged_note(history[history["dataset"] == name], description)
+            page = replace(
+                page, blocks=[*page.blocks, *unconverged_note(history[history["dataset"] == name], description)]
+            )
             controls = [each.name for each in description.datasets.values() if each.control_of == name]
             own = scores[scores["dataset"].isin([name, *controls])]
             latex = score_latex(name, intervals, counts, description) if name in paths.PAPER_DATASETS else None
@@ -52,7 +56,7 @@ def write_tables(evaluation: Path, out: Path) -> None:
         write_page(folder / "cost", cost_page(costs, cost, description), cost)
 
 
-def unconverged_note(history: pd.DataFrame, description: Description) -> str:
+def unconverged_note(history: pd.DataFrame, description: Description) -> list[Block]:
     """Name the methods that may need more epochs: in some run the last epoch was the best on validation.
 
     Parameters
@@ -64,24 +68,21 @@ def unconverged_note(history: pd.DataFrame, description: Description) -> str:
 
     Returns
     -------
-    str
-        A paragraph of Markdown; empty if there is no such method.
+    list of Block
+        A paragraph; none if there is no such method.
     """
     last = history[history["epoch"] == history.groupby("run")["epoch"].transform("max")]
     open_ended = last[(last["epoch"] > 0) & (last["kept"] == 1) & (last["method"] != "lasso")]
     keys = sorted({RowKey.read(row) for row in records(open_ended)})
     names = dict.fromkeys(escape(row_name(key, description, several_ranks=len(description.ranks) > 1)) for key in keys)
     if not names:
-        return ""
-    return (
-        "\n**Among our rows, unconverged at this budget** (the last epoch was the best in at least one run): "
-        + "; ".join(names)
-        + ".\n"
-    )
+        return []
+    lead = "**Among our rows, unconverged at this budget** (the last epoch was the best in at least one run): "
+    return [f"{lead}{'; '.join(names)}."]
 
 
-def difference_page(table: pd.DataFrame, description: Description) -> str:
-    """Write the paired differences in Markdown."""
+def difference_page(table: pd.DataFrame, description: Description) -> Page:
+    """Write the paired differences."""
     interval = interval_words(table, clusters_of(table, description))
     caption = (
         f"{synthetic_mark(table)}Profile {escape(description.profile)}. Difference = method minus "
@@ -94,9 +95,9 @@ def difference_page(table: pd.DataFrame, description: Description) -> str:
         *("reference", *(["its ablation"] if referred else [])),
         *("target", "metric", "difference [95 %]", "effect size", "p (Holm)"),
     ]
-    lines = []
+    lines, keys = [], []
     for row in records(table[table["metric"] == "ccc"]):
-        key = RowKey.read(row)
+        keys.append(key := RowKey.read(row))
         reference = description.methods[row["reference"]].named(key.factorization or description.factorization)
         lines.append(
             [
@@ -115,4 +116,4 @@ def difference_page(table: pd.DataFrame, description: Description) -> str:
             ]
         )
     note = "Shown: CCC. The CSV beside this page holds all metrics." if lines else "No two methods could be compared."
-    return "\n\n".join(["# Paired differences", caption, markdown_table(header, lines), note]) + "\n"
+    return Page("Paired differences", [caption, Table(header, lines, keys), note])

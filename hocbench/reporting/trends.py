@@ -1,16 +1,19 @@
 """The page of trends along the LASSO weights and ranks of the sweep."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from hocbench.experiment.description import Description, RowKey
-from hocbench.reporting.markdown import escape, markdown_table, records
+from hocbench.reporting.markdown import escape, records
+from hocbench.reporting.pages import Page, Table
 from hocbench.reporting.text import clusters_of, interval_text, p_text, synthetic_mark
 
 AXES = {"lasso": "LASSO weight", "rank": "rank"}
 
 
-def trend_page(table: pd.DataFrame, description: Description) -> str:
-    """Write the slopes of CCC along each axis of the sweep in Markdown.
+def trend_page(table: pd.DataFrame, description: Description) -> Page:
+    """Write the slopes of CCC along each axis of the sweep.
 
     Parameters
     ----------
@@ -19,10 +22,12 @@ def trend_page(table: pd.DataFrame, description: Description) -> str:
     description : Description
         The profile, and what methods are called.
     """
-    title = "# Trends along the sweep"
+    title = "Trends along the sweep"
     shown = table[table["metric"] == "ccc"]
     if shown.empty:
-        return f"{title}\n\nThe sweep has a single LASSO weight and a single rank, so that there is no trend to test.\n"
+        return Page(
+            title, ["The sweep has a single LASSO weight and a single rank, so that there is no trend to test."]
+        )
     caption = (
         f"{synthetic_mark(shown)}Profile {escape(description.profile)}. Slope: least squares, CCC per "
         "step from one level to the next, mean over seeds; 95 % studentised interval from resampling "
@@ -33,9 +38,11 @@ def trend_page(table: pd.DataFrame, description: Description) -> str:
     ablated, several = (shown["ablation"] != "").any(), len(description.ranks) > 1
     header = ["dataset", "method", *(["rank"] if several else []), *(["ablation"] if ablated else [])]
     header += ["along", "levels", "target", "slope of CCC [95 %]", "p (Holm)", "seeds"]
-    lines = []
+    lines, keys = [], []
     for row in records(shown):
         key = RowKey.read(row)
+        # A slope along the weights leads to the runs that it starts from, which are those without LASSO.
+        keys.append(replace(key, lasso=0.0))
         names = [key.dataset, escape(description.title(key)), *([key.rank or "-"] if several else [])]
         lines.append(
             [
@@ -50,4 +57,4 @@ def trend_page(table: pd.DataFrame, description: Description) -> str:
             ]
         )
     note = "Shown: CCC. The CSV beside this page holds all metrics."
-    return "\n\n".join([title, caption, markdown_table(header, lines), note]) + "\n"
+    return Page(title, [caption, Table(header, lines, keys), note])

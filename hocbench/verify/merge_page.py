@@ -1,4 +1,4 @@
-"""Merged laboratories for people: in words and tables of Markdown, and as files."""
+"""Merged laboratories for people: in words and tables, and as files."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +15,9 @@ from hocbench.experiment.description import Description, RowKey
 from hocbench.files.checksums import hashes_of, sealed
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
-from hocbench.reporting.markdown import escape, markdown_table, records, to_html
+from hocbench.reporting.markdown import escape, records
 from hocbench.reporting.names import SYMBOLS, verdict_text
+from hocbench.reporting.pages import Block, Bullets, Heading, Page, Table
 from hocbench.reporting.text import dataset_title
 from hocbench.verify.heterogeneity import prediction_factor
 from hocbench.verify.laboratory import MANIFESTS
@@ -80,34 +81,33 @@ def write_merged(merged: Merged, out: Path) -> Tables:
     with staged(out, "merge") as folder:
         for name in ("laboratories", "scores", "differences", "verdicts"):
             write_csv(getattr(tables, name), folder / f"{name}.csv")
-        write_text(text, folder / f"{MERGED}.md")
-        write_text(to_html(text, f"hocbench: {TITLE.lower()}"), folder / f"{MERGED}.html")
+        write_text(text.markdown(), folder / f"{MERGED}.md")
+        write_text(text.html(f"hocbench: {TITLE.lower()}"), folder / f"{MERGED}.html")
         seal = sealed({"files": hashes_of(folder, (path.name for path in folder.iterdir()))})
         write_text(seal, folder / f"{MERGED}.json")
     return tables
 
 
-def page(merged: Merged, tables: Tables) -> str:
+def page(merged: Merged, tables: Tables) -> Page:
     """Write the page on merged laboratories and their tables."""
-    parts = {"To be said first": bullets(merged.notes)} if merged.notes else {}
-    parts |= {"Laboratories": laboratories(tables.laboratories), "Verdicts": verdicts(tables)}
+    blocks: list[Block] = [SYNTHETIC] if "synthetic" in tables.labels else []
+    if merged.notes:
+        blocks += [Heading("To be said first"), bullets(merged.notes)]
+    blocks += [Heading("Laboratories"), *laboratories(tables.laboratories)]
+    blocks += [Heading("Verdicts"), *verdicts(tables)]
     if len(tables.scores):
-        spread = "\n\n".join([few(len(merged.counted)), heterogeneity(tables), SPREAD_NOTE, ONE_SEED])
-        parts |= {
-            "How far laboratories are apart": spread,
-            "Differences that claims are judged by": _differences(tables),
-            "Scores: CCC of all frames": _scores(tables),
-        }
-    head = [f"# {TITLE}", *([SYNTHETIC] if "synthetic" in tables.labels else [])]
-    return "\n\n".join([*head, *(f"## {title}\n\n{text}" for title, text in parts.items())]) + "\n"
+        blocks += [Heading("How far laboratories are apart"), few(len(merged.counted)), heterogeneity(tables)]
+        blocks += [SPREAD_NOTE, ONE_SEED, Heading("Differences that claims are judged by"), *_differences(tables)]
+        blocks += [Heading("Scores: CCC of all frames"), *_scores(tables)]
+    return Page(TITLE, blocks)
 
 
-def bullets(notes: Iterable[str]) -> str:
+def bullets(notes: Iterable[str]) -> Bullets:
     """Write a list, names from data as they are."""
-    return "\n".join(f"* {escape(note)}" for note in notes)
+    return Bullets([escape(note) for note in notes])
 
 
-def laboratories(table: pd.DataFrame) -> str:
+def laboratories(table: pd.DataFrame) -> list[Block]:
     """List the laboratories by what they differ in, after what they share."""
     rows = records(table.astype(str))
     shown = [column for column in LABORATORIES if any(row[column] for row in rows)]
@@ -115,11 +115,13 @@ def laboratories(table: pd.DataFrame) -> str:
     shown = [column for column in shown if column not in shared]
     lines = [[escape(row[column]) or NONE for column in shown] for row in rows]
     text = "; ".join(f"{LABORATORIES[column]} {escape(rows[0][column])}" for column in shared)
-    parts = [markdown_table([LABORATORIES[column] for column in shown], lines)]
-    return "\n\n".join([*([f"All of them: {text}."] if text else []), *parts])
+    return [
+        *([f"All of them: {text}."] if text else []),
+        Table([LABORATORIES[column] for column in shown], lines),
+    ]
 
 
-def verdicts(tables: Tables, here: Mapping[tuple[str, str], str] | None = None) -> str:
+def verdicts(tables: Tables, here: Mapping[tuple[str, str], str] | None = None) -> list[Block]:
     """Show the verdict of each laboratory, and how often they agree.
 
     Parameters
@@ -131,14 +133,14 @@ def verdicts(tables: Tables, here: Mapping[tuple[str, str], str] | None = None) 
     """
     table, known = tables.verdicts, tables.description
     if not len(table):
-        return "No laboratory has judged the claims; `hocbench claims` does."
+        return ["No laboratory has judged the claims; `hocbench claims` does."]
     lines = []
     for row in records(table):
         beside = [] if here is None else [_verdict(here.get((row["claim"], row["dataset"]), NOT_JUDGED))]
         names = f"{row['claim']} {escape(row['title'])}", escape(dataset_title(row["dataset"], known))
         lines.append([*names, *beside, _verdicts(row)])
     header = ["claim", "data", *(["this run"] if here is not None else []), "laboratories"]
-    return "\n\n".join([agreement(tables, here), markdown_table(header, lines)])
+    return [agreement(tables, here), Table(header, lines)]
 
 
 def _verdicts(row: Mapping[str, Any]) -> str:
@@ -206,31 +208,31 @@ def heterogeneity(tables: Tables) -> str:
     return " ".join(sentences) or "No heterogeneity can be told here."
 
 
-def _differences(tables: Tables) -> str:
+def _differences(tables: Tables) -> list[Block]:
     known = tables.description
     judged = [row for row in in_order(tables.differences, known) if tables.is_judged(row)]
     if not judged:
-        return "No claim was judged by a difference in CCC; `differences.csv` has all."
+        return ["No claim was judged by a difference in CCC; `differences.csv` has all."]
     note = (
         "The last column counts laboratories whose own interval, over subjects, lies above zero, below zero, or "
         "neither. `differences.csv` has all differences, and the value of each laboratory."
     )
     titles = {"dataset": "data", "method": "method", "reference": "against"}
-    return f"{note}\n\n{_spread_table(judged, titles, known, ('above', 'below', 'undecided'))}"
+    return [note, _spread_table(judged, titles, known, ("above", "below", "undecided"))]
 
 
-def _scores(tables: Tables) -> str:
+def _scores(tables: Tables) -> list[Block]:
     known = tables.description
-    texts = ["`scores.csv` has the value of each laboratory."]
+    blocks: list[Block] = ["`scores.csv` has the value of each laboratory."]
     for dataset, rows in groupby(in_order(tables.scores, known), key=lambda row: row["dataset"]):
-        heading = f"### {escape(dataset_title(dataset, known))}"
-        texts += [heading, _spread_table(list(rows), {"method": "method"}, known)]
-    return "\n\n".join(texts)
+        heading = Heading(escape(dataset_title(dataset, known)), 3)
+        blocks += [heading, _spread_table(list(rows), {"method": "method"}, known)]
+    return blocks
 
 
 def _spread_table(
     rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], description: Description, counts: Sequence[str] = ()
-) -> str:
+) -> Table:
     """Write rows by what tells them apart, with their spread, and last some counts in one column."""
     varying = [name for name in ("lasso", "ablation") if len({row[name] for row in rows}) > 1]
     # Ranks are shown wherever the sweep has several.
@@ -242,7 +244,7 @@ def _spread_table(
         last = [" / ".join(str(row[name]) for name in counts)] if counts else []
         lines.append([*names, *spread_cells(row).values(), *last])
     last = [" / ".join(counts)] if counts else []
-    return markdown_table([*(titles.get(name, name) for name in columns), *SPREAD, *last], lines)
+    return Table([*(titles.get(name, name) for name in columns), *SPREAD, *last], lines)
 
 
 def _titles(row: Mapping[str, Any], description: Description) -> dict[str, str]:

@@ -1,13 +1,13 @@
-"""What a verification says: three answers, rows and sentences, as Markdown and as a table of all cells."""
+"""What a verification says: three answers, rows and sentences, as a page and as a table of all cells."""
 
-import html
 import math
 from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
 
-from hocbench.reporting.markdown import markdown_table
+from hocbench.reporting.markdown import escape
+from hocbench.reporting.pages import Block, Bullets, Heading, Page, Table
 from hocbench.verify.cells import named
 from hocbench.verify.compare import DIFFERENT, EXTRA, IDENTICAL, MISSING, OUTCOMES, UNUSUAL, WITHIN, Cell
 from hocbench.verify.conclusions import SAME, UNDECIDED
@@ -232,32 +232,25 @@ def laboratory_note(result: Verification) -> str:
     return " ".join([held, *(f"Laboratory {text}." for text in result.left_out)])
 
 
-def markdown(result: Verification) -> str:
-    """Write everything as a page in Markdown."""
-    first = [*revision_lines(result), *(f"* {line}" for line in answers(result))]
-    parts = ["# Does this machine reproduce the reference?", verdict(result), "\n".join(map(_plain, first))]
-    parts += [label_note(result), _plain(laboratory_note(result))]
+def page(result: Verification) -> Page:
+    """Write everything as a page."""
+    blocks: list[Block] = [verdict(result), *map(escape, revision_lines(result))]
+    blocks += [Bullets([*map(escape, answers(result))]), label_note(result), escape(laboratory_note(result))]
     if result.faults:
-        parts += ["## What is wrong", "\n".join(f"* {_plain(fault)}" for fault in result.faults)]
-    parts += _section("Verdicts", VERDICTS, verdict_rows(result))
-    parts += _section("Differences that contradict all laboratories", DIFFERENCES, contrary_rows(result))
-    parts += [*_section("Tables", SUMMARY, summary_rows(result)), TOLERANCE_NOTE, EXEMPT_NOTE]
+        blocks += [Heading("What is wrong"), Bullets([*map(escape, result.faults)])]
+    blocks += _section("Verdicts", VERDICTS, verdict_rows(result))
+    blocks += _section("Differences that contradict all laboratories", DIFFERENCES, contrary_rows(result))
+    blocks += [*_section("Tables", SUMMARY, summary_rows(result)), TOLERANCE_NOTE, EXEMPT_NOTE]
     worst = _section("The cells that are furthest off", CELLS, worst_rows(result))
-    parts += [*worst, "`verify.csv` has all cells."] if worst else []
-    parts += _section("Likely causes", ("cells", "cause"), cause_rows(result))
-    parts += ["## Bytes", *map(_plain, byte_lines(result.bytes))]
-    return "\n\n".join(parts) + "\n"
+    blocks += [*worst, "`verify.csv` has all cells."] if worst else []
+    blocks += _section("Likely causes", ("cells", "cause"), cause_rows(result))
+    blocks += [Heading("Bytes"), *map(escape, byte_lines(result.bytes))]
+    return Page("Does this machine reproduce the reference?", blocks)
 
 
-def _section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Block]:
     """Write a table under its title, if it has rows."""
-    lines = [[_plain(text) for text in row] for row in rows]
-    return [f"## {title}", markdown_table(header, lines)] if rows else []
-
-
-def _plain(text: str) -> str:
-    """Keep names from data from being read as markup."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+    return [Heading(title), Table(header, [[*map(escape, row)] for row in rows])] if rows else []
 
 
 def cell_table(result: Verification) -> pd.DataFrame:

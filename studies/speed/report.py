@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import torch
 
-from hocbench.reporting.markdown import markdown_table
+from hocbench.reporting.pages import Block, Bullets, Heading, Page, Table
 from hocbench.runs.environment import environment
 from studies.speed.bars import CLEARED, MISSED, Outcome
 from studies.speed.layers import MEASURED, OWN, RULE
@@ -34,7 +34,7 @@ def describe_speed(
     settings: Sequence[Setting],
     measurements: Sequence[Measurement],
     outcomes: Sequence[Outcome],
-) -> str:
+) -> Page:
     """Write the readable report.
 
     Parameters
@@ -52,59 +52,59 @@ def describe_speed(
 
     Returns
     -------
-    str
-        Markdown.
+    Page
+        For ``speed.md`` and the report.
     """
-    parts = ["# Speed", _facts(scale, rounds, settings), "## Bars", _bars(scale, rounds, outcomes)]
+    blocks = [_facts(scale, rounds, settings), Heading("Bars"), *_bars(scale, rounds, outcomes)]
     for group, title in TITLES.items():
         own = [m for m in measurements if m.group == group]
         if own:
-            parts += [f"## {title}", *_group(own, settings)]
+            blocks += [Heading(title), *_group(own, settings)]
         if group.startswith("layers"):
-            parts += _rule(own, settings)
-    return "\n\n".join(parts) + "\n"
+            blocks += _rule(own, settings)
+    return Page("Speed", blocks)
 
 
-def _facts(scale: Scale, rounds: int, settings: Sequence[Setting]) -> str:
+def _facts(scale: Scale, rounds: int, settings: Sequence[Setting]) -> Bullets:
     about = environment()
     gpu = any(setting.device == "cuda" for setting in settings)
     processor = torch.cuda.get_device_name() if gpu else about["processor"]
     clock = "time between CUDA events" if gpu else "CPU time, all threads together"
     lines = [
-        f"* processor: {processor}, {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} CPU cores",
-        f"* torch {about['packages']['torch']}, tensorly-torch {version('tensorly-torch')}, Python {about['python']}",
-        f"* settings: {'; '.join(map(str, settings))}",
-        f"* scale {scale.name}: width {scale.width}, batches of {scale.images} images or {scale.clips} clips, "
+        f"processor: {processor}, {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} CPU cores",
+        f"torch {about['packages']['torch']}, tensorly-torch {version('tensorly-torch')}, Python {about['python']}",
+        f"settings: {'; '.join(map(str, settings))}",
+        f"scale {scale.name}: width {scale.width}, batches of {scale.images} images or {scale.clips} clips, "
         f"{scale.frames} frames per clip in layers and {scale.network_frames} in networks",
-        f"* {clock}; all methods of a table in one process, in turn; rounds: {rounds}, behind one to warm up (one for "
+        f"{clock}; all methods of a table in one process, in turn; rounds: {rounds}, behind one to warm up (one for "
         f"what is {HOPELESS} times slower than ours); outputs and gradients were compared before",
-        "* on Linux the process keeps freed memory, as training does, so that no method pays for page faults",
-        "* inputs of layers: ours channels-last, as our networks hand them on; those of tensorly-torch's chains "
+        "on Linux the process keeps freed memory, as training does, so that no method pays for page faults",
+        "inputs of layers: ours channels-last, as our networks hand them on; those of tensorly-torch's chains "
         "contiguous, because they copy any other layout; those of dense convolutions in the layout that was faster",
-        "* an inflated network has the layers of a dense 3-D one, so they are measured once; a (2+1)-D layer is its "
+        "an inflated network has the layers of a dense 3-D one, so they are measured once; a (2+1)-D layer is its "
         "two convolutions alone, while its network has BatchNorm and ReLU between them",
-        "* ratios are a rival's time by ours, round by round: median (quartiles); above 1, ours is faster. Seconds are "
+        "ratios are a rival's time by ours, round by round: median (quartiles); above 1, ours is faster. Seconds are "
         "in speed.csv; they hold for this machine only",
     ]
-    return "\n".join(lines)
+    return Bullets(lines)
 
 
-def _bars(scale: Scale, rounds: int, outcomes: Sequence[Outcome]) -> str:
+def _bars(scale: Scale, rounds: int, outcomes: Sequence[Outcome]) -> list[Block]:
     if scale.name != "paper":
-        return f"The bars hold for scale paper only; at scale {scale.name} none is judged."
+        return [f"The bars hold for scale paper only; at scale {scale.name} none is judged."]
     judged = [o for o in outcomes if o.value]
     missed = [o for o in judged if o.status == MISSED]
     absent = len(outcomes) - len(judged)
     cleared = sum(o.status == CLEARED for o in outcomes)
-    lines = [f"{cleared} of {len(outcomes)} cleared, {len(missed)} missed, {absent} not measured."]
+    blocks: list[Block] = [f"{cleared} of {len(outcomes)} cleared, {len(missed)} missed, {absent} not measured."]
     if rounds < ENOUGH_ROUNDS:
-        lines.append(f"**Rounds: {rounds}. Below {ENOUGH_ROUNDS} this is a trial, not a measurement.**")
+        blocks.append(f"**Rounds: {rounds}. Below {ENOUGH_ROUNDS} this is a trial, not a measurement.**")
     if missed:
-        named = [f"* **missed**: {o.bar.what} ({o.setting}): {_value(o)}, {_wanted(o)}" for o in missed]
-        lines.append("\n".join(named))
+        named = [f"**missed**: {o.bar.what} ({o.setting}): {_value(o)}, {_wanted(o)}" for o in missed]
+        blocks.append(Bullets(named))
     rows = [[o.bar.what, str(o.setting), _wanted(o), _value(o), o.status, o.detail] for o in outcomes]
-    lines.append(markdown_table(["bar", "setting", "wanted", "measured", "", "against / at"], rows))
-    return "\n\n".join(lines)
+    blocks.append(Table(["bar", "setting", "wanted", "measured", "", "against / at"], rows))
+    return blocks
 
 
 def _wanted(outcome: Outcome) -> str:
@@ -124,10 +124,10 @@ def _ratio(value: Spread, digits: int = 2) -> str:
     return median if low == high else f"{median} ({low}–{high})"
 
 
-def _group(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> list[str]:
+def _group(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> list[Block]:
     """Write one table per quantity: a row per case, shape and method, a column per setting."""
     relative = ratio_to_ours(measurements)
-    parts = []
+    blocks: list[Block] = []
     for quantity, title in ((TIME, "time by ours"), (KEPT, "bytes by ours"), (LIMIT, "limit of dense by ours")):
         found: dict[tuple[str, str, str], dict[Setting, str]] = {}
         for m in measurements:
@@ -137,11 +137,11 @@ def _group(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> 
                 found.setdefault((m.case, m.shape, m.method), {})[m.setting] = text + note
         rows = [[*key, *(cells.get(setting, "—") for setting in settings)] for key, cells in found.items()]
         if rows:
-            parts.append(markdown_table(["case", "input", f"method: {title}", *map(str, settings)], rows))
-    return parts
+            blocks.append(Table(["case", "input", f"method: {title}", *map(str, settings)], rows))
+    return blocks
 
 
-def _rule(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> list[str]:
+def _rule(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> list[Block]:
     """Compare the implementation of the rule, and the measured one, with the best of each layer."""
     rows = []
     for setting in settings:
@@ -155,4 +155,4 @@ def _rule(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> l
             ]
             rows.append([case, shape, str(setting), *cells])
     header = ["case", "input", "setting", "measured path: time by the best path's", "rule: time by the best path's"]
-    return [markdown_table(header, rows)] if rows else []
+    return [Table(header, rows)] if rows else []

@@ -12,7 +12,7 @@ import torch
 from hocbench.errors import BenchmarkError
 from hocbench.evaluation.files import write_csv
 from hocbench.files.staging import staged
-from hocbench.files.write import write_text
+from hocbench.reporting.pages import write_page
 from hocbench.reporting.style import save, style
 from studies.speed.bars import Outcome, evaluate_bars, outcome_table, read_bars
 from studies.speed.compaction import measure_compaction
@@ -62,7 +62,7 @@ class Options:
 
 
 def run_benchmark(out: Path, options: Options | None = None) -> list[Outcome]:
-    """Measure everything and write speed.csv, bars.csv, speed.md, speed.pdf and speed.png.
+    """Measure everything and write bars.csv, and as ``speed.*`` a table, a page and a figure.
 
     Parameters
     ----------
@@ -95,11 +95,11 @@ def run_benchmark(out: Path, options: Options | None = None) -> list[Outcome]:
                 write_csv(to_table(measurements), out / UNFINISHED)
     outcomes = evaluate_bars(read_bars(), measurements if scale.name == "paper" else [], settings)
     with staged(out, "bench") as folder:
-        write_csv(to_table(measurements), folder / "speed.csv")
         write_csv(outcome_table(outcomes), folder / "bars.csv")
         with style():
             save(draw_speed(measurements, settings), folder / "speed")
-        write_text(describe_speed(scale, options.rounds, settings, measurements, outcomes), folder / "speed.md")
+        page = describe_speed(scale, options.rounds, settings, measurements, outcomes)
+        write_page(folder / "speed", page, to_table(measurements))
     (out / UNFINISHED).unlink(missing_ok=True)
     return outcomes
 

@@ -18,7 +18,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def page(table):
-    return convention_page(table, dense_table())
+    return convention_page(table, dense_table()).markdown()
 
 
 def by_hand(weights, inner_norm, stem, shortcuts, taps):

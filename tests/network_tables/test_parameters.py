@@ -158,7 +158,7 @@ def test_without_lasso_there_is_no_projection_and_no_claim_about_data(scanty):
     # Published counts stay, whether or not their weight was swept.
     assert nothing.loc[nothing["network"] == "CP 3-D, published only", "lasso"].tolist() == [0.01, 0.05]
     assert len(nothing) == 8
-    assert "SYNTHETIC" not in parameter_page(nothing, description_of(scanty))
+    assert "SYNTHETIC" not in parameter_page(nothing, description_of(scanty)).markdown()
 
 
 def test_a_weight_that_nobody_published_has_no_published_number():
@@ -168,7 +168,8 @@ def test_a_weight_that_nobody_published_has_no_published_number():
 
 
 def test_the_page_prints_dashes_for_what_does_not_exist(evaluation):
-    page = parameter_page(parameter_table(read_table(evaluation / "sparsity.csv")), description_of(evaluation))
+    table = parameter_table(read_table(evaluation / "sparsity.csv"))
+    page = parameter_page(table, description_of(evaluation)).markdown()
     (table,) = tables_of(page)
     lines = {cells[1]: cells[1:] for cells in table}
     assert lines["(2+1)-D"][1:] == ["-", "31.301", "31 S", "-", "-", "-"]

@@ -11,11 +11,14 @@ import pandas as pd
 
 from hocbench import paths
 from hocbench.evaluation.files import write_csv, write_seal
-from hocbench.experiment.description import META, Description
+from hocbench.experiment.description import META, Description, RowKey
 from hocbench.experiment.methods import METHODS, with_networks
 from hocbench.experiment.records import BUILT_IN
 from hocbench.files.checksums import hashes_of, sealed
-from hocbench.reporting.html import Sources, write_report
+from hocbench.reporting.html.material import Sources
+from hocbench.reporting.html.write import write_report
+from hocbench.reporting.markdown import escape
+from hocbench.reporting.pages import Page, Table, write_page
 from hocbench.tracking.links import Link, write_link
 
 METHOD, SMOOTHED, DENSE = "CP 2-D, static", "CP 2-D, static + moving average", "dense 2-D, static"
@@ -140,19 +143,17 @@ class Reproduction:
 
     def write_tables(self):
         for name in self.tables:
-            head = ["method", "rank", "LASSO", "valence CCC"]
-            lines = [[method, rank or "-", "0", "0.5 [0.4, 0.6] ± 0.1"] for method, rank, _ in self.runs.values()]
-            lines.append([SMOOTHED, "0.22", "0", "missing"])
-            if name in ("cost", "differences", "ranks"):
-                head, lines = ["dataset", *head], [[self.dataset, *line] for line in lines]
-            self.write_table(
-                name, f"# Title of {name}\n\n{self.extra}\n\n{markdown([head, ['---'] * len(head), *lines])}\n"
-            )
+            rows = [(escape(method), rank, "0.5 [0.4, 0.6] ± 0.1") for method, rank, _ in self.runs.values()]
+            rows.append((SMOOTHED, "0.22", "missing"))
+            lines = [[method, rank or "-", "0", cell] for method, rank, cell in rows]
+            keys = [self.key(method, rank) for method, rank, _ in [*self.runs.values(), rows[-1]]]
+            table = Table(["method", "rank", "LASSO", "valence CCC"], lines, keys)
+            page = Page(f"Title of {name}", [escape(self.extra), table])
+            write_page(self.results / "tables" / name, page, pd.DataFrame())
 
-    def write_table(self, name, page):
-        folder = self.results / "tables"
-        (folder / f"{name}.md").write_text(page)
-        (folder / f"{name}.json").write_text(sealed({"files": hashes_of(folder, [f"{name}.md"])}))
+    def key(self, title, rank):
+        """Return the key of a method by its title."""
+        return RowKey(self.dataset, IDS.get(title, OWN), "cp" if rank else "", rank)
 
     def write_figures(self):
         for name in paths.FIGURES:
@@ -222,10 +223,6 @@ class Reproduction:
         out = self.root / "report.html"
         found = write_report(sources, out)
         return found, Reader(out.read_text(encoding="utf-8"))
-
-
-def markdown(lines):
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 @dataclass

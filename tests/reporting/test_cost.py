@@ -73,13 +73,13 @@ def test_a_run_is_charged_with_all_that_it_starts_from():
 
 def test_an_ablation_has_a_row_of_its_own_and_a_column_only_where_there_is_any():
     plain = cost_table(chain(), PLAIN)
-    assert "ablation" not in lines(cost_page(chain(), plain, PLAIN))[0]
+    assert "ablation" not in lines(cost_page(chain(), plain, PLAIN).markdown())[0]
     costs = pd.concat([chain(), pd.DataFrame([ran("k5", "sewa", "joint", ablation="kernel|5")])])
     description = described(RowKey("sewa", "joint", *CP, ablation="kernel|5"))
     table = cost_table(costs, description)
     own = table[(table["dataset"] == "sewa") & (table["method"] == "joint")]
     assert list(zip(own["ablation"], own["runs"], strict=True)) == [("", 1), ("kernel|5", 1)]
-    header, _, *rows = lines(cost_page(costs, table, description))
+    header, _, *rows = lines(cost_page(costs, table, description).markdown())
     assert [cells[header.index("ablation")] for cells in rows if cells[1] == JOINT] == ["-", r"kernel\|5"]
 
 
@@ -123,7 +123,7 @@ def test_a_row_without_training_has_no_throughput():
 def test_the_page_prints_missing_cells_units_and_small_hours():
     description = described(RowKey("afew_va", "joint", *CP, lasso=0.05))
     costs = chain()
-    page = cost_page(costs, cost_table(costs, description), description)
+    page = cost_page(costs, cost_table(costs, description), description).markdown()
     header, _, *rows = lines(page)
     assert header[5] == "CPU, h"
     assert [cells[4:] for cells in rows if cells[0] == "afew_va"] == [["missing"] * NUMBERS]
@@ -136,7 +136,7 @@ def test_the_page_prints_missing_cells_units_and_small_hours():
 
 def test_real_data_are_not_called_synthetic_and_stopped_runs_are_counted():
     costs = chain(attempts=2).assign(label="real")
-    page = cost_page(costs, cost_table(costs, PLAIN), PLAIN)
+    page = cost_page(costs, cost_table(costs, PLAIN), PLAIN).markdown()
     assert "SYNTHETIC" not in page
     assert "1 run(s) were stopped and went on" in page
 

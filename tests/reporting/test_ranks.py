@@ -4,6 +4,7 @@ import pytest
 from hocbench.experiment.description import Description
 from hocbench.experiment.methods import METHODS
 from hocbench.experiment.records import BUILT_IN
+from hocbench.reporting.pages import Page
 from hocbench.reporting.ranks import rank_page, rank_report
 
 DESCRIPTION = Description("writ_ten", 16, "same", "cp", ("same", "0.5"), {}, BUILT_IN, METHODS, ())
@@ -57,7 +58,7 @@ def test_each_lasso_weight_and_rank_has_its_own_rows():
 
 @pytest.mark.parametrize("label", ["synthetic", "real"])
 def test_the_rank_page_states_the_denominators_and_the_data(label):
-    page = rank_page(rank_report(trained(label=label)), DESCRIPTION)
+    page = rank_page(rank_report(trained(label=label)), DESCRIPTION).markdown()
     assert ("SYNTHETIC" in page.split("\n\n")[1]) is (label == "synthetic")
     assert r"in profile writ\_ten (width 16), means over 2 training seed(s)" in page
     for denominator in ("all parameters of the network", "factorized parameters of the row", "the λ of the row"):
@@ -71,4 +72,4 @@ def test_an_evaluation_without_lasso_says_so():
     for sparsity in (without, without.iloc[:0]):
         table = rank_report(sparsity)
         assert table.empty
-        assert rank_page(table, DESCRIPTION) == "# Ranks that LASSO selected\n\nNo run with LASSO is finished.\n"
+        assert rank_page(table, DESCRIPTION) == Page("Ranks that LASSO selected", ["No run with LASSO is finished."])

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hocbench.reporting.html import Sources, write_report
+from hocbench.reporting.html.material import Sources
+from hocbench.reporting.html.write import write_report
 from tests.conftest import ROOT
 from tests.reporting.chromium import Page, program
 from tests.reporting.report_folder import DENSE, METHOD, Reproduction

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from hocbench.files.checksums import hashes_of, read_sealed, sealed
-from hocbench.reporting.html import Sources, write_report
+from hocbench.reporting.html.material import Sources
+from hocbench.reporting.html.write import write_report
 from hocbench.verify import record
 from tests.reporting.report_folder import Reader
 from tests.verify.reproductions import DESCRIPTION, JOINT

@@ -31,7 +31,7 @@ def description(evaluation):
 
 @pytest.fixture(scope="module")
 def pages(tables, description):
-    return {name: score_page(name, *tables, description) for name in DATASETS}
+    return {name: score_page(name, *tables, description).markdown() for name in DATASETS}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def real_tables(real):
 @pytest.fixture(scope="module")
 def real_pages(real, real_tables):
     description = description_of(real)
-    return {name: score_page(name, *real_tables, description) for name in DATASETS}
+    return {name: score_page(name, *real_tables, description).markdown() for name in DATASETS}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_a_score_that_is_no_number_has_failed(tables, description):
     intervals = tables[0].copy()
     chosen = (intervals["dataset"] == "sewa") & (intervals["method"] == "static")
     intervals.loc[chosen, ["mean", "low", "high"]] = float("nan")
-    page = score_page("sewa", intervals, tables[1], description)
+    page = score_page("sewa", intervals, tables[1], description).markdown()
     assert [cells_of(tables_of(page)[0], "static")[title] for title in SCORES] == ["failed"] * 8
     assert "nan" not in page
 
@@ -178,7 +178,7 @@ def test_seeds_have_a_column_where_rows_differ(tables, pages, description):
     assert all("seeds" not in table[0] for page in pages.values() for table in tables_of(page))
     intervals = tables[0].copy()
     intervals.loc[(intervals["dataset"] == "sewa") & (intervals["method"] == "static"), "n_seeds"] = 1
-    table = tables_of(score_page("sewa", intervals, tables[1], description))[0]
+    table = tables_of(score_page("sewa", intervals, tables[1], description).markdown())[0]
     shown = dict(zip(column(table, "method"), column(table, "seeds"), strict=True))
     methods = ("static", "static_smoothed", "scratch_2plus1d")
     assert [shown[TITLES[method]] for method in methods] == ["1", "2", "-"]
@@ -188,7 +188,7 @@ def test_notes_of_intervals_stand_in_their_cells(tables, description):
     intervals = tables[0].assign(note="", interval="subjects")
     chosen = (intervals["dataset"] == "sewa") & (intervals["method"] == "static") & (intervals["metric"] == "ccc")
     intervals.loc[chosen, "note"] = "constant predictions"
-    cells = cells_of(tables_of(score_page("sewa", intervals, tables[1], description))[0], "static")
+    cells = cells_of(tables_of(score_page("sewa", intervals, tables[1], description).markdown())[0], "static")
     assert [title for title in SCORES if "(constant predictions)" in cells[title]] == ["valence CCC", "arousal CCC"]
 
 
@@ -209,7 +209,7 @@ def test_repaired_frames_are_counted_in_the_caption(tables, description):
     counts = tables[1].copy()
     first = counts[(counts["dataset"] == "sewa") & (counts["part"] == "test")].iloc[:1]
     counts = pd.concat([counts, first.assign(status="image_unreadable", frames=3, scored=3)])
-    page = score_page("sewa", tables[0], counts, description)
+    page = score_page("sewa", tables[0], counts, description).markdown()
     assert "up to 3 frames of a run have a repaired crop and are scored" in caption(page)
 
 

@@ -13,7 +13,9 @@ from hocbench.experiment.records import BUILT_IN
 from hocbench.files.checksums import read_sealed
 from hocbench.network_tables.write import write_counts
 from hocbench.paths import all_tables, table_files
-from hocbench.reporting.markdown import escape, markdown_table, to_html
+from hocbench.reporting.markdown import escape
+from hocbench.reporting.pages import Bullets, Heading, Table, read_page
+from hocbench.reporting.pages import Page as Written
 from hocbench.reporting.tables import difference_page, unconverged_note, write_tables
 from tests.evaluation.conftest import evaluate_written
 from tests.reporting.conftest import ReportWriter
@@ -96,17 +98,17 @@ def difference(**changes):
 
 def test_what_is_not_a_number_is_printed_as_a_dash_or_left_out():
     unknown = dict.fromkeys(("low", "high", "p_holm", "effect_size"), float("nan"))
-    (table,) = tables_of(difference_page(pd.concat([difference(), difference(**unknown)]), DESCRIPTION))
+    (table,) = tables_of(difference_page(pd.concat([difference(), difference(**unknown)]), DESCRIPTION).markdown())
     assert column(table, "difference [95 %]") == ["+0.123 [+0.100, +0.200]", "+0.123"]
     assert column(table, "p (Holm)") == ["< 0.001", "-"]
     assert column(table, "effect size") == ["+0.50", "-"]
 
 
 def test_ablations_have_a_column_only_where_there_are_any():
-    (table,) = tables_of(difference_page(difference(), DESCRIPTION))
+    (table,) = tables_of(difference_page(difference(), DESCRIPTION).markdown())
     assert not {"ablation", "its ablation"} & set(table[0])
     both = pd.concat([difference(), difference(ablation="a|b", reference_ablation="c")])
-    (table,) = tables_of(difference_page(both, DESCRIPTION))
+    (table,) = tables_of(difference_page(both, DESCRIPTION).markdown())
     assert column(table, "ablation") == ["-", r"a\|b"]
     assert column(table, "its ablation") == ["-", "c"]
 
@@ -114,21 +116,21 @@ def test_ablations_have_a_column_only_where_there_are_any():
 def test_a_network_without_factors_is_compared_with_those_of_the_main_factorization():
     description = replace(DESCRIPTION, factorization="tucker")
     dense = difference(method="scratch_dense", factorization="", rank="", reference="static")
-    (table,) = tables_of(difference_page(pd.concat([dense, difference()]), description))
+    (table,) = tables_of(difference_page(pd.concat([dense, difference()]), description).markdown())
     references = [METHODS["static"].named("tucker"), METHODS["frames"].named("cp")]
     assert (column(table, "reference"), column(table, "rank")) == (references, ["-", "same"])
 
 
 def test_the_caption_says_what_was_resampled():
     images = difference(dataset="affectnet", interval="images")
-    assert "interval over images, conditional" in difference_page(images, DESCRIPTION)
-    both = difference_page(pd.concat([difference(), images]), DESCRIPTION)
+    assert "interval over images, conditional" in difference_page(images, DESCRIPTION).markdown()
+    both = difference_page(pd.concat([difference(), images]), DESCRIPTION).markdown()
     assert "interval over subjects (images on AffectNet), conditional on the seeds" in both
 
 
 def test_a_single_method_has_nothing_to_be_compared_with(scanty):
     table = read_table(scanty / "differences.csv")
-    assert "No two methods could be compared." in difference_page(table, DESCRIPTION)
+    assert "No two methods could be compared." in difference_page(table, DESCRIPTION).markdown()
 
 
 @pytest.mark.parametrize("name", ["conventions", "special_cases"])
@@ -145,6 +147,7 @@ def test_the_html_is_well_formed_and_holds_all_rows(pages, name):
     page = Page((pages / f"{name}.html").read_text())
     assert page.text.startswith("<!doctype html>")
     assert page.tables == tables_of(read(pages, name))
+    assert read_page(pages / f"{name}.json").html(name) == page.text
     assert sum(len(table) for table in page.tables) > 5
 
 
@@ -167,9 +170,12 @@ def test_markdown_renders_with_the_cells_that_were_written(pages, name):
 
 def test_names_from_data_are_shown_as_they_are():
     name = r"a|b <script>alert(1)</script> [x](http://y) *z* _q_ `c` \| &amp; ~w~"
-    page = to_html(markdown_table(["method", "rank"], [[escape(name), "1"]]), "names")
+    blocks = [f"*text* {escape(name)}", Heading(escape(name)), Bullets([escape(name)])]
+    table = Table(["method", "rank"], [[escape(name), "1"]])
+    page = Written(escape(name), [*blocks, table]).html(name)
     assert Page(page).tables == [[["method", "rank"], [name, "1"]]]
-    assert "<script" not in page
+    assert "<script" not in page and "<a " not in page
+    assert page.count("&lt;script&gt;") == 6 and "<em>text</em>" in page
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -228,15 +234,15 @@ def test_methods_whose_last_epoch_was_the_best_are_called_unconverged():
     methods = {"a": "scratch_dense", "b": "scratch", "c": "lasso"}
     history = history.assign(dataset="sewa", method=history["run"].map(methods), factorization="", rank="")
     history = history.assign(lasso=0.0, ablation="")
-    lead = "\n**Among our rows, unconverged at this budget** (the last epoch was the best in at least one run): "
-    assert unconverged_note(history, DESCRIPTION) == f"{lead}dense 3-D from scratch.\n"
-    assert unconverged_note(history[history["run"] != "a"], DESCRIPTION) == ""
+    lead = "**Among our rows, unconverged at this budget** (the last epoch was the best in at least one run): "
+    assert unconverged_note(history, DESCRIPTION) == [f"{lead}dense 3-D from scratch."]
+    assert unconverged_note(history[history["run"] != "a"], DESCRIPTION) == []
     untrained = history[(history["run"] == "a") & (history["epoch"] == 0)].assign(kept=1)
-    assert unconverged_note(untrained, DESCRIPTION) == ""
+    assert unconverged_note(untrained, DESCRIPTION) == []
     ablated = history.assign(ablation=history["run"].map({"a": "kernel_size-5", "b": "", "c": ""}))
-    assert unconverged_note(ablated, DESCRIPTION) == f"{lead}dense 3-D from scratch, kernel\\_size-5.\n"
+    assert unconverged_note(ablated, DESCRIPTION) == [f"{lead}dense 3-D from scratch, kernel\\_size-5."]
     factorized = history[history["run"] == "a"].assign(method="joint", factorization="cp", rank="0.5", lasso=0.05)
     title = METHODS["joint"].named("cp")
-    assert unconverged_note(factorized, DESCRIPTION) == f"{lead}{title}, LASSO 0.05.\n"
+    assert unconverged_note(factorized, DESCRIPTION) == [f"{lead}{title}, LASSO 0.05."]
     several = replace(DESCRIPTION, ranks=("same", "0.5"))
-    assert unconverged_note(factorized, several) == f"{lead}{title}, LASSO 0.05, rank 0.5.\n"
+    assert unconverged_note(factorized, several) == [f"{lead}{title}, LASSO 0.05, rank 0.5."]

@@ -14,7 +14,7 @@ ROW = {
 
 def page(*rows, ranks=("same",)):
     description = Description("embed_ded", 16, ranks[0], "cp", ranks, {}, BUILT_IN, METHODS, ())
-    return trend_page(pd.DataFrame(rows, columns=list(ROW)), description)
+    return trend_page(pd.DataFrame(rows, columns=list(ROW)), description).markdown()
 
 
 def test_a_trend_is_written_with_its_levels_interval_and_p_value():

@@ -17,7 +17,7 @@ from tests.conftest import planned_jobs
 from tests.studies.conftest import ONE, row
 
 TWO = Setting(2, "cpu")
-FILES = ["bars.csv", "speed.csv", "speed.md", "speed.pdf", "speed.png"]
+FILES = ["bars.csv", *(f"speed.{kind}" for kind in ("csv", "html", "json", "md", "pdf", "png"))]
 
 
 def test_the_command_measures_every_group_and_writes_every_file(studies, tmp_path):
@@ -117,7 +117,7 @@ def described():
         rows = [r for setting, factor in factors.items() for r in made_up(factor, setting)]
         settings = list(factors)
         outcomes = evaluate_bars(read_bars(), rows, settings)
-        return describe_speed(SCALES["paper"], rounds, settings, rows, outcomes)
+        return describe_speed(SCALES["paper"], rounds, settings, rows, outcomes).markdown()
 
     return describe
 

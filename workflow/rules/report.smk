@@ -22,6 +22,7 @@ rule table:
     output: [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.result_tables(DESCRIPTION.datasets.values()))]
     params:
         published=published("layout.csv", "results.csv"),
+        templates=templates("page.html", "macros.html"),
         code=code_hash("hocbench.reporting.tables"),
     resources: **job_resources(PARAMS, "table")
     log: f"{LOGS}/tables.log"
@@ -36,6 +37,7 @@ rule counts:
     output: [f"{RESULTS}/tables/{name}" for name in paths.table_files(paths.COUNT_TABLES)]
     params:
         published=published("layout.csv", "parameters.csv"),
+        templates=templates("page.html", "macros.html"),
         code=code_hash("hocbench.network_tables.write"),
     resources: **job_resources(PARAMS, "counts")
     log: f"{LOGS}/counts.log"
@@ -50,6 +52,7 @@ rule claims:
     output: [f"{RESULTS}/claims/{name}" for name in paths.CLAIM_FILES]
     params:
         published=published("claims.yaml", "parameters.csv", "results.csv"),
+        templates=templates("page.html", "macros.html"),
         code=code_hash("hocbench.reporting.claims"),
     resources: **job_resources(PARAMS, "claims")
     log: f"{LOGS}/claims.log"
@@ -91,7 +94,8 @@ rule report:
         runs=canonical_json(sorted(RUNS)),
         published=published("claims.yaml", "datasets.csv", "parameters.csv", "results.csv"),
         laboratories={str(path): file_hash(path) for path in LABORATORIES},
-        code=code_hash("hocbench.reporting.html"),
+        templates=templates(),
+        code=code_hash("hocbench.reporting.html.write"),
     resources: **job_resources(PARAMS, "report")
     log: f"{LOGS}/report.log"
     benchmark: f"{LOGS}/benchmark/report.tsv"

@@ -1,7 +1,7 @@
 # The speed benchmark; it needs a quiet machine and is not part of `all`.
 rule speed:
     output:
-        expand(f"{RESULTS}/speed/{{name}}", name=["speed.png", "speed.pdf", "speed.csv", "bars.csv", "speed.md"]),
+        expand(f"{RESULTS}/speed/{{name}}", name=["bars.csv", *(f"speed.{kind}" for kind in ("png", "pdf", "csv", "md", "html", "json"))]),
     params:
         out=f"{RESULTS}/speed",
         scale=PARAMS.speed.scale,

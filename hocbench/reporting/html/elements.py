@@ -1,8 +1,12 @@
 """HTML as text that cannot be confused with other text: whatever is not `Html` is escaped."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+
+from hocbench.experiment.description import RowKey
+from hocbench.reporting.html.render import macro
+from hocbench.reporting.pages import Page
 
 VOID = ("img", "meta")
 
@@ -102,6 +106,11 @@ def table(label: str, header: Sequence[str], rows: Sequence[Sequence[str]], kind
     ]
     whole = element("table", element("thead", head), element("tbody", *body), class_=kind)
     return scrolled(label, whole)
+
+
+def page_blocks(page: Page, down: int = 2, anchors: Mapping[RowKey, str] | None = None) -> Html:
+    """Write a page without its title, its headings `down` levels lower, its rows linked to the anchors of keys."""
+    return Html(macro("macros.html", "page_blocks", page, f"Table: {page.title}", down, anchors or {}))
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Html:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from hocbench.errors import HocbenchError
 from hocbench.experiment.description import RowKey
-from hocbench.reporting.html.elements import Html, element, prose, section
-from hocbench.reporting.html.markdown import render
-from hocbench.reporting.markdown import escape, markdown_table, records
+from hocbench.reporting.html.elements import Html, element, page_blocks, prose, section
+from hocbench.reporting.markdown import escape, records
+from hocbench.reporting.pages import Block, Page, Table
 from hocbench.reporting.text import dataset_title
 from hocbench.runs.record import Record, flat
 from hocbench.verify.laboratory import MANIFESTS, MORE, Laboratory, Runs, distinct_values, read_laboratory
@@ -113,17 +113,17 @@ def laboratories_section(found: Recorded, claims: pd.DataFrame, intervals: pd.Da
         return section("laboratories", TITLE, element("p", *found.notes, " ", how))
     tables = found.tables
     here = {(row["claim"], row.get("dataset", "")): row["verdict"] for row in records(claims)}
-    texts = [
+    blocks: list[Block] = [
         *([bullets(found.notes)] if found.notes else []),
-        laboratories(tables.laboratories),
-        verdict_lines(tables, here),
+        *laboratories(tables.laboratories),
+        *verdict_lines(tables, here),
         f"{few(len(found.merged.counted))} {heterogeneity(tables)}",
-        _score_lines(tables, intervals),
+        *_score_lines(tables, intervals),
     ]
-    return section("laboratories", TITLE, *(render(text, TITLE)[1] for text in texts), element("p", how))
+    return section("laboratories", TITLE, page_blocks(Page(TITLE, blocks)), element("p", how))
 
 
-def _score_lines(tables: Tables, intervals: pd.DataFrame) -> str:
+def _score_lines(tables: Tables, intervals: pd.DataFrame) -> list[Block]:
     """Show the CCC of all frames of the main rows, this report's beside the laboratories'."""
     known = tables.description
     own: dict[tuple[str, ...], float] = {}
@@ -146,4 +146,4 @@ def _score_lines(tables: Tables, intervals: pd.DataFrame) -> str:
         "laboratories* and *between seeds* are standard deviations, τ is what laboratories differ by in all seeds "
         "alike, and *one more* where the value of one more laboratory is expected, 95 %."
     )
-    return f"{note}\n\n{markdown_table(['data', 'method', 'target', 'this run', *COLUMNS], lines)}"
+    return [note, Table(["data", "method", "target", "this run", *COLUMNS], lines)]

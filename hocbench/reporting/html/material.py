@@ -17,6 +17,7 @@ from hocbench.reporting.html.laboratories import Recorded, read_recorded
 from hocbench.reporting.html.ledger import Ledger, read_ledger
 from hocbench.reporting.html.runs import FINISHED, UNKNOWN, Rows, RunRecord, read_run_record, rows_of, run_names
 from hocbench.reporting.margins import MARGINS_NEED
+from hocbench.reporting.pages import Page, read_page
 from hocbench.reporting.text import dataset_title
 
 # Tables of the claims: what is to say if one is absent, and the columns that it has to have.
@@ -73,10 +74,10 @@ class Material:
     claims, evidence, margins : DataFrame
         All columns as text; empty if nobody has judged the claims yet.
     pages : dict
-        Name of a table → its page in Markdown.
+        Name of a table → its page.
     drawings : list of Drawing
         The figures.
-    speed_page, speed_drawing : str, Drawing or None
+    speed_page, speed_drawing : Page, Drawing or None
         Of the speed benchmark, which is no part of a reproduction.
     ledgers : list of Ledger
         One per dataset.
@@ -96,9 +97,9 @@ class Material:
     claims: pd.DataFrame = field(default_factory=pd.DataFrame)
     evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
     margins: pd.DataFrame = field(default_factory=pd.DataFrame)
-    pages: dict[str, str] = field(default_factory=dict)
+    pages: dict[str, Page] = field(default_factory=dict)
     drawings: list[Drawing] = field(default_factory=list)
-    speed_page: str = ""
+    speed_page: Page | None = None
     speed_drawing: Drawing | None = None
     ledgers: list[Ledger] = field(default_factory=list)
     runs: dict[str, RunRecord] = field(default_factory=dict)
@@ -226,16 +227,11 @@ def _read_claims(folder: Path, found: Material) -> None:
 
 def _read_pages(folder: Path, found: Material) -> None:
     known = paths.all_tables(found.description.datasets.values())
-    names = [*known, *sorted({path.stem for path in folder.glob("*.md")} - set(known))]
-    for name in names:
-        path = folder / f"{name}.md"
+    for name in [*known, *sorted({path.stem for path in folder.glob("*.json")} - set(known))]:
         try:
-            check_beside(path, f"{name}.json")
-            found.pages[name] = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            found.gaps.append(Gap(f"Table {name}", f"{path} is absent"))
-        except (HocbenchError, ValueError, OSError) as error:
-            found.gaps.append(Gap(f"Table {name}", f"{path} cannot be read: {error}"))
+            found.pages[name] = read_page(folder / f"{name}.json")
+        except HocbenchError as error:
+            found.gaps.append(Gap(f"Table {name}", str(error)))
 
 
 def _read_drawings(folder: Path, found: Material) -> None:
@@ -248,14 +244,14 @@ def _read_drawings(folder: Path, found: Material) -> None:
 
 
 def _read_speed(folder: Path, found: Material) -> None:
-    page = folder / "speed.md"
+    page = folder / "speed.json"
     if not page.is_file():
         return
     try:
-        found.speed_page = page.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        found.gaps.append(Gap("Speed", f"{page} cannot be read: {error}"))
-    # It has no text beside it; the page says what was measured.
+        found.speed_page = read_page(page)
+    except HocbenchError as error:
+        found.gaps.append(Gap("Speed", str(error)))
+    # It has no caption; the page says what was measured.
     found.speed_drawing, problems = read_drawing(folder / "speed.png")
     if found.speed_drawing is None:
         found.gaps += [Gap("Speed", problem) for problem in problems]

@@ -1,8 +1,7 @@
 """What is known about each run: its directory, its log, its place in MLflow, and the rows of tables that it is in."""
 
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,14 @@ from hocbench.experiment.methods import METHODS
 from hocbench.experiment.records import BUILT_IN
 from hocbench.paths import RUN_FILES
 from hocbench.reporting.markdown import records
-from hocbench.reporting.text import dataset_title
 from hocbench.runs.manifest import is_finished, manifest_values
 from hocbench.tracking.links import Link, read_link
 from hocbench.tracking.outbox import FOLDER as OUTBOX
 
 FINISHED, UNFINISHED, ABSENT, DAMAGED = "finished", "not finished", "absent", "damaged"
 LONGEST_LINE = 300
-CONTROL = "Negative control"  # heading of a table that is about another dataset than its page
 # What is known of an experiment without an evaluation.
 UNKNOWN = Description("", 0, "", "", (), {}, BUILT_IN, METHODS, ())
-FEWER_SEEDS = re.compile(r" \(\d+ of \d+ seeds\)$")
 
 
 @dataclass(frozen=True)
@@ -82,41 +78,11 @@ class Rows:
         Row of smoothed outputs → row whose runs gave them.
     anchors : dict
         Row → id of the place that lists its runs.
-    description : Description
-        What rows are called.
     """
 
     runs: dict[RowKey, list[str]] = field(default_factory=dict)
     same: dict[RowKey, RowKey] = field(default_factory=dict)
     anchors: dict[RowKey, str] = field(default_factory=dict)
-    description: Description = UNKNOWN
-
-    def resolver(self, page: str = "") -> Callable[[str, dict[str, str]], str | None]:
-        """Return a function that finds the anchor of a table's row; see `markdown.Resolver`.
-
-        Parameters
-        ----------
-        page : str
-            Dataset of a page whose tables have no such column.
-        """
-        known = self.description
-        places = {
-            (name, known.title(row), row.rank, f"{row.lasso:g}", row.ablation): anchor
-            for row, anchor in self.anchors.items()
-            for name in (row.dataset, dataset_title(row.dataset, known))
-        }
-        controls = [each.name for each in known.datasets.values() if each.control_of == page]
-
-        def resolve(heading: str, cells: dict[str, str]) -> str | None:
-            method = cells.get("method", cells.get("our method"))
-            if method is None or "rank" not in cells:
-                return None
-            texts = {name: "" if text == "-" else text for name, text in cells.items()}
-            dataset = controls[0] if controls and heading == CONTROL else page or texts.get("dataset", "")
-            title, lasso = FEWER_SEEDS.sub("", method), texts.get("LASSO") or "0"
-            return places.get((dataset, title, texts["rank"], lasso, texts.get("ablation", "")))
-
-        return resolve
 
 
 def rows_of(costs: pd.DataFrame, intervals: pd.DataFrame, description: Description) -> Rows:
@@ -136,7 +102,7 @@ def rows_of(costs: pd.DataFrame, intervals: pd.DataFrame, description: Descripti
     Rows
         In the order of the tables' files.
     """
-    found = Rows(description=description)
+    found = Rows()
     for record in records(costs):
         found.runs.setdefault(RowKey.read(record), []).append(f"{record['dataset']}/{record['run']}")
     for record in records(intervals[[*KEY_COLUMNS]].drop_duplicates()):

@@ -4,8 +4,17 @@ from collections.abc import Iterable, Sequence
 
 from hocbench.reporting.facts import counted as facts_counted
 from hocbench.reporting.html.drawings import Drawing
-from hocbench.reporting.html.elements import Html, details, element, facts, picture, prose, scrolled, section
-from hocbench.reporting.html.markdown import render
+from hocbench.reporting.html.elements import (
+    Html,
+    details,
+    element,
+    facts,
+    page_blocks,
+    picture,
+    prose,
+    scrolled,
+    section,
+)
 from hocbench.reporting.html.material import Material
 from hocbench.reporting.html.runs import FINISHED
 from hocbench.reporting.html.verdicts import counted
@@ -85,10 +94,9 @@ def tables_section(found: Material) -> tuple[Html, Entry]:
     for name, page in found.pages.items():
         if name == COST:
             continue
-        dataset = name if name in found.description.datasets else ""
-        title, body = render(page, name, resolve=found.rows.resolver(dataset))
-        parts.append(section(anchor := f"table-{len(parts) + 1}", title, body, level=3))
-        entries.append((anchor, title))
+        body = page_blocks(page, anchors=found.rows.anchors)
+        parts.append(section(anchor := f"table-{len(parts) + 1}", page.title, body, level=3))
+        entries.append((anchor, page.title))
     if not parts:
         parts = [element("p", "No table is there.")]
     return section("tables", "Tables", *parts), ("tables", "Tables", entries)
@@ -121,13 +129,14 @@ def cost_section(found: Material) -> Html:
     """Write what the runs cost, and the speed benchmark where it was run."""
     parts: list[Html] = []
     if COST in found.pages:
-        parts.append(render(found.pages[COST], COST, level=1, resolve=found.rows.resolver())[1])
+        parts.append(page_blocks(found.pages[COST], 1, found.rows.anchors))
     else:
         parts.append(element("p", "The table of costs is missing."))
     if found.speed_page:
         drawn = [figure(found.speed_drawing)] if found.speed_drawing else []
-        title, body = render(found.speed_page, "Speed", level=2)
-        parts.append(section("speed", f"{title} benchmark", *drawn, details("Bars and measurements", body), level=3))
+        body = page_blocks(found.speed_page)
+        title = f"{found.speed_page.title} benchmark"
+        parts.append(section("speed", title, *drawn, details("Bars and measurements", body), level=3))
     else:
         parts.append(
             element("p", prose("The speed benchmark is not part of a reproduction; `snakemake speed` runs it."))
