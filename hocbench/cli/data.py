@@ -40,9 +40,8 @@ def check(
     Exit code 2: not usable.
     """
     from hocbench.config.base import Count, check_values
-    from hocbench.datasets.check import check_dataset, refused, write_inventory
+    from hocbench.datasets.check import check_dataset, describe_inventory, refused, write_inventory
     from hocbench.datasets.index import read_index
-    from hocbench.datasets.inventory import describe_inventory
     from hocbench.datasets.published_counts import describe_counts
     from hocbench.malloc import keep_freed_memory
     from hocbench.parallel import cores

@@ -11,11 +11,11 @@ import pandas as pd
 
 from hocbench.datasets.faults import read_each
 from hocbench.datasets.holdings import PICTURES, Holdings, extension, plain_first
-from hocbench.datasets.landmarks import to_points
 from hocbench.datasets.names import did_you_mean, without_copy_mark
 from hocbench.datasets.numbering import PictureNumbers, decide_shift
 from hocbench.datasets.scales import LabelFile, decide_scale
 from hocbench.datasets.sources import locate
+from hocbench.datasets.tables import to_points
 from hocbench.errors import DatasetError
 
 RELEASED_SCALE = 10  # labels are integers from -10 to 10
@@ -83,7 +83,7 @@ def _find_clips(holdings: Holdings) -> dict[str, list[_Clip]]:
     described = {clip.number for clip in folders if clip.descriptions}
     above = {outer for clip in folders if clip.descriptions for outer in PurePosixPath(clip.place).parents}
     within = {PurePosixPath(clip.place) for clip in folders if clip.descriptions}
-    found: dict[str, list[_Clip]] = {}
+    places: dict[str, list[_Clip]] = {}
     for clip in folders:
         place = PurePosixPath(clip.place)
         # Crops of the user's own lie in folders of clips or in numbered ones elsewhere, without a JSON file; and clips
@@ -92,10 +92,10 @@ def _find_clips(holdings: Holdings) -> dict[str, list[_Clip]]:
         if not clip.descriptions and (foreign or not clip.pictures):
             holdings.unrecognised(*clip.files, *clip.others)
         elif not holdings.excludes(clip.name, clip.place):
-            found.setdefault(clip.name, []).append(clip)
+            places.setdefault(clip.name, []).append(clip)
             holdings.unrecognised(*clip.others)
     holdings.check_excluded()
-    return found
+    return places
 
 
 def _list_folders(holdings: Holdings) -> list[_Clip]:
@@ -152,7 +152,7 @@ def _read_clip(holdings: Holdings, places: list[_Clip]) -> _Reading:
     clip = _only(holdings, places)
     if not clip.descriptions:
         path = holdings.root / clip.place / f"{clip.name}.json"
-        near = did_you_mean(path.name, [each.rpartition("/")[2] for each in clip.others])
+        near = did_you_mean(path.name, [source.rpartition("/")[2] for source in clip.others])
         raise DatasetError(f"afew_va: {path} is missing; each clip folder holds its frames and one JSON file{near}")
     source = holdings.one(f"the JSON file of clip {clip.name}", clip.descriptions)
     path = holdings.root / source

@@ -11,15 +11,16 @@ import numpy as np
 import pandas as pd
 
 from hocbench.datasets import affectnet_2021
-from hocbench.datasets.affectnet_labels import scale_labels
 from hocbench.datasets.holdings import PICTURES, Holdings, extension
-from hocbench.datasets.landmarks import to_points
-from hocbench.datasets.layouts import COLUMNS, IMAGES, LISTS
+from hocbench.datasets.layouts import COLUMNS, IMAGES, LISTS, UNCERTAIN
 from hocbench.datasets.names import canonical, did_you_mean, folder_name, without_copy_mark
-from hocbench.datasets.tables import read_csv, to_numbers
+from hocbench.datasets.scales import LabelFile, decide_scale
+from hocbench.datasets.tables import read_csv, to_numbers, to_points
 from hocbench.errors import DatasetError
 
 LIST_NAMES = ("training.csv", "validation.csv")
+NAMELESS = ("9", "10")  # expressions: uncertain, no face
+TARGETS = ["valence", "arousal"]
 TEXT = {"subDirectory_filePath": str, "facial_landmarks": str}
 
 
@@ -33,30 +34,22 @@ class AffectNet:
     )
 
     def read(self, root: Path, exclude: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Read both lists; see `hocbench.datasets.contract.Adapter`."""
+        """Read both lists, or both sets; see `hocbench.datasets.contract.Adapter`."""
         holdings = Holdings(self.name, root, exclude)
         sources = holdings.sources()
-        newer = affectnet_2021.find(sources)
-        release = _find(sources)
+        newer, release = affectnet_2021.find(sources), _find(sources)
         if newer.folders and release.folders:
             raise DatasetError(
                 f"affectnet: {root} holds two releases, {root / min(newer.folders)} and {root / min(release.folders)}; "
                 "give each a root of its own"
             )
         if newer.folders:
-            return affectnet_2021.read(holdings, newer)
-        notes: dict[str, Any] = {"layout": "original CSV", "expressions": {}}
-        parts = {split: _read_list(holdings, release, split, notes) for split in ("training", "validation")}
-        _refuse_twice(holdings, release, parts)
-        holdings.check_excluded()
-        taken = set().union(*(set(part["source"]) for part in parts.values()))
-        for source in release.pictures():
-            if source not in taken:
-                holdings.note("pictures_not_in_the_lists", source)
-        holdings.unrecognised(*release.strange)
-        lists = [source for sources in release.lists.values() for source in sources]
-        frames = pd.concat(parts.values(), ignore_index=True)
-        return frames, notes | scale_labels(frames) | holdings.notes([*taken, *lists])
+            frames, notes = affectnet_2021.read(holdings, newer)
+            taken = [*newer.taken()]
+        else:
+            frames, notes = _read(holdings, release)
+            taken = [*frames["source"], *(source for sources in release.lists.values() for source in sources)]
+        return frames, notes | _scale_labels(frames) | holdings.notes(taken)
 
 
 @dataclass
@@ -78,6 +71,19 @@ class _Release:
         for name in self.images:
             names.setdefault(_spelling(name), []).append(name)
         return names
+
+
+def _read(holdings: Holdings, release: _Release) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read both lists of the original release; the labels are not scaled yet."""
+    notes: dict[str, Any] = {"layout": "original CSV", "expressions": {}}
+    parts = {split: _read_list(holdings, release, split, notes) for split in ("training", "validation")}
+    _refuse_twice(holdings, release, parts)
+    holdings.check_excluded()
+    frames = pd.concat(parts.values(), ignore_index=True)
+    for source in sorted(set(release.pictures()) - set(frames["source"])):
+        holdings.note("pictures_not_in_the_lists", source)
+    holdings.unrecognised(*release.strange)
+    return frames, notes
 
 
 def _spelling(name: str) -> str:
@@ -102,12 +108,12 @@ def _find(sources: list[str]) -> _Release:
             release.images.setdefault(f"{below}/{name}" if below else name, []).append(source)
         else:
             release.strange.append(source)
-    for split, found in loose.items():
+    for split, lists in loose.items():
         # Some copies have moved the lists; beside those of the release, they are the user's own.
         if split in release.lists:
-            release.strange += found
+            release.strange += lists
         else:
-            release.lists[split] = found
+            release.lists[split] = lists
     return release
 
 
@@ -259,3 +265,33 @@ def _check_paths(path: Path, names: pd.Series) -> None:
             f"affectnet: {path}, row {row + 1}: subDirectory_filePath {names.loc[row]!r} leads out of the image "
             "folder; use the list as released"
         )
+
+
+def _scale_labels(frames: pd.DataFrame) -> dict[str, Any]:
+    """Scale labels to [-1, 1] and remove those that annotators were uncertain of, in place; returns notes.
+
+    The columns ``expression`` and ``place``, where a row stands, are removed.
+    """
+    # Whoever moved or scaled the labels did the same to the mark, so the expression tells as well.
+    nameless = frames.pop("expression").astype(str).isin(NAMELESS)
+    place = frames.pop("place").to_numpy()
+    marked = nameless | (frames[TARGETS] == UNCERTAIN).any(axis=1)
+    scale, notes = _decide_scale(frames, marked, place)
+    if scale > 1:
+        # There -2 is a label; the mark is scaled, or stands beside its expression.
+        marked = nameless | (frames[TARGETS] == UNCERTAIN * scale).any(axis=1)
+        scale, notes = _decide_scale(frames, marked, place)
+    unusable = marked & (frames["status"] != "frame_missing")
+    frames.loc[unusable, "status"] = "uncertain_label"
+    frames[TARGETS] = (frames[TARGETS] / scale).mask(marked)
+    return notes
+
+
+def _decide_scale(frames: pd.DataFrame, marked: pd.Series, place: np.ndarray) -> tuple[int, dict[str, Any]]:
+    files = []
+    for split in sorted(set(frames["split"])):
+        rows = np.flatnonzero((frames["split"] == split) & ~marked)
+        for target in TARGETS:
+            values = frames[target].to_numpy(dtype=np.float64)[rows]
+            files.append(LabelFile(target, values, place[rows].__getitem__, list_of_stills=True))
+    return decide_scale("affectnet", files, but=f", and not {UNCERTAIN:g} (uncertain)")

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.affectnet_labels import scale_labels
 from hocbench.datasets.faults import read_each
 from hocbench.datasets.holdings import PICTURES, Holdings, extension
-from hocbench.datasets.landmarks import to_points
 from hocbench.datasets.names import did_you_mean, folder_name, without_copy_mark
+from hocbench.datasets.tables import to_points
 from hocbench.errors import DatasetError
 
 SPLITS = {"train_set": "training", "val_set": "validation"}
@@ -96,7 +95,7 @@ def _key(number: str) -> str:
 
 
 def read(holdings: Holdings, release: Release) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read both sets; see `hocbench.datasets.contract.Adapter`."""
+    """Read both sets; the labels are not scaled yet, and columns ``expression`` and ``place`` say what they are of."""
     notes: dict[str, Any] = {"layout": "2021, one file per value", "expressions": {}}
     rows: list[Row] = []
     for folder, split in SPLITS.items():
@@ -112,8 +111,7 @@ def read(holdings: Holdings, release: Release) -> tuple[pd.DataFrame, dict[str, 
         rows += images
     holdings.check_excluded()
     holdings.unrecognised(*release.strange)
-    frames = pd.DataFrame(rows)
-    return frames, notes | scale_labels(frames) | holdings.notes(release.taken())
+    return pd.DataFrame(rows), notes
 
 
 def _read_set(holdings: Holdings, release: Release, folder: str, split: str) -> list[Row]:

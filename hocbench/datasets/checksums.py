@@ -31,12 +31,8 @@ class Changes:
 def register(root: Path, path: Path) -> int:
     """Write the checksum of every file below a folder, and return how many there are.
 
-    `sha256sum --check` reads the list too.
-
-    Raises
-    ------
-    DatasetError
-        If there is no folder or no file in it, a file cannot be read, or the list would lie among the files.
+    `sha256sum --check` reads the list too. Without folder or file, with one that cannot be read, or with a list that
+    would lie among the files, it raises a DatasetError.
     """
     if path.resolve().is_relative_to(root.resolve()):
         raise DatasetError(f"{path} lies inside {root}, among the files that it is to list; choose another place")
@@ -47,25 +43,13 @@ def register(root: Path, path: Path) -> int:
 
 
 def checksum_lines(root: Path) -> list[str]:
-    """Return the lines of such a list, sorted by name.
-
-    Raises
-    ------
-    DatasetError
-        If there is no folder or no file in it, or a file cannot be read.
-    """
+    """Return the lines of such a list, sorted by name; see `register`."""
     names = _names(root)
     return [f"{_digest(root / name)}  {name}\n" for name in progress(names, "Hashing", len(names))]
 
 
 def verify(root: Path, path: Path) -> Changes:
-    """Compare a folder with a list that `register` wrote.
-
-    Raises
-    ------
-    DatasetError
-        If there is no such list or folder.
-    """
+    """Compare a folder with a list that `register` wrote; without list or folder it raises a DatasetError."""
     listed = _read(path)
     here = set(_names(root))
     known = sorted(listed.keys() & here)

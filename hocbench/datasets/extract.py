@@ -44,6 +44,9 @@ class Limits:
     ratio: float = 100.0
 
 
+LIMITS = Limits()
+
+
 @dataclass(frozen=True)
 class _Member:
     name: str
@@ -56,20 +59,12 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ZIP + TAR)
 
 
-def unpack(path: Path, target: Path, limits: Limits | None = None, written: dict[str, Path] | None = None) -> int:
-    """Unpack a zip or tar archive into a folder, and return the number of files.
+def unpack(path: Path, target: Path, limits: Limits = LIMITS, written: dict[str, Path] | None = None) -> int:
+    """Unpack a zip or tar archive into a folder, which is made, and return the number of files.
 
     All names are checked before the first file is written; each file is written under a temporary name and moved. What
     macOS, Windows and storage boxes pack beside the files is left out. Backslashes in a zip archive lead into folders.
-
-    Parameters
-    ----------
-    path, target : Path
-        The archive, and the folder to fill; made if it does not exist.
-    limits : Limits, optional
-        See there.
-    written : dict, optional
-        Files that other archives have brought into the same folder, and which; those of this one are added.
+    ``written`` says which archive has brought a file into the same folder; the files of this one are added.
 
     Raises
     ------
@@ -81,7 +76,7 @@ def unpack(path: Path, target: Path, limits: Limits | None = None, written: dict
     try:
         with _open(path) as archive:
             members = list(_members(path, archive))
-            _check(path, members, limits or Limits(), shutil.disk_usage(target).free)
+            _check(path, members, limits, shutil.disk_usage(target).free)
             for member in progress(members, f"Unpacking {path.name}", len(members)):
                 _write(path, member, target, {} if written is None else written)
     except DAMAGES as error:

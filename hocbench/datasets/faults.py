@@ -9,13 +9,7 @@ MOST_FAULTS = 20  # named in one message
 
 
 def refuse_all(name: str, faults: Sequence[str]) -> None:
-    """Report faults together; none is fine.
-
-    Raises
-    ------
-    DatasetError
-        If there are faults: the only one, or the first `MOST_FAULTS` of several.
-    """
+    """Raise a DatasetError if there are faults: the only one, or the first `MOST_FAULTS` of several."""
     if len(faults) == 1:
         raise DatasetError(faults[0])
     if faults:
@@ -25,13 +19,7 @@ def refuse_all(name: str, faults: Sequence[str]) -> None:
 
 
 def read_each(name: str, items: Iterable[Item], read: Callable[[Item], None]) -> None:
-    """Read one part of a dataset after the other, with a progress bar, and report the faults of all of them together.
-
-    Raises
-    ------
-    DatasetError
-        If some part could not be read: its own message, or the first `MOST_FAULTS` of several.
-    """
+    """Read one part of a dataset after the other, with a progress bar, and report all faults together."""
     faults = []
     for item in progress(items, f"Reading {name}"):
         try:

@@ -31,16 +31,16 @@ def write_hashes(prepared: Sequence[Path], rendered: Mapping[str, Path], path: P
     Parameters
     ----------
     prepared : sequence of Path
-        ``data/prepared/<profile>/<dataset>`` of each data set, after check, index, crop and splits.
+        ``data/prepared/<profile>/<dataset>`` of each dataset, after check, index, crop and splits.
     rendered : mapping of str to Path
-        Folder of the files of each data set that is rendered, by its name.
+        Folder of the files of each dataset that is rendered, by its name.
     path : Path
         File to write.
 
     Raises
     ------
     DatasetError, DamageError
-        If a folder is not a rendered one, belongs to none of the data sets, or a file is absent, unreadable or damaged.
+        If a folder is not rendered, belongs to none of the datasets, or a file is absent, unreadable or damaged.
     """
     names = [folder.name for folder in prepared]
     strange = sorted(rendered.keys() - set(names))
@@ -52,13 +52,7 @@ def write_hashes(prepared: Sequence[Path], rendered: Mapping[str, Path], path: P
 
 
 def read_hashes(path: Path) -> Hashes:
-    """Read what `write_hashes` wrote.
-
-    Raises
-    ------
-    DamageError, DatasetError
-        If the file is absent, is not as it was written, or holds something else.
-    """
+    """Read what `write_hashes` wrote; a file that is absent, damaged or holds something else is refused."""
     values = read_sealed(path).get(KEY)
     if not isinstance(values, dict) or not all(_is_part(part) for part in values.values()):
         raise DatasetError(f"{path} holds no hashes of data; write it again with `hocbench data hashes`")

@@ -26,7 +26,7 @@ class Holdings:
 
     def __init__(self, name: str, root: Path, exclude: Collection[str] = ()) -> None:
         self.name, self.root = name, root
-        self._wanted_out = {_spelled(each): each for each in exclude}
+        self._wanted_out = {_spelled(name): name for name in exclude}
         self._met: set[str] = set()
         self._excludable: set[str] = set()
         self._litter: Counter[str] = Counter()
@@ -34,13 +34,7 @@ class Holdings:
         self._notes: dict[str, list[str]] = {}
 
     def sources(self) -> list[str]:
-        """List the sources of the whole copy without litter, archives looked into; empty folders end in ``/``.
-
-        Raises
-        ------
-        DatasetError
-            If a folder or an archive cannot be read.
-        """
+        """List the sources of the whole copy without litter, archives looked into; empty folders end in ``/``."""
         broken: dict[str, OSError] = {}
         try:
             sources = list_files(self.root, broken)
@@ -68,7 +62,7 @@ class Holdings:
         clean, emptied = [], set()
         for source in sources:
             kind = litter_kind(source)
-            if not kind and not _is_utf8(source):
+            if not kind and source != source.encode(errors="ignore").decode():
                 # A name that no table can hold; nothing of the datasets has one.
                 self.unrecognised(source.encode("utf-8", "backslashreplace").decode())
             elif not kind:
@@ -82,13 +76,7 @@ class Holdings:
         return clean + sorted(emptied - full - {""})
 
     def read(self, source: str) -> bytes:
-        """Read a file of the copy.
-
-        Raises
-        ------
-        DatasetError
-            If it cannot be read.
-        """
+        """Read a file of the copy; one that cannot be read raises a DatasetError."""
         try:
             return read_bytes(self.root, source)
         except OSError as error:
@@ -100,14 +88,9 @@ class Holdings:
         return DatasetError(f"{self.name}: {fault}; {remedy_of(error)}")
 
     def one(self, what: str, sources: Sequence[str]) -> str:
-        """Choose the file of a thing among all that claim to be it.
+        """Choose the file of a thing among all that claim to be it; two that differ raise a DatasetError.
 
         Files with the same bytes are one; which is read, and that there are more, is noted.
-
-        Raises
-        ------
-        DatasetError
-            If two of them differ; it names both.
         """
         first, *others = sorted(sources, key=plain_first)
         for other in others:
@@ -134,20 +117,14 @@ class Holdings:
             return False
         names = {clip, *places, *(above for place in places for above in _above(place))}
         self._excludable |= names
-        found = {_spelled(each) for each in names} & self._wanted_out.keys()
-        self._met |= found
-        for key in found:
+        wanted = {_spelled(name) for name in names} & self._wanted_out.keys()
+        self._met |= wanted
+        for key in wanted:
             self.note("excluded", self._wanted_out[key])
-        return bool(found)
+        return bool(wanted)
 
     def check_excluded(self) -> None:
-        """Refuse names to leave out that no clip has; called when all clips are found.
-
-        Raises
-        ------
-        DatasetError
-            With near names.
-        """
+        """Refuse names to leave out that no clip has, with near names; called when all clips are found."""
         for key in sorted(self._wanted_out.keys() - self._met):
             name = self._wanted_out[key]
             near = did_you_mean(name, self._excludable) or f"; it holds {len(self._excludable):,} clips"
@@ -168,10 +145,7 @@ class Holdings:
     def notes(self, taken: Iterable[str]) -> dict[str, Any]:
         """Return what was found, empty where there is nothing to say.
 
-        Parameters
-        ----------
-        taken : iterable of str
-            Sources that were recognised: folders without any are named as a whole.
+        ``taken`` are the sources that were recognised: folders without any are named as a whole.
         """
         notes: dict[str, Any] = {"left_behind": {kind: n for kind, n in sorted(self._litter.items()) if n}}
         notes["not_recognised"] = _by_folder(self._unrecognised, taken)
@@ -188,19 +162,11 @@ def _spelled(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip("/")
 
 
-def _is_utf8(source: str) -> bool:
-    try:
-        source.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _by_folder(sources: Collection[str], taken: Iterable[str]) -> list[str]:
     """Name files, or the outermost folder that holds nothing else where these are many."""
     if not sources:
         return []
-    used = {above for each in taken for above in _above(each)}
+    used = {above for source in taken for above in _above(source)}
     folders: dict[str, list[str]] = {}
     for source in sources:
         folders.setdefault(next((top for top in _above(source) if top not in used), ""), []).append(source)

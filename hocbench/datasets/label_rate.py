@@ -21,7 +21,6 @@ PER_FRAME = 0.0
 # What tools resample to; taken only where every file fits, since half of all labels missing looks like half the rate.
 REGULAR_RATES = (1, 2, 4, 5, 8, 10, 12, 12.5, 15, 16, 20, 24, 25, 30, 40, 60, 75, 100, 120, 125, 200, 250, 500, 1000)
 LEAST_VIDEOS = 3
-NUMBER = "by frame number"
 SHOWN = 10
 
 
@@ -73,11 +72,6 @@ class Join:
         return annotation.values.reindex(self.wanted).to_numpy(dtype=np.float64)
 
 
-def describe_rate(rate: float) -> str:
-    """Return a rate in words, for notes."""
-    return f"by time, {rate:g} labels per second" if rate else NUMBER
-
-
 def join_all(name: str, tracks: Sequence[Track]) -> tuple[list[Join], dict[str, object]]:
     """Find the label of each frame of a whole copy: one `Join` per annotation file, and notes.
 
@@ -97,13 +91,9 @@ def join_all(name: str, tracks: Sequence[Track]) -> tuple[list[Join], dict[str, 
     numbering = decide_numbering(spans, FROM_0, END_TOLERANCE_LABELS if rate else 0)
     refuse_all(name, [f"{name}: {numbering.describe(span, 'labels')}" for span in numbering.against])
     joins = [_join(track, span, rate, numbering) for track, span in zip(tracks, spans, strict=True)]
-    notes: dict[str, object] = {"label_rate": describe_rate(rate), "label_numbering": numbering.statement}
+    rate_note = f"by time, {rate:g} labels per second" if rate else "by frame number"
+    notes: dict[str, object] = {"label_rate": rate_note, "label_numbering": numbering.statement}
     return joins, notes | _incomplete(spans)
-
-
-def _least(length: int) -> float:
-    """How many labels a file has at least, from its first to its last."""
-    return min(LEAST_SHARE * length, length - END_TOLERANCE_LABELS)
 
 
 def _slack(length: int, rate: float) -> float:
@@ -130,7 +120,7 @@ def _decide_rate(name: str, tracks: Sequence[Track]) -> float:
         return min(fits, key=lambda rate: fits[rate])
     if len({track.video.source for track in tracks}) >= LEAST_VIDEOS:
         off = {rate: np.abs(_excess(tracks, rate)) for rate in REGULAR_RATES}
-        regular = sorted((float(each.sum()), rate) for rate, each in off.items() if each.max() <= 1)
+        regular = sorted((float(excess.sum()), rate) for rate, excess in off.items() if excess.max() <= 1)
         if regular and (len(regular) == 1 or regular[0][0] < regular[1][0]):
             return regular[0][1]
     for rate, excess in usual.items():
@@ -138,11 +128,10 @@ def _decide_rate(name: str, tracks: Sequence[Track]) -> float:
         if np.mean((np.abs(excess) <= RATE_TOLERANCE * lengths) & (excess <= _slack(0, rate))) >= 0.5:
             return rate
     measured = sorted(track.span(PER_FRAME).found / track.seconds for track in tracks)
-    about = f"{measured[len(measured) // 2]:.3g}"
-    track = tracks[0]
+    track, typical = tracks[0], measured[len(measured) // 2]
     raise DatasetError(
         f"{name}: {track.annotation.path} and most other files have neither one label per frame nor "
-        f"{LABELS_PER_SECOND:g} per second: about {about} labels per second, the videos "
+        f"{LABELS_PER_SECOND:g} per second: about {typical:.3g} labels per second, the videos "
         f"{track.video.rate:.4g} frames per second. The files do not agree on another regular rate, or are too few to "
         "tell; take the annotations as released, or resample them to one of the two"
     )
@@ -157,18 +146,14 @@ def _fault(name: str, track: Track, span: Span, rate: float) -> str:
             f"{span.path.name} has {span.found} labels: they were counted by picture, so nobody knows when each was "
             "given; number them by frame, or leave the segment out"
         )
-    if _least(span.length) <= span.found <= span.length + _slack(span.length, rate):
+    least = min(LEAST_SHARE * span.length, span.length - END_TOLERANCE_LABELS)
+    if least <= span.found <= span.length + _slack(span.length, rate):
         return ""
-    return _contradiction(name, track, span, rate)
-
-
-def _contradiction(name: str, track: Track, span: Span, rate: float) -> str:
-    path = track.video.root / track.video.source
     due = f"{span.length} at {rate:g} per second" if rate else f"{span.length}, one per frame"
     return (
-        f"{name}: {path} has {track.video.frames} frames, the labels of {span.path.name} go over {span.found}, "
-        f"{span.found / track.seconds:.3g} per second; by the other files there would be {due}: the video is cut "
-        "short, or the labels are at another rate or of another clip; compare both files with the release"
+        f"{name}: {video.root / video.source} has {video.frames} frames, the labels of {span.path.name} go over "
+        f"{span.found}, {span.found / track.seconds:.3g} per second; by the other files there would be {due}: the "
+        "video is cut short, or the labels are at another rate or of another clip; compare both files with the release"
     )
 
 

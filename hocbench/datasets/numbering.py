@@ -75,19 +75,13 @@ class Numbering:
 
 
 def decide_numbering(spans: Sequence[Span], convention: str, slack: int = 0) -> Numbering:
-    """Find out how a copy counts.
+    """Decide how a copy counts, from the spans of all its files.
 
-    Parameters
-    ----------
-    spans : sequence of Span
-        Of all files.
-    convention : str
-        What is taken if no file tells: where the first or the last number may be missing, two ways are possible.
-    slack : int
-        How many numbers more than expected a file may have at its end.
+    If no file shows it (where the first or the last number may be missing, two ways are possible), ``convention``
+    holds. A file may have up to ``slack`` numbers more than expected at its end.
     """
     votes = Counter(span.says for span in spans if span.says)
-    kind = max(KINDS, key=lambda each: (votes[each], each == convention)) if votes else convention
+    kind = max(KINDS, key=lambda kind: (votes[kind], kind == convention)) if votes else convention
     if votes:
         silent = len(spans) - votes.total()
         statement = f"{kind}, as {votes[kind]} of {len(spans)} say" + (f"; {silent} cannot tell" * bool(silent))
@@ -118,9 +112,9 @@ class PictureNumbers:
 
 
 def decide_shift(name: str, clips: Sequence[PictureNumbers]) -> tuple[int, str]:
-    """Find out how much higher the pictures of a copy are numbered than the frames in its files: 0, 1 or -1.
+    """Decide how much higher the pictures of a copy are numbered than the frames in its files: 0, 1 or -1.
 
-    A clip that lacks a picture, or has one more, cannot tell. Returns the shift, and how many clips say so.
+    A clip that lacks a picture, or has one more, does not count. Returns the shift, and how many clips say so.
 
     Raises
     ------
@@ -129,15 +123,15 @@ def decide_shift(name: str, clips: Sequence[PictureNumbers]) -> tuple[int, str]:
     """
     says = [next((shift for shift in SHIFTS if clip.fits(shift)), None) for clip in clips]
     votes = Counter(shift for shift in says if shift is not None)
-    shift = max(SHIFTS, key=lambda each: votes[each])
+    shift = max(SHIFTS, key=lambda shift: votes[shift])
     refuse_all(
         name,
         [
             f"{name}: {clip.path} describes frames {min(clip.described)} to {max(clip.described)}, and its pictures "
             f"are numbered {min(clip.pictures)} to {max(clip.pictures)}, against {votes[shift]} other clips, whose "
             f"pictures are numbered {SHIFTS[shift]}; number them like those"
-            for clip, own in zip(clips, says, strict=True)
-            if own not in (None, shift)
+            for clip, said in zip(clips, says, strict=True)
+            if said not in (None, shift)
         ],
     )
     if not votes:

@@ -50,18 +50,13 @@ class Pictures:
     duplicates: list[tuple[str, str]]
 
 
-def inspect_pictures(frames: pd.DataFrame, root: Path, *, quick: bool = False, workers: int = 1) -> Pictures:
-    """Read every file of an index, in so many worker processes.
+def inspect_pictures(frames: pd.DataFrame, root: Path, *, quick: bool, workers: int) -> Pictures:
+    """Read every file of an index, in so many worker processes; a worker that is killed raises a DatasetError.
 
     Pictures and videos are decoded to their ends, so that damage anywhere is found, as far as their decoders can tell.
     If ``quick`` is true, no more than the headers of pictures are read, and of videos what the index has read already.
     Files are hashed where another file of equal size belongs to another official split or, without such splits, to
     another subject.
-
-    Raises
-    ------
-    DatasetError
-        If a worker is killed.
     """
     # Two people never share a picture, and neither do two splits.
     owner = frames["split"].where(frames["split"] != "", frames["subject"])

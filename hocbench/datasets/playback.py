@@ -34,12 +34,8 @@ def play(media: str | io.BytesIO, path: Path) -> Iterator[Shown]:
     """Yield what is shown at each frame of the grid, or the reason why that is not known; see `Timeline`.
 
     A frame at which nothing is stored shows the picture before. After a damaged picture, those up to the next one that
-    stands for itself are not to be trusted; later ones are, where time stamps say which they are.
-
-    Raises
-    ------
-    DatasetError, av.FFmpegError, IndexError, OSError
-        As `read_timeline`. What cannot be decoded raises nothing.
+    stands for itself are not to be trusted; later ones are, where time stamps say which they are. Errors are those of
+    `read_timeline`; what cannot be decoded raises nothing.
     """
     timeline = read_timeline(media, path)
     taken = timeline.taken

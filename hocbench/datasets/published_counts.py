@@ -28,15 +28,10 @@ def compare_counts(inventory: dict[str, Any]) -> list[dict[str, Any]]:
     here = table[(table["dataset"] == inventory["dataset"]) & table["layout"].isin(["", layout])]
     rows = []
     for what, count, status in here[["what", "count", "status"]].itertuples(index=False):
-        found = _found(inventory, what)
-        row = {
-            "what": what,
-            "published": int(count),
-            "status": status,
-            "found": found,
-            "difference": found - int(count),
-        }
-        rows.append(row | {"explanation": _explain(inventory, what, row["difference"])})
+        counted = _count(inventory, what)
+        row = {"what": what, "published": int(count), "status": status, "found": counted}
+        difference = counted - int(count)
+        rows.append(row | {"difference": difference, "explanation": _explain(inventory, what, difference)})
     return rows
 
 
@@ -51,7 +46,7 @@ def describe_counts(inventory: dict[str, Any]) -> str:
     return "".join([title, *lines]) if lines else ""
 
 
-def _found(inventory: dict[str, Any], what: str) -> int:
+def _count(inventory: dict[str, Any], what: str) -> int:
     splits = inventory["splits"]
     split, _, rest = what.partition(" rows")
     if not rest and not what.endswith("rows"):

@@ -68,7 +68,7 @@ class LabelFile:
 
 
 def decide_scale(name: str, files: Sequence[LabelFile], released: int = 1, but: str = "") -> tuple[int, dict[str, Any]]:
-    """Find what the labels of a copy have to be divided by to lie in [-1, 1]: one of `SCALES`, and notes.
+    """Decide what the labels of a copy have to be divided by to lie in [-1, 1]: one of `SCALES`, and notes.
 
     Most files of a copy in [-1, 1] lie in it altogether, and hardly a file of one in [-10, 10] or more does.
 
@@ -107,7 +107,7 @@ def _decide(files: Sequence[LabelFile], released: int) -> tuple[int, dict[str, A
             notes["label_scale_by_convention"] = f"all labels are -1, 0 or 1, read as steps of 1/{released}"
         return released, notes
     sizes = np.array([file.magnitude for file in telling])
-    scale = next((each for each in SCALES if np.mean(sizes <= each) >= 0.5), SCALES[-1])
+    scale = next((scale for scale in SCALES if np.mean(sizes <= scale) >= 0.5), SCALES[-1])
     return scale, {"label_scale": scale}
 
 
@@ -147,10 +147,7 @@ def _check_small(name: str, files: Sequence[LabelFile], scale: int) -> dict[str,
 def check_signs(name: str, frames: pd.DataFrame) -> None:
     """Refuse labels of which none is negative where that cannot be chance: they were moved to [0, 1].
 
-    Raises
-    ------
-    DatasetError
-        If no label of a split, or of all, is negative.
+    It raises a DatasetError if no label of a split, or of all, is negative.
     """
     stills = not frames["clip"].duplicated().any()
     for split in sorted(set(frames["split"])):

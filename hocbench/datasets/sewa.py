@@ -12,12 +12,12 @@ from hocbench.datasets.annotations import Annotation, read_annotation
 from hocbench.datasets.faults import read_each, refuse_all
 from hocbench.datasets.holdings import Holdings, extension
 from hocbench.datasets.label_rate import Join, Track, join_all
-from hocbench.datasets.landmarks import to_points
 from hocbench.datasets.layouts import SEGMENT
 from hocbench.datasets.names import did_you_mean
 from hocbench.datasets.numbering import FROM_1, Span, decide_numbering
 from hocbench.datasets.scales import decide_scale
 from hocbench.datasets.sewa_files import SegmentFiles, find_segments
+from hocbench.datasets.tables import to_points
 from hocbench.datasets.video import Video, probe_video
 from hocbench.errors import DatasetError
 
@@ -73,7 +73,7 @@ class Sewa:
         files = find_segments(holdings)
         reading = _Reading(holdings, notes={"segments": len(files), "without_landmarks": 0})
         read_each(self.name, sorted(files), lambda name: _read_segment(reading, files[name]))
-        annotations = [each for segment in reading.segments for each in (segment.valence, segment.arousal)]
+        annotations = [labels for segment in reading.segments for labels in (segment.valence, segment.arousal)]
         scale, scaled = decide_scale(self.name, [annotation.labels() for annotation in annotations])
         reading.notes |= scaled
         joins = _join_labels(reading)
@@ -87,10 +87,10 @@ class Sewa:
 
 def _read_segment(reading: _Reading, files: SegmentFiles) -> None:
     holdings, root, name = reading.holdings, reading.root, files.name
-    outer = [*files.places, *(PurePosixPath(each).parent.as_posix() for each in files.used)]
+    outer = [*files.places, *(PurePosixPath(source).parent.as_posix() for source in files.used)]
     folder = root / min(outer, key=lambda place: (len(place), place))
     if not files.videos:
-        near = did_you_mean(f"{name}.avi", [each.rpartition("/")[2] for each in files.others])
+        near = did_you_mean(f"{name}.avi", [source.rpartition("/")[2] for source in files.others])
         raise DatasetError(f"sewa: {folder / name}.avi is missing; copy the segment again{near}")
     source = holdings.one(f"the video of {name}", files.videos)
     video = probe_video(root, source)
@@ -102,7 +102,7 @@ def _read_segment(reading: _Reading, files: SegmentFiles) -> None:
         reading.count("length", f"{video.frames - (last - first + 1):+d} frames against the name")
     if not files.landmarks:
         reading.notes["without_landmarks"] += 1
-    lies = root / min(min(each) for each in files.landmarks.values()) if files.landmarks else folder / name
+    lies = root / min(min(sources) for sources in files.landmarks.values()) if files.landmarks else folder / name
     landmarks = _read_landmarks(holdings, files)
     reading.segments.append(_Segment(name, source, video, valence, arousal, first, lies.parent, landmarks))
 
@@ -126,9 +126,9 @@ def _join_labels(reading: _Reading) -> dict[str, tuple[Join, Join]]:
 def _number_landmarks(reading: _Reading) -> dict[str, int]:
     """Find the number of the landmark file of each segment's first frame."""
     spans = {
-        each.name: Span(each.landmark_folder, min(each.landmarks), max(each.landmarks), each.video.frames, each.start)
-        for each in reading.segments
-        if each.landmarks
+        part.name: Span(part.landmark_folder, min(part.landmarks), max(part.landmarks), part.video.frames, part.start)
+        for part in reading.segments
+        if part.landmarks
     }
     if not spans:
         return {}
@@ -140,10 +140,10 @@ def _number_landmarks(reading: _Reading) -> dict[str, int]:
 
 def _annotation(reading: _Reading, folder: Path, files: SegmentFiles, target: str) -> Annotation:
     holdings = reading.holdings
-    kind = next((each for each in HEARD_OR_SEEN if (target.lower(), each.lower()) in files.annotations), None)
+    kind = next((kind for kind in HEARD_OR_SEEN if (target.lower(), kind.lower()) in files.annotations), None)
     if kind is None:
         name = f"{files.name}_{target}_{HEARD_OR_SEEN[0]}_Aligned.csv"
-        near = did_you_mean(name, [each.rpartition("/")[2] for each in files.others if extension(each) == ".csv"])
+        near = did_you_mean(name, [path.rpartition("/")[2] for path in files.others if extension(path) == ".csv"])
         raise DatasetError(
             f"sewa: {folder / name} is missing, and so are the V and A annotations; copy the segment again{near}"
         )
@@ -184,10 +184,10 @@ def _frames(segment: _Segment, scale: int, joins: tuple[Join, Join], origin: int
 
 def _read_landmarks(holdings: Holdings, files: SegmentFiles) -> dict[int, np.ndarray]:
     """Read the third line of each file, 49 points, by its number; what holds -1 or no numbers has failed."""
-    found = {}
+    points_by_frame = {}
     for number, sources in files.landmarks.items():
         source = holdings.one(f"the landmarks of frame {number} of {files.name}", sources)
         lines = holdings.read(source).decode("utf-8", errors="replace").splitlines()
         points = to_points(lines[2].split() if len(lines) > 2 else [], POINTS)
-        found[number] = NO_POINTS if (points == -1).any() else points
-    return found
+        points_by_frame[number] = NO_POINTS if (points == -1).any() else points
+    return points_by_frame

@@ -77,10 +77,7 @@ def _segment_name(match: re.Match[str]) -> str:
 def find_segments(holdings: Holdings) -> dict[str, SegmentFiles]:
     """Find the segments of a copy: by the outermost folder, archive or file on each path that is named like one.
 
-    Raises
-    ------
-    DatasetError
-        If an archive cannot be read, or a name to leave out is none of a segment.
+    An archive that cannot be read, or a name to leave out that is no segment's, raises a DatasetError.
     """
     segments: dict[str, SegmentFiles] = {}
     for source in holdings.sources():

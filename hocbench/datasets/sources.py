@@ -24,13 +24,7 @@ DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImpl
 
 
 class SourceError(OSError):
-    """A file in an archive cannot be read.
-
-    Attributes
-    ----------
-    remedy : str
-        What helps.
-    """
+    """A file in an archive cannot be read; ``remedy`` says what helps."""
 
     def __init__(self, fault: str, remedy: str) -> None:
         super().__init__(fault)
@@ -51,14 +45,7 @@ def remedy_of(error: OSError) -> str:
 
 
 def read_bytes(root: Path, source: str) -> bytes:
-    """Read a file of a dataset.
-
-    Parameters
-    ----------
-    root : Path
-        Dataset folder.
-    source : str
-        Path below it with ``/``; it may lead through archives: ``"01.zip/001/00000.png"``.
+    """Read a file of a dataset, by its path below the root, which may lead through archives: "01.zip/001/00000.png".
 
     Raises
     ------
@@ -75,13 +62,7 @@ def read_bytes(root: Path, source: str) -> bytes:
 
 
 def same_content(root: Path, first: str, second: str) -> bool:
-    """Return whether two files of a dataset hold the same bytes; both are read unless their sizes differ.
-
-    Raises
-    ------
-    OSError
-        If one cannot be read.
-    """
+    """Return whether two files of a dataset hold the same bytes; both are read unless their sizes differ."""
     paths = [locate(root, source) for source in (first, second)]
     if all(member is None for _, member in paths) and paths[0][0].samefile(paths[1][0]):
         return True
@@ -95,13 +76,7 @@ def is_video(source: str) -> bool:
 
 
 def open_media(root: Path, source: str) -> str | io.BytesIO:
-    """Return what PyAV opens: the path of a file, or the content of a member of an archive.
-
-    Raises
-    ------
-    OSError
-        As `read_bytes`.
-    """
+    """Return what PyAV opens: the path of a file, or the content of a member of an archive; see `read_bytes`."""
     path, member = locate(root, source)
     # FFmpeg takes what stands before a colon for a protocol, unless there is a slash before it.
     return str(path.absolute()) if member is None else io.BytesIO(read_bytes(root, source))
@@ -118,31 +93,21 @@ def locate(root: Path, source: str) -> tuple[Path, str | None]:
     return root / source, None
 
 
-def list_files(root: Path, broken: dict[str, OSError] | None = None) -> list[str]:
+def list_files(root: Path, broken: dict[str, OSError]) -> list[str]:
     """List all files of a dataset, those inside archives too, and empty folders, which end in ``/``; sorted.
 
-    Archives that cannot be read are put into ``broken``; without it, they are refused.
-
-    Raises
-    ------
-    OSError
-        If a folder or an archive cannot be read.
+    Archives that cannot be read are put into ``broken``; a folder that cannot raises an OSError.
     """
-    return sorted(_walk(root, broken))
-
-
-def _walk(root: Path, broken: dict[str, OSError] | None) -> Iterator[str]:
+    sources = []
     for folder, names, empty in _folders(root):
         below = folder.relative_to(root).as_posix()
         prefix = "" if below == "." else f"{below}/"
         if empty and prefix:
-            yield prefix
+            sources.append(prefix)
         for name in names:
             source = f"{prefix}{name}"
-            if _is_archive(source):
-                yield from _below(folder / name, (), source, broken)
-            else:
-                yield source
+            sources += _below(folder / name, (), source, broken) if _is_archive(source) else [source]
+    return sorted(sources)
 
 
 def _is_archive(name: str) -> bool:
@@ -153,10 +118,7 @@ def _is_archive(name: str) -> bool:
 def walk(start: Path) -> Iterator[Path]:
     """Yield all files below a folder; links to folders are followed, but into no folder twice on the way down.
 
-    Raises
-    ------
-    OSError
-        If a folder cannot be listed.
+    A folder that cannot be listed raises an OSError.
     """
     for folder, names, _ in _folders(start):
         yield from (folder / name for name in names)
@@ -175,13 +137,11 @@ def _refuse(error: OSError) -> NoReturn:
     raise error
 
 
-def _below(path: Path, inner: tuple[str, ...], name: str, broken: dict[str, OSError] | None) -> Iterator[str]:
+def _below(path: Path, inner: tuple[str, ...], name: str, broken: dict[str, OSError]) -> Iterator[str]:
     """Name the files of an archive and of those inside it."""
     try:
         _, members = _open(path, inner)
     except OSError as error:
-        if broken is None:
-            raise
         broken[name] = error
         return
     for member in members:

@@ -15,7 +15,7 @@ LEFT_OUT = "none"
 SHOWN = 5
 
 
-def read_list(clips: pd.DataFrame, path: Path, sha256: str | None = None) -> pd.DataFrame:
+def read_list(clips: pd.DataFrame, path: Path, sha256: str | None) -> pd.DataFrame:
     """Read who is in which part.
 
     Parameters
@@ -25,7 +25,7 @@ def read_list(clips: pd.DataFrame, path: Path, sha256: str | None = None) -> pd.
     path : Path
         CSV in UTF-8. Columns: ``part`` (train, validation or test; none leaves a clip out), one of clip, subject and
         session, and ``fold``, counted from 0, where there are several. ``splits.csv`` of another laboratory will do.
-    sha256 : str, optional
+    sha256 : str or None
         Hash that the file had when the runs were planned.
 
     Returns

@@ -61,18 +61,15 @@ class Video:
 def probe_video(root: Path, source: str) -> Video:
     """Read how many frames a video has, and what is known of their times; a cut one has as many as its header states.
 
-    Raises
-    ------
-    DatasetError
-        If the file is not a readable video, holds no picture, or states the times of some of them only.
+    A file that is not a readable video, holds no picture, or states the times of only some raises a DatasetError.
     """
-    path = root / source
+    path = f"sewa: {root / source}"
     try:
-        timeline = read_timeline(open_media(root, source), Path(_name(path)))
+        timeline = read_timeline(open_media(root, source), Path(path))
     except IndexError:
-        raise DatasetError(f"{_name(path)} cannot be read as a video (it holds no pictures); copy it again") from None
+        raise DatasetError(f"{path} cannot be read as a video (it holds no pictures); copy it again") from None
     except (av.FFmpegError, OSError) as error:
-        raise DatasetError(f"{_name(path)} cannot be read as a video ({error}); copy it again") from None
+        raise DatasetError(f"{path} cannot be read as a video ({error}); copy it again") from None
     taken = timeline.taken
     return Video(
         root,
@@ -86,7 +83,3 @@ def probe_video(root: Path, source: str) -> Video:
         stamped=timeline.stamped,
         varies=timeline.varies,
     )
-
-
-def _name(path: Path) -> str:
-    return f"sewa: {path}"

@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 
 from hocbench.datasets import pictures
-from hocbench.datasets.check import check_dataset, write_inventory
+from hocbench.datasets.check import check_dataset, describe_inventory, write_inventory
 from hocbench.datasets.index import read_index, write_index
-from hocbench.datasets.inventory import describe_inventory
 from hocbench.datasets.published_counts import compare_counts
 from hocbench.faces.crops import make_crops
 from hocbench.faces.store import CropStore

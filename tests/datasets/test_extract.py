@@ -33,7 +33,7 @@ def write(path, files):
 
 def refusal(path, target, **limits):
     with pytest.raises(FetchError) as error:
-        unpack(path, target, Limits(**limits) if limits else None)
+        unpack(path, target, Limits(**limits))
     return str(error.value)
 
 

@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hocbench.datasets.check import check_dataset
+from hocbench.datasets.check import check_dataset, describe_inventory
 from hocbench.datasets.geometry import inspect_geometry
 from hocbench.datasets.index import read_index
-from hocbench.datasets.inventory import describe_inventory
 from hocbench.synthetic.writers import _write_video
 from tests.datasets.conftest import refusal
 from tests.datasets.layouts import LISTS, edit_json, pack_afew_va

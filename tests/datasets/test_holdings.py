@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.datasets.check import check_dataset
+from hocbench.datasets.check import check_dataset, describe_inventory
 from hocbench.datasets.index import read_index
-from hocbench.datasets.inventory import describe_inventory
 from hocbench.datasets.litter import OURS, litter_kind
 from hocbench.datasets.names import canonical, near_names, without_copy_mark
 from hocbench.datasets.persons import unite_spellings
