@@ -14,8 +14,13 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hocbench"
 ROOMS = ("hocbench", "studies")  # folders of the root whose modules are sources
-# No result depends on them: words of errors, places of files that the workflow states anyway, progress, MLflow.
-NEUTRAL = ("hocbench.errors", "hocbench.paths", "hocbench.terminal", "hocbench.tracking", "hocbench.runs.revision")
+# No result depends on them: words of errors, places of files that the workflow states anyway, progress, memory,
+# whether an attempt is the first one, MLflow.
+NEUTRAL = (
+    *("hocbench.errors", "hocbench.paths", "hocbench.terminal", "hocbench.malloc", "hocbench.tracking"),
+    *("hocbench.runs.attempts", "hocbench.runs.revision"),
+)
+EVERYWHERE = ("hocbench.arithmetic",)  # how each of our processes computes is set before anything else
 # Where a node stands, and what some version of Python writes and another does not.
 LAYOUT = {"lineno", "col_offset", "end_lineno", "end_col_offset", "ctx", "kind", "type_comment"}
 
@@ -41,7 +46,7 @@ def code_hash(*modules: str) -> str:
 
 def module_hashes(*modules: str) -> dict[str, str]:
     """Hash each of the modules that `code_hash` hashes together; sha256 by name, in alphabetical order."""
-    return {name: syntax_hash(path.read_bytes()) for name, path in sorted(sources(*modules).items())}
+    return {name: syntax_hash(path.read_bytes()) for name, path in sorted(sources(*modules, *EVERYWHERE).items())}
 
 
 def sources(*modules: str) -> dict[str, Path]:

@@ -124,7 +124,7 @@ rule splits:
         out=f"{PREPARED}/{{dataset}}",
         split=lambda w: canonical_json(split_protocol(settings(w))),
         seed=PARAMS.seed,
-        code=code_hash("hocbench.datasets.splits"),
+        code=code_hash("hocbench.datasets.splits", "hocbench.datasets.prepared"),
     resources: **job_resources(PARAMS, "splits")
     log: f"{LOGS}/splits/{{dataset}}.log"
     shell: "hocbench data splits {params.out:q} --split {params.split:q} --seed {params.seed} > {log} 2>&1"
