@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hocbench.config.training import LossWeights
 from hocbench.errors import RunError
 from hocbench.experiment.spec import TrainingSpec
-from hocbench.training.data import Samples, overlapping_windows, select, steps_per_epoch, training_windows
+from hocbench.training.data import overlapping_windows, steps_per_epoch, training_windows
+from hocbench.training.samples import Samples, select
 from hocbench.windows import count_trained, covering_windows, cut_runs, trained_runs, trained_windows
 from tests.training.conftest import write_store
 

@@ -21,8 +21,9 @@ from hocbench.faces.store import CropStore
 from hocbench.runs.environment import environment
 from hocbench.terminal import progress
 from hocbench.tracking.switch import is_off
-from hocbench.training.data import EVALUATION_IMAGES, Samples, batch_size, window_shape
+from hocbench.training.data import EVALUATION_IMAGES, batch_size, window_shape
 from hocbench.training.predict import predict
+from hocbench.training.samples import Samples
 from hocbench.training.starting_network import begin
 
 # A measurement ends after so many steps and seconds, or after more seconds with fewer steps.

@@ -19,9 +19,9 @@ from hocbench.faces.store import CropStore
 from hocbench.files.checksums import file_hash
 from hocbench.runs.finished import read_json
 from hocbench.runs.manifest import manifest_values, spec_of
-from hocbench.training.data import first_clips, select
 from hocbench.training.loop import Training
 from hocbench.training.networks import load_network
+from hocbench.training.samples import first_clips, select
 
 WARM_UP = 2  # steps that are not counted
 
@@ -129,8 +129,9 @@ def _training(run: Path, spec: RunSpec, store: CropStore, accelerator: NotedAcce
     fold = spec.key.fold
     splits = make_splits(store.frames, spec.split.model_dump(mode="json"), spec.root_seed)
     clips = first_clips(splits, fold, steps_of(spec).clips, spec.root_seed)
-    samples = select(store, splits, fold, "train", clips), select(store, splits, fold, "validation")
-    return make_training(spec, load_network(run)[0], *samples, accelerator)
+    train = select(store, splits, fold, "train", clips, spec.task)
+    validation = select(store, splits, fold, "validation", task=spec.task)
+    return make_training(spec, load_network(run)[0], train, validation, accelerator)
 
 
 def _means_ms(durations: Sequence[Mapping[str, float]]) -> dict[str, float]:

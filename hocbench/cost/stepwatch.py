@@ -15,10 +15,11 @@ from hocbench.cost.hours import Seconds
 from hocbench.errors import RunError
 from hocbench.experiment.spec import RunSpec, StepSpec
 from hocbench.nn import FactorizedConv, ResNet
-from hocbench.training.data import Samples, batch_size
+from hocbench.training.data import batch_size
 from hocbench.training.determinism import as_runs_compute
 from hocbench.training.devices import Accelerator
 from hocbench.training.loop import Setting, Training
+from hocbench.training.samples import Samples
 
 WAITING, FORWARD, LOSS, BACKWARD = "waiting for data", "forward", "loss", "backward"
 PENALTY, OPTIMIZER, REST = "penalty and clipping", "optimizer step", "everything else"

@@ -67,7 +67,7 @@ def make_spec(
         data=_data(entry),
         network=None if parent else _network(params, key, method, sources),
         temporal=_temporal(params, method, method.network in sources),
-        training=_training(params.training, key, method, trained),
+        training=_training(params.training, key, method, trained, task),
         rescales=method.rescales,
         task=task,
     )
@@ -100,9 +100,11 @@ def _temporal(params: Params, method: Method, is_own: bool) -> TemporalSpec | No
     return None
 
 
-def _training(training: Training, key: RunKey, method: Method, trained: bool) -> TrainingSpec:
+def _training(training: Training, key: RunKey, method: Method, trained: bool, task: Task) -> TrainingSpec:
     stage: Stage = getattr(training.stages, method.settings or method.stage)
-    values: dict[str, Any] = {"epochs": stage.epochs if trained else 0, "loss_weights": training.loss_weights}
+    values: dict[str, Any] = {"epochs": stage.epochs if trained else 0}
+    if not task.classes:
+        values["loss_weights"] = training.loss_weights
     if method.order == 3:
         # An image is no window; what is never read must not make it another run.
         values |= {"clip_length": training.clip_length, "frame_step": training.frame_step}

@@ -120,8 +120,8 @@ class TrainingSpec(Section):
     ----------
     epochs : int
         0 for a network that is only scored.
-    loss_weights : LossWeights
-        Of the validation loss too.
+    loss_weights : LossWeights or None
+        Of the validation loss too; None for a classification.
     clip_length, frame_step : int or None
         Frames of a window, and from one of them to the next; None for images.
     batch_size, reestimation_batches : int or None
@@ -133,7 +133,7 @@ class TrainingSpec(Section):
     """
 
     epochs: int
-    loss_weights: LossWeights
+    loss_weights: LossWeights | None = None
     clip_length: int | None = None
     frame_step: int | None = None
     batch_size: int | None = None
@@ -194,6 +194,12 @@ class RunSpec(Section):
     training: TrainingSpec
     rescales: bool = False
     task: Task = VALENCE_AROUSAL
+
+    @model_validator(mode="after")
+    def _has_its_loss(self) -> "RunSpec":
+        if (self.training.loss_weights is None) != bool(self.task.classes):
+            raise ValueError("training.loss_weights belong to affect, which needs them, and to no classification")
+        return self
 
     @property
     def name(self) -> str:

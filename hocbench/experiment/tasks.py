@@ -54,6 +54,11 @@ class Task:
         """Columns of predictions that hold the labels; a class is held as its number."""
         return tuple(f"truth_{target}" for target in self.targets)
 
+    def __str__(self) -> str:
+        """Return what is predicted, in words."""
+        ends = zip(self.targets, self.ranges, strict=False)
+        return " or ".join(self.classes) or " and ".join(f"{name} in [{low:g}, {high:g}]" for name, (low, high) in ends)
+
     @property
     def unit(self) -> Literal["frame", "clip"]:
         """What is scored."""

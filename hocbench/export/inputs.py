@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from hocbench.errors import ExportError
+from hocbench.experiment.tasks import Task
 from hocbench.faces.store import CropStore
 from hocbench.files.checksums import file_hash
-from hocbench.training.data import Samples, evaluation_batches, overlapping_windows, select
+from hocbench.training.data import evaluation_batches, overlapping_windows
+from hocbench.training.samples import Samples, select
 
 CHECKED_FRAMES = 32
 
@@ -27,7 +29,7 @@ def random_input(shape: Shape, seed: int) -> list[Tensor]:
     return [torch.randn(each, generator=generator) for each in (shape, larger)]
 
 
-def crops_input(named: Path | None, usual: Path, shape: Shape) -> tuple[list[Tensor], dict[str, Any]]:
+def crops_input(named: Path | None, usual: Path, shape: Shape, task: Task) -> tuple[list[Tensor], dict[str, Any]]:
     """Choose images, or windows of clips, from all over a crop store.
 
     Parameters
@@ -36,6 +38,8 @@ def crops_input(named: Path | None, usual: Path, shape: Shape) -> tuple[list[Ten
         The store that the user names, and where it is otherwise looked for.
     shape : tuple of int
         Of one batch.
+    task : Task
+        What the network predicts.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def crops_input(named: Path | None, usual: Path, shape: Shape) -> tuple[list[Ten
         return [], _unchecked(reason)
     length = shape[2] if len(shape) == 5 else 1
     everything = pd.DataFrame({"clip": store.frames["clip"].unique(), "fold": 0, "part": "all"})
-    clips = select(store, everything, 0, "all").numbered()
+    clips = select(store, everything, 0, "all", task=task).numbered()
     windows = [window for rows, frames in clips for window in overlapping_windows(rows, length, frames=frames)]
     places = np.unique(np.linspace(0, len(windows) - 1, max(1, CHECKED_FRAMES // length)).astype(int))
     chosen = [windows[place] for place in places]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hocbench.errors import ExportError
+from hocbench.experiment.tasks import VALENCE_AROUSAL, Task
 from hocbench.export.forms import GRAPH, OPSET, PROGRAM, Form, dynamic_dimensions, write_forms
 from hocbench.export.inputs import Shape, crops_input, random_input
 from hocbench.files.checksums import file_hash
@@ -23,7 +24,6 @@ from hocbench.runs.environment import environment
 from hocbench.runs.manifest import manifest_values
 from hocbench.seeds import derive_seed
 from hocbench.training.networks import load_network
-from hocbench.training.predict import TARGETS
 
 PATHS, REPORT = "paths.json", "export.json"
 TOLERANCE = 1e-4  # share of the largest output, float32
@@ -90,7 +90,7 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
             "class and export that with torch.export"
         )
     shape = _input_shape(network, manifest, options)
-    inputs, note = _inputs(manifest["spec"], options, shape)
+    inputs, note = _inputs(manifest, options, shape)
     small = compact(network) if network.config.kind == "cp" else network
     if options.paths is None:
         implementations = choose_implementations(small, shape)
@@ -105,7 +105,7 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
         for name, form in write_forms(folder, folded, shape[-1], label).items():
             differences[name] = _differences(run, name, form, inputs, expected)
         write_json(implementations, folder / PATHS)
-        report = _interface(network, shape) | label
+        report = _interface(network, manifest["task"], shape) | label
         report |= {
             "weights": manifest["files"]["weights.safetensors"],
             "paths": "measured" if options.paths is None else "given",
@@ -118,19 +118,20 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
     return report
 
 
-def _inputs(spec: dict[str, Any], options: Options, shape: Shape) -> tuple[Batches, dict[str, Any]]:
+def _inputs(manifest: dict[str, Any], options: Options, shape: Shape) -> tuple[Batches, dict[str, Any]]:
     """Choose what the exported network is checked on, with a note on the crops among it."""
+    spec = manifest["spec"]
     inputs = {"random": random_input(shape, derive_seed(spec["root_seed"], use="export"))}
-    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["key"]["dataset"]), shape)
+    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["key"]["dataset"]), shape, manifest["task"])
     return inputs | ({"crops": crops} if crops else {}), note
 
 
-def _interface(network: ResNet, shape: Shape) -> dict[str, Any]:
+def _interface(network: ResNet, task: Task, shape: Shape) -> dict[str, Any]:
     """Describe what goes in and out, and what the export was made and checked with."""
     return {
         "config": network.config.as_dict(),
         "input": {"shape": [*shape], "dtype": "float32", "colours": "RGB", "values": "(pixel - 127.5) / 63.75"},
-        "output": {"columns": [*TARGETS], "dtype": "float32"},
+        "output": {"columns": [*task.output_columns], "dtype": "float32"},
         "dynamic": [*dynamic_dimensions(network.config.order).values()],
         "opset": OPSET,
         "threads": torch.get_num_threads(),
@@ -154,7 +155,10 @@ def _manifest(run: Path) -> dict[str, Any]:
             "profile": spec["profile"],
             "root_seed": spec["root_seed"],
         }
-        return {key: manifest[key] for key in ("run", "label", "files")} | {"spec": wanted}
+        values = {key: manifest[key] for key in ("run", "label", "files")}
+        # Neutral defaults may be absent from what a run was told.
+        task = Task.read(spec["task"]) if "task" in spec else VALENCE_AROUSAL
+        return values | {"spec": wanted, "task": task}
 
 
 def _input_shape(network: ResNet, manifest: dict[str, Any], options: Options) -> Shape:

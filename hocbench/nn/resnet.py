@@ -42,7 +42,7 @@ class NetworkConfig:
     stem : {"imagenet", "small"}
         7×7 with stride 2 and a pooling layer, or 3×3 with stride 2 for crops of about 48 pixels.
     outputs : int
-        2: valence, arousal.
+        Per frame: the targets of affect, or the logits of classes.
     temporal_kernel : int
         Odd; used at order 3.
     temporal_padding : {"zeros", "replicate"}

@@ -16,10 +16,6 @@ from hocbench.files.checksums import check_file
 from hocbench.runs.manifest import manifest_values, spec_of
 
 TARGETS = ("valence", "arousal")
-PREDICTION_COLUMNS = (
-    *("subject", "clip", "frame", "part", "status"),
-    *("truth_valence", "truth_arousal", "valence", "arousal"),
-)
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,8 @@ class Run:
         Returns
         -------
         DataFrame
-            `PREDICTION_COLUMNS`, sorted by part, clip and frame; one row per frame.
+            Columns subject, clip, frame, part, status, and those of truth and outputs of the run's task; sorted by
+            part, clip and frame, one row per frame.
 
         Raises
         ------
@@ -91,7 +88,9 @@ class Run:
         """
         path = self.path / "predictions.parquet"
         table = pd.read_parquet(path)
-        absent = [column for column in PREDICTION_COLUMNS if column not in table.columns]
+        task = self.spec.task
+        columns = ["subject", "clip", "frame", "part", "status", *task.truth_columns, *task.output_columns]
+        absent = [column for column in columns if column not in table.columns]
         if absent:
             raise RunError(f"{path} has no column {', '.join(absent)}. Delete the run directory and fit again.")
         table = table.sort_values(["part", "clip", "frame"], kind="stable", ignore_index=True)
@@ -102,7 +101,7 @@ class Run:
                 f"{path} has frame {row['frame']} of clip {row['clip']} twice in part {row['part']}. "
                 "Delete the run directory and fit again."
             )
-        return table[list(PREDICTION_COLUMNS)]
+        return table[columns]
 
 
 def read_runs(run_dirs: Sequence[Path]) -> list[Run]:

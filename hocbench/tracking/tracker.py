@@ -10,9 +10,12 @@ from typing import Any, Self
 
 import pandas as pd
 
+from hocbench.datasets.columns import NO_CROP
 from hocbench.errors import StoppedEarly
 from hocbench.experiment.spec import RunSpec
+from hocbench.experiment.tasks import Task
 from hocbench.metrics.affect import ccc, pcc, rmse, sagr
+from hocbench.metrics.classification import accuracy, auc, balanced_accuracy, brier, probabilities
 from hocbench.runs.record import flat
 from hocbench.tracking.mlflow_writer import file_to_send
 from hocbench.tracking.outbox import DAMAGED, FOLDER, Event, Outbox, now_ms, status, to_send
@@ -23,11 +26,39 @@ from hocbench.tracking.switch import is_off
 
 LOGGER = logging.getLogger(__name__)
 SCORES: dict[str, Callable[..., float]] = {"rmse": rmse, "sagr": sagr, "pcc": pcc, "ccc": ccc}
+CLASS_SCORES: dict[str, Callable[..., float]] = {
+    "auc": auc,
+    "balanced_accuracy": balanced_accuracy,
+    "accuracy": accuracy,
+    "brier": brier,
+}
 FILES = ("manifest.json", "history.csv", "cost.json")
 WEIGHTS = "weights.safetensors"
 # Who stops a run, a person or a cluster, does not want to wait.
 IMPATIENCE_S = 3.0
 IMPORT_S = 60.0  # on a machine that does much else; a few seconds usually
+
+
+def _scores(frames: pd.DataFrame, task: Task) -> dict[str, float]:
+    """Score predictions of affect, frame by frame."""
+    return {
+        f"test_{name}_{target}": float(function(frames[f"truth_{target}"].to_numpy(), frames[target].to_numpy()))
+        for target in task.targets
+        for name, function in SCORES.items()
+    }
+
+
+def _class_scores(frames: pd.DataFrame, task: Task) -> dict[str, float]:
+    """Score predictions of classes, clip by clip: the mean logits of frames with a crop, if a clip has any."""
+    seen = frames["status"] != NO_CROP
+    clips = frames[seen | ~frames["clip"].isin(frames.loc[seen, "clip"])].groupby("clip")
+    truth, chances = clips["truth_class"].first(), probabilities(clips[list(task.output_columns)].mean())
+    # The AUC of a single class is not defined.
+    return {
+        f"test_{name}": function(truth, chances)
+        for name, function in CLASS_SCORES.items()
+        if name != "auc" or truth.nunique() > 1
+    }
 
 
 class Tracker:
@@ -128,11 +159,7 @@ class Tracker:
 
     def _finish(self, out: Path, predictions: pd.DataFrame) -> None:
         test = predictions[predictions["part"] == "test"]
-        values = {
-            f"test_{name}_{target}": float(function(test[f"truth_{target}"].to_numpy(), test[target].to_numpy()))
-            for target in ("valence", "arousal")
-            for name, function in SCORES.items()
-        }
+        values = _class_scores(test, self._spec.task) if self._spec.task.classes else _scores(test, self._spec.task)
         wanted = (*FILES, WEIGHTS) if os.environ.get("HOCBENCH_MLFLOW_WEIGHTS") == "1" else FILES
         files = [file_to_send(out / name) for name in wanted if (out / name).is_file()]
         self._end("FINISHED", self._patience_s, {k: v for k, v in values.items() if v == v}, files)

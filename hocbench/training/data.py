@@ -1,119 +1,22 @@
 """Batches of crops: single images, or windows of a clip."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hocbench.errors import RunError
 from hocbench.experiment.spec import RunSpec, TrainingSpec
-from hocbench.faces.store import CropStore
 from hocbench.seeds import derive_seed, generator
 from hocbench.training.augment import Augmentation, draw
+from hocbench.training.samples import Samples
 from hocbench.training.stopping import ignore_signals
 from hocbench.windows import batches, covering_windows, cut_runs, stretches, trained_windows, training_items
 
 EVALUATION_IMAGES = 256  # images, or frames of clips, per batch when nothing is learned
-
-
-@dataclass(frozen=True)
-class Samples:
-    """What a stage reads of one part.
-
-    Attributes
-    ----------
-    store : CropStore
-        All crops.
-    rows : ndarray of int
-        Store rows of the part, sorted by clip and frame.
-    clips : list of ndarray
-        The same rows, one array per clip.
-    lost : ndarray of int
-        Rows of the part that have a label but no crop; they are not trained on, but scored.
-    numbers : list of ndarray, optional
-        Numbers of the frames of each clip in its video; by default the rows, which leave out what is not usable.
-    """
-
-    store: CropStore
-    rows: np.ndarray
-    clips: list[np.ndarray]
-    lost: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    numbers: list[np.ndarray] | None = None
-
-    def numbered(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield rows and frame numbers of each clip."""
-        return zip(self.clips, self.numbers or self.clips, strict=True)
-
-
-def select(store: CropStore, splits: pd.DataFrame, fold: int, part: str, clips: Sequence[str] | None = None) -> Samples:
-    """Pick the usable frames of one part of one fold.
-
-    Parameters
-    ----------
-    store : CropStore
-        All crops.
-    splits : DataFrame
-        From `hocbench.datasets.splits.make_splits`.
-    fold : int
-        Which fold.
-    part : {"train", "validation", "test"}
-        Which part.
-    clips : sequence of str, optional
-        Of the part, only these; see `first_clips`.
-
-    Raises
-    ------
-    RunError
-        If there are none.
-    """
-    chosen = set(splits.loc[(splits["fold"] == fold) & (splits["part"] == part), "clip"])
-    if clips is not None:
-        chosen &= set(clips)
-    frames = store.frames
-    inside = frames["clip"].isin(chosen)
-    labelled = frames[["valence", "arousal"]].notna().all(axis=1)
-    rows = np.flatnonzero((inside & frames["usable"]).to_numpy())
-    lost = np.flatnonzero((inside & labelled & ~frames["usable"]).to_numpy())
-    if len(rows) == 0:
-        raise RunError(f"fold {fold} has no usable frame in its {part} part; see ledger.csv beside the crops")
-    edges = np.flatnonzero(np.diff(pd.factorize(frames["clip"].to_numpy()[rows])[0])) + 1
-    numbers = np.split(frames["frame"].to_numpy()[rows], edges)
-    return Samples(store, rows, np.split(rows, edges), lost, numbers)
-
-
-def first_clips(splits: pd.DataFrame, fold: int, count: int | None, root_seed: int) -> list[str] | None:
-    """Choose training clips in an order that depends on the root seed and the fold only: fewer are a part of more.
-
-    Parameters
-    ----------
-    splits : DataFrame
-        From `hocbench.datasets.splits.make_splits`.
-    fold : int
-        Which fold.
-    count : int or None
-        How many; None for all.
-    root_seed : int
-        Root seed of the profile.
-
-    Raises
-    ------
-    RunError
-        If the part has fewer.
-    """
-    if count is None:
-        return None
-    clips = np.sort(splits.loc[(splits["fold"] == fold) & (splits["part"] == "train"), "clip"].astype(str).unique())
-    if count > len(clips):
-        raise RunError(
-            f"fold {fold} has {len(clips)} training clips, {count} are asked for; lower clips of the experiment"
-        )
-    order = generator(root_seed, use="training clips", fold=fold).permutation(len(clips))
-    return sorted(clips[order[:count]].tolist())
 
 
 def training_windows(samples: Samples, length: int, rng: np.random.Generator, step: int = 1) -> list[np.ndarray]:
@@ -149,8 +52,8 @@ class _Crops(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(self, samples: Samples, items: np.ndarray, changes: Augmentation | None) -> None:
         self.samples, self.items, self.changes = samples, items, changes
-        labels = samples.store.frames[["valence", "arousal"]].to_numpy(dtype=np.float32)
-        self.labels = torch.from_numpy(labels.copy())
+        labels = samples.labels()
+        self.labels = torch.from_numpy(labels if samples.task.classes else np.ascontiguousarray(labels, np.float32))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -190,8 +93,9 @@ def training_batches(
     samples : Samples
         Training part.
     spec : RunSpec
-        Of order 2: images ``(N, 3, H, W)`` and labels ``(N, 2)``; 3: clips ``(N, 3, T, H, W)`` and ``(N, T, 2)``. N is
-        the batch size of all processes and parts together, T the length of a window.
+        Of order 2: images ``(N, 3, H, W)`` and labels ``(N, targets)``, or numbers of classes ``(N,)``; 3: clips
+        ``(N, 3, T, H, W)`` and ``(N, T, targets)`` or ``(N, T)``. N is the batch size of all processes and parts
+        together, T the length of a window.
     epoch : int
         Of the random numbers: order, windows and augmentation.
     learn : bool

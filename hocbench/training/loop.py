@@ -18,12 +18,13 @@ from hocbench.experiment.spec import RunSpec, StepSpec
 from hocbench.nn import reestimate_batchnorm
 from hocbench.nn.lasso import Penalty
 from hocbench.nn.layers import describe_layers
-from hocbench.training.data import Samples, steps_per_epoch, training_batches, window_shape
+from hocbench.training.data import steps_per_epoch, training_batches, window_shape
 from hocbench.training.devices import Accelerator, autocast, gather, share_buffers
-from hocbench.training.losses import affect_loss
+from hocbench.training.losses import task_loss
 from hocbench.training.optimizers import make_optimizers
 from hocbench.training.outcome import Outcome, noted_implementations
-from hocbench.training.predict import mean_ccc, predict, score
+from hocbench.training.predict import main_score, predict, score, scored_units, spell
+from hocbench.training.samples import Samples
 from hocbench.training.state import (
     State,
     capture_generators,
@@ -248,8 +249,8 @@ class Training:
             prediction = self.model(images.to(device))
         # Correlations of half-precision numbers would lose what they measure.
         prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
-        weights = spec.training.loss_weights
-        loss = affect_loss(gather(prediction), gather(labels.to(device)), weights) / steps.accumulation
+        pair = gather(prediction), gather(labels.to(device))
+        loss = task_loss(spec.task, *pair, spec.training.loss_weights) / steps.accumulation
         if not torch.isfinite(loss):
             raise RunError(
                 f"run {spec.run}: the loss is {loss.item()} in epoch {self.outcome.epoch}; "
@@ -260,39 +261,40 @@ class Training:
 
     def _validate(self, loss: float) -> None:
         """Score the network, write the epoch's row, and keep the network if it is the best so far."""
-        outcome, setting, epoch = self.outcome, self.setting, self.outcome.epoch
-        spec = setting.spec
+        outcome, setting, accelerator = self.outcome, self.setting, self.accelerator
+        epoch, spec = outcome.epoch, setting.spec
         share_buffers(self.network)
         length, step = window_shape(spec.training)
-        where = (spec.order, length, self.accelerator.device, step)
-        prediction = predict(self.network, self.validation, *where, pulse=self.pulse)
+        prediction = predict(self.network, self.validation, spec.order, length, accelerator.device, step, self.pulse)
         if not np.isfinite(prediction).all():
             # The last step of an epoch has no loss after it that would tell.
             raise RunError(
                 f"run {spec.run}: predictions are not finite after epoch {epoch}; lower learning_rate or gradient_clip"
             )
         scores = score(prediction, self.validation)
-        level = mean_ccc(scores)
+        level, validation_loss = main_score(scores), _loss(prediction, self.validation, spec)
         # A penalised network must keep its last state: its zeros grow from epoch to epoch.
-        kept = epoch == 0 or level > outcome.best or spec.training.lasso is not None
+        kept = epoch == 0 or self._is_best(level, validation_loss) or spec.training.lasso is not None
         if kept:
             outcome.best, self.best_state = level, state_of(self.network)
             for earlier in outcome.history:
                 earlier["kept"] = 0
-        validation_loss = _loss(prediction, self.validation, spec)
         row: dict[str, Any] = {"epoch": epoch, "train_loss": loss, "validation_loss": validation_loss} | scores
         row |= {"learning_rate": outcome.rate, "kept": int(kept), "static_level": setting.static_level}
         outcome.history.append(row)
         if setting.static_level is not None and outcome.recovered_epoch is None and level >= setting.static_level:
             outcome.recovered_epoch = epoch
-        LOGGER.info(
-            "epoch %d: loss %.4f, validation CCC valence %.3f arousal %.3f",
-            *(epoch, loss, scores["validation_ccc_valence"], scores["validation_ccc_arousal"]),
-        )
+        LOGGER.info("epoch %d: loss %.4f, validation %s", epoch, loss, spell(scores))
         setting.log(row)
 
+    def _is_best(self, level: float, loss: float) -> bool:
+        """Whether an epoch is better than those before; of few clips many have the same AUC, so the loss decides."""
+        outcome = self.outcome
+        if self.setting.spec.task.classes and level == outcome.best:
+            return loss < min(row["validation_loss"] for row in outcome.history if row["kept"])
+        return level > outcome.best
 
-def _loss(prediction: Any, validation: Samples, spec: RunSpec) -> float:
-    truth = validation.store.frames[["valence", "arousal"]].to_numpy()[validation.rows]
-    pair = torch.from_numpy(prediction).double(), torch.from_numpy(truth)
-    return float(affect_loss(*pair, spec.training.loss_weights))
+
+def _loss(prediction: np.ndarray, validation: Samples, spec: RunSpec) -> float:
+    labels, outputs = (torch.from_numpy(values) for values in scored_units(prediction, validation))
+    return float(task_loss(spec.task, outputs.double(), labels, spec.training.loss_weights))

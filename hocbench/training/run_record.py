@@ -13,9 +13,9 @@ from hocbench.files.code import code_hash, module_hashes
 from hocbench.nn import multiply_adds, parameter_count
 from hocbench.runs.environment import environment
 from hocbench.runs.revision import revision
-from hocbench.training.data import Samples
 from hocbench.training.devices import add_up
 from hocbench.training.loop import Training
+from hocbench.training.samples import Samples
 
 
 def identity(spec: RunSpec, crops: Path, parent: Path | None) -> dict[str, Any]:

@@ -17,12 +17,13 @@ from hocbench.seeds import derive_seed
 from hocbench.tracking.tracker import Tracker
 from hocbench.training import run_record
 from hocbench.training.checkpoint import Checkpoints
-from hocbench.training.data import Samples, first_clips, select, window_shape
+from hocbench.training.data import window_shape
 from hocbench.training.determinism import as_runs_compute
 from hocbench.training.devices import Accelerator, make_accelerator
 from hocbench.training.loop import Setting, Training
 from hocbench.training.networks import save_run
-from hocbench.training.predict import mean_label, predict, prediction_table
+from hocbench.training.predict import best_answer, predict, prediction_table
+from hocbench.training.samples import Samples, check_classes, first_clips, select
 from hocbench.training.saving import Saver, Saving, held
 from hocbench.training.starting_network import begin, own_config
 from hocbench.training.stopping import StopRequest
@@ -77,9 +78,10 @@ def fit(
         store = CropStore(crops)
         splits = make_splits(store.frames, spec.split.model_dump(mode="json"), spec.root_seed)
         fold, steps = spec.key.fold, spec.training.steps
-        parts = {part: select(store, splits, fold, part) for part in ("validation", "test")}
+        parts = {part: select(store, splits, fold, part, task=spec.task) for part in ("validation", "test")}
         clips = first_clips(splits, fold, steps.clips if steps else None, spec.root_seed)
-        parts["train"] = select(store, splits, fold, "train", clips)
+        parts["train"] = select(store, splits, fold, "train", clips, spec.task)
+        check_classes(parts, fold)
         run = _Run(spec, store, parts, accelerator, run_record.identity(spec, crops, parent), operations)
         checkpoints = None if saving is None else Checkpoints(saving.folder / spec.run, run.known)
         with held(checkpoints, accelerator.is_main_process), StopRequest(checkpoints is not None) as stop:
@@ -154,4 +156,4 @@ def _predictions(run: _Run, training: Training) -> pd.DataFrame:
     where = (run.spec.order, length, run.accelerator.device, step, training.pulse)
     network, parts = training.network, run.parts
     outputs = {part: (parts[part], predict(network, parts[part], *where)) for part in ("validation", "test")}
-    return prediction_table(outputs, mean_label(parts["train"]))
+    return prediction_table(outputs, best_answer(parts["train"]))

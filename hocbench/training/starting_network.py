@@ -12,10 +12,10 @@ from hocbench.nn import compact, resnet18, transduct
 from hocbench.nn.lasso import normalize_factors
 from hocbench.nn.own import OwnConfig, build_own
 from hocbench.seeds import derive_seed
-from hocbench.training.data import Samples
 from hocbench.training.devices import Accelerator
 from hocbench.training.networks import Layers, load_network
-from hocbench.training.predict import mean_ccc, predict, score
+from hocbench.training.predict import main_score, predict, score
+from hocbench.training.samples import Samples
 
 
 def begin(
@@ -67,7 +67,7 @@ def begin(
         # The standard inflation keeps the response to a still clip: one over the kernel size.
         return transduct(network, kernel_size=spec.temporal.kernel_size, init="average"), None, layers
     images = predict(network.to(accelerator.device), validation, 2, 1, accelerator.device, pulse=pulse)
-    level = mean_ccc(score(images, validation))
+    level = main_score(score(images, validation))
     network = transduct(compact(network), **spec.temporal.model_dump())
     for name, parameter in network.named_parameters():
         parameter.requires_grad = name.endswith("factors.time")
@@ -110,4 +110,6 @@ def _fresh(spec: RunSpec, told: NetworkSpec) -> nn.Module:
                 spec.root_seed, use="weights", dataset=key.dataset, fold=key.fold, seed=key.seed, order=spec.order
             )
         )
-        return resnet18(order=spec.order, **options) if own is None else build_own(own)
+        if own is not None:
+            return build_own(own)
+        return resnet18(order=spec.order, outputs=spec.task.outputs, **options)

@@ -11,7 +11,8 @@ from hocbench.config.datasets import GivenList, OfficialSplit, SessionSplit, Sub
 from hocbench.cost.sizes import SEWA_CLIP_FRAMES, part_sizes, whole
 from hocbench.errors import ParameterError
 from hocbench.experiment.spec import DataSpec, RunKey
-from hocbench.training.data import Samples, overlapping_windows, steps_per_epoch, training_windows
+from hocbench.training.data import overlapping_windows, steps_per_epoch, training_windows
+from hocbench.training.samples import Samples
 from hocbench.windows import batches, evaluation_items, training_items
 from tests.training.specs import make_spec
 

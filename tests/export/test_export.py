@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from hocbench.errors import ExportError
+from hocbench.experiment.tasks import VALENCE_AROUSAL
 from hocbench.export import Options, export_run
 from hocbench.export.forms import write_forms
 from hocbench.export.inputs import crops_input
@@ -230,7 +231,7 @@ def test_an_export_that_differs_is_refused_and_leaves_an_older_one_alone(tmp_pat
 
 
 def test_the_usual_store_is_left_alone_if_its_crops_have_another_size(store, caplog):
-    batches, note = crops_input(None, store, (2, 3, 20, 20))
+    batches, note = crops_input(None, store, (2, 3, 20, 20), VALENCE_AROUSAL)
     reason = f"crops in {store} have {SIZE} pixels per side, the export has 20"
     assert (batches, note) == ([], {"checked": False, "reason": reason})
     assert caplog.messages == [f"not checked on crops: {reason}"]
@@ -238,7 +239,7 @@ def test_the_usual_store_is_left_alone_if_its_crops_have_another_size(store, cap
 
 @pytest.mark.parametrize("length", [1, 3, 50])
 def test_checked_crops_are_windows_of_usable_frames_from_all_clips(store, length):
-    batches, note = crops_input(store, store, (2, 3, length, SIZE, SIZE))
+    batches, note = crops_input(store, store, (2, 3, length, SIZE, SIZE), VALENCE_AROUSAL)
     clips = torch.cat(batches)
     assert clips.shape[1:] == (3, length, SIZE, SIZE)
     assert note["frames"] == len(clips) * length

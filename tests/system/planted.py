@@ -53,10 +53,10 @@ def crop_tightly() -> None:
 
 def forget_ccc() -> None:
     """Leave the CCC out of the loss."""
-    import hocbench.training.loop as loop
+    import hocbench.training.losses as losses
 
-    loss, none = loop.affect_loss, {"ccc": 0.0}
-    _replace("hocbench.training.loop.affect_loss", lambda p, y, weights: loss(p, y, weights.model_copy(update=none)))
+    loss, none = losses.affect_loss, {"ccc": 0.0}
+    _replace("hocbench.training.losses.affect_loss", lambda p, y, weights: loss(p, y, weights.model_copy(update=none)))
 
 
 def never_shrink() -> None:

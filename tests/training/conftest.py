@@ -15,7 +15,7 @@ from hocbench.config.load import load_params
 from hocbench.experiment.plan import make_plan
 from hocbench.faces.store import CropStore
 from hocbench.training import fit
-from hocbench.training.data import Samples
+from hocbench.training.samples import Samples
 
 ROOT = Path(__file__).parents[2]
 SIZE = 16

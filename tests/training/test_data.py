@@ -14,14 +14,13 @@ from hocbench.errors import RunError
 from hocbench.nn import resnet18
 from hocbench.training import data
 from hocbench.training.data import (
-    Samples,
     evaluation_batches,
     overlapping_windows,
-    select,
     training_batches,
     training_windows,
 )
-from hocbench.training.predict import mean_label, predict, prediction_table
+from hocbench.training.predict import best_answer, predict, prediction_table
+from hocbench.training.samples import Samples, select
 from tests.training.conftest import UNUSABLE, make_runs, whole, write_store
 from tests.training.specs import KEY, make_spec
 
@@ -319,7 +318,7 @@ def test_augmented_batches_keep_their_labels_and_do_not_depend_on_the_batch_size
 def test_frames_without_crop_are_answered_with_the_mean_label_of_training(store, splits):
     parts = {part: select(store, splits, 0, part) for part in ("train", "validation", "test")}
     train = parts["train"]
-    answer = mean_label(train)
+    answer = best_answer(train)
     np.testing.assert_allclose(answer, store.frames.iloc[train.rows][["valence", "arousal"]].mean(), rtol=1e-6)
     outputs = {part: (samples, predict(Colours(), samples, 3, 4, CPU)) for part, samples in parts.items()}
     table = prediction_table(outputs, answer)

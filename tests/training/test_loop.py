@@ -5,10 +5,10 @@ from accelerate import Accelerator
 
 from hocbench.errors import RunError
 from hocbench.nn import resnet18
-from hocbench.training.data import Samples
 from hocbench.training.loop import Setting, Training
 from hocbench.training.optimizers import make_optimizers
-from hocbench.training.predict import mean_ccc, predict, score
+from hocbench.training.predict import main_score, predict, score
+from hocbench.training.samples import Samples
 from tests.training.conftest import whole, write_store
 from tests.training.specs import make_spec, penalty
 
@@ -79,7 +79,7 @@ def test_the_state_of_the_best_epoch_is_kept(learned, parts):
     assert kept.count(0) == 8
     assert kept.index(1) == int(np.argmax(levels(outcome.history)))
     scores = score(predict(trained, parts[1], 2, 4, CPU), parts[1])
-    assert mean_ccc(scores) == levels(outcome.history)[kept.index(1)]
+    assert main_score(scores) == levels(outcome.history)[kept.index(1)]
     assert scores == {name: outcome.history[kept.index(1)][name] for name in scores}
 
 

@@ -17,9 +17,10 @@ from hocbench.files.checksums import file_hash
 from hocbench.files.code import code_hash
 from hocbench.nn import FactorizedConv, compact, transduct
 from hocbench.training import fit, stages
-from hocbench.training.data import select, training_batches
+from hocbench.training.data import training_batches
 from hocbench.training.networks import load_network
-from hocbench.training.predict import mean_ccc, mean_label, predict, score
+from hocbench.training.predict import best_answer, main_score, predict, score
+from hocbench.training.samples import select
 from hocbench.training.starting_network import begin
 from tests.training.conftest import LASSO, UNUSABLE, make_runs
 from tests.training.specs import told
@@ -130,7 +131,7 @@ def test_the_manifest_records_the_steps_that_were_taken(laboratory, tmp_path, mo
     )
     if name == "temporal":
         # Reached at once, so that the training ends before its time.
-        monkeypatch.setattr("hocbench.training.loop.mean_ccc", lambda scores: 1.0)
+        monkeypatch.setattr("hocbench.training.loop.main_score", lambda scores: 1.0)
     spec = told(run.spec, **({"epochs": 1} | changes))
     fit(spec, laboratory.crops[run.key.dataset], parent, tmp_path / "out")
     manifest, cost = read(tmp_path / "out", "manifest.json"), read(tmp_path / "out", "cost.json")
@@ -170,7 +171,7 @@ def test_every_stage_predicts_each_frame_to_choose_and_test_on_once(laboratory, 
     np.testing.assert_allclose(seen[["valence", "arousal"]], again, atol=1e-5)
     lost = table[table["status"] == "no_crop"]
     assert len(lost) == sum(len(parts[part].lost) for part in ("validation", "test"))
-    assert (lost[["valence", "arousal"]].to_numpy() == mean_label(parts["train"])).all()
+    assert (lost[["valence", "arousal"]].to_numpy() == best_answer(parts["train"])).all()
 
 
 def test_unusable_frames_are_left_out_of_a_part_but_not_their_clip(laboratory):
@@ -222,7 +223,7 @@ def test_a_temporal_stage_records_the_static_level_and_when_it_is_recovered(labo
     validation = parts_of(laboratory, run)["validation"]
     images = predict(load_network(laboratory.path(run.parent))[0], validation, 2, 1, torch.device("cpu"))
     history = pd.read_csv(path / "history.csv")
-    np.testing.assert_allclose(history["static_level"], mean_ccc(score(images, validation)), atol=1e-6)
+    np.testing.assert_allclose(history["static_level"], main_score(score(images, validation)), atol=1e-6)
     level = (history["validation_ccc_valence"] + history["validation_ccc_arousal"]) / 2
     reached = history["epoch"][level >= history["static_level"]].tolist()
     assert read(path, "manifest.json")["recovered_epoch"] == (reached[0] if reached else None)
