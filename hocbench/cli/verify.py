@@ -1,7 +1,6 @@
 """``hocbench verify`` and ``hocbench record``: a reproduction against the committed reference."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,50 +37,35 @@ def verify(
     from hocbench.verify import verify as compare
     from hocbench.verify.report import cell_table, page
 
-    found = compare(results, reference)
+    result = compare(results, reference)
     with staged(out, "verify") as folder:
-        write_page(folder / "verify", page(found), cell_table(found))
-    _print(found)
+        write_page(folder / "verify", page(result), cell_table(result))
+    _print(result)
     sys.stdout.write(f"{out / 'verify.md'} has this, {out / 'verify.csv'} every cell\n")
-    if found.faults:
-        raise VerifyError("\n".join(found.faults))
-    if not found.reproduced:
+    if result.faults:
+        raise VerifyError("\n".join(result.faults))
+    if not result.reproduced:
         raise typer.Exit(NOT_REPRODUCED)
 
 
-def _print(found: "Verification") -> None:
-    from hocbench.verify import report
-
-    lines = [
-        *report.revision_lines(found),
-        report.laboratory_note(found),
-        *report.answers(found),
-        report.verdict(found),
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    _print_rows(report.SUMMARY, report.summary_rows(found), "Tables")
-    contrary = report.contrary_rows(found)
-    if contrary:
-        _print_rows(report.DIFFERENCES, contrary, "Differences that contradict all laboratories")
-    worst = report.worst_rows(found)
-    if worst:
-        # Causes have a table of their own below.
-        _print_rows(report.CELLS[:-1], [row[:-1] for row in worst], "The cells that are furthest off")
-    causes = report.cause_rows(found)
-    if causes:
-        _print_rows(("cells", "likely cause"), causes, "Cells that are not identical")
-    lines = [*report.byte_lines(found.bytes), report.EXEMPT_NOTE, report.label_note(found)]
-    sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _print_rows(header: Sequence[str], rows: list[list[str]], title: str) -> None:
+def _print(result: "Verification") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*header, title=title)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    print_table(table)
+    from hocbench.verify import report
+
+    lines = [*report.revision_lines(result), report.laboratory_note(result), *report.answers(result)]
+    sys.stdout.write("\n".join([*lines, report.verdict(result)]) + "\n")
+    for title, (header, rows) in report.sections(result).items():
+        if title != report.VERDICTS:
+            # Causes are too long for this table, and have one of their own.
+            columns = header[:-1] if title == report.WORST_CELLS else header
+            table = Table(*columns, title=title)
+            for row in rows:
+                table.add_row(*map(escape, row[: len(columns)]))
+            print_table(table)
+    lines = [*report.byte_lines(result.bytes), report.EXEMPT_NOTE, report.label_note(result)]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def record(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hocbench.errors import VerifyError
 
+NAMED = 3  # runs that are named in one message
 Row = dict[str, str]
 
 
@@ -38,14 +39,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def by_key(rows: Sequence[Row], keys: Sequence[str], where: str) -> dict[tuple[str, ...], Row]:
-    """Index rows by the columns that tell them apart.
-
-    Parameters
-    ----------
-    rows, where : sequence of dict, str
-        From `read_rows`, and the name of the table in messages.
-    keys : sequence of str
-        Columns.
+    """Index rows of `read_rows` by the columns that tell them apart; ``where`` names the table in messages.
 
     Raises
     ------
@@ -73,8 +67,14 @@ def named(keys: Sequence[str], values: Sequence[str]) -> str:
     return "; ".join(f"{key}={value}" for key, value in zip(keys, values, strict=True) if value)
 
 
+def listed(names: Sequence[str]) -> str:
+    """Write how many runs there are, and the first of them."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{len(names)} {'run' if len(names) == 1 else 'runs'}: {', '.join(names[:NAMED])}{more}"
+
+
 def number(text: str) -> float | None:
-    """Read a number, None if it is none."""
+    """Read a number; None if the text is none."""
     try:
         return float(text)
     except ValueError:

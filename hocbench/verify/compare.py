@@ -28,18 +28,14 @@ class Cell:
 
     Attributes
     ----------
-    table, column : str
-        Where it stands.
-    keys : tuple of str
-        Values of the table's key columns.
+    table, column, keys : str, str, tuple of str
+        Where it stands; keys are the values of the table's key columns.
     reference, value : str or None
         Its text in the reference's own laboratory and here; None where the cell is not there.
     difference, tolerance : float or None
         Value minus what is expected, and how large that may be; None where there is no such number.
-    basis : str
-        Where the tolerance comes from.
-    outcome : str
-        One of `OUTCOMES`.
+    basis, outcome : str
+        Where the tolerance comes from, and one of `OUTCOMES`.
     """
 
     table: str
@@ -78,11 +74,11 @@ class Expected:
     spreads : Spreads
         Between the laboratories.
     same : callable
-        Given the key of a row, returns the number of the laboratory whose runs of that row gave the same outputs as
-        those here; None if there is none.
+        By the key of a row, the number of the laboratory whose runs of that row gave the same outputs as those here, or
+        None.
     level, headline_level : float
-        Probability with which one more laboratory may miss a cell, and one of those that count by themselves, see
-        `hocbench.verify.tables.is_headline`.
+        Probability with which one more laboratory may miss a cell, and one for which
+        `hocbench.verify.tables.is_headline` is true.
     """
 
     table: Table
@@ -109,20 +105,7 @@ def rows_by_key(table: Table, rows: Sequence[Row], where: str) -> dict[Key, Row]
 
 
 def compare_rows(expected: Expected, here: dict[Key, Row]) -> list[Cell]:
-    """Compare a table with those of the laboratories.
-
-    Parameters
-    ----------
-    expected : Expected
-        The laboratories.
-    here : dict
-        Rows by key, from `rows_by_key`.
-
-    Returns
-    -------
-    list of Cell
-        In the order of the reference, then what is extra.
-    """
+    """Compare rows by key, from `rows_by_key`, with the laboratories': their cells in order, then extra ones."""
     first = expected.rows[0]
     keys = dict.fromkeys((*first, *here))
     return [cell for key in keys for cell in _compare_row(expected, key, first.get(key, {}), here.get(key, {}))]
@@ -179,14 +162,9 @@ def _predicted(expected: Expected, place: tuple[Key, str], reference: str, value
 
 
 def judge(reference: str, value: str) -> tuple[str, float | None]:
-    """Compare two texts.
+    """Compare two texts: whether they are "identical", also as numbers, or "different", and value minus reference.
 
-    Returns
-    -------
-    outcome : str
-        "identical", also for one number written in two ways, or "different".
-    difference : float or None
-        Value minus reference; None if one of them is no number.
+    The difference is None if one of them is no number.
     """
     numbers = number(reference), number(value)
     difference = None if None in numbers else numbers[1] - numbers[0]  # type: ignore[operator]
@@ -203,14 +181,9 @@ def _follow(cell: Cell, row: Sequence[Cell], table: Table) -> Cell:
 
 
 def check_choices(cells: Sequence[Cell], rows: Iterable[Row]) -> list[Cell]:
-    """Call choices of a window different where the table itself says that another one is better.
+    """Call chosen windows different where the table itself has another one with a larger mean CCC on validation.
 
-    Parameters
-    ----------
-    cells : sequence of Cell
-        Of the table of windows.
-    rows : iterable of dict
-        That table: the chosen window of a run has the largest mean CCC on validation, of equals the shortest.
+    Of equals, the shortest is right. ``cells`` are those of the table of windows, ``rows`` its rows here.
     """
     best: dict[Key, tuple[float, float]] = {}
     for row in rows:

@@ -27,9 +27,8 @@ class Conclusion:
 
     Attributes
     ----------
-    kind : "verdict" or "difference"
-    what : str
-        Of which claim and data set, or which methods.
+    kind, what : str
+        "verdict" or "difference", and of which claim and data set, or which methods.
     reference, here : str
         What the reference's own laboratory and this run say.
     others : tuple of str
@@ -53,23 +52,17 @@ class Conclusion:
 
 
 def compare_verdicts(laboratories: Sequence[Sequence[Row]], here: Sequence[Row]) -> list[Conclusion]:
-    """Compare the verdicts of claims; one that nobody has run is the same, one that one side has run missing or new.
+    """Compare the verdicts in claims.csv of each laboratory of the reference, its own first, with those of this run.
 
-    Parameters
-    ----------
-    laboratories, here : sequence of sequence of dict, sequence of dict
-        claims.csv of each laboratory of the reference, its own first, and that of this run.
+    One that nobody has run is the same; one that one side has run is missing or new.
     """
     return _compare("verdict", CLAIM_KEYS, (laboratories, here), _verdict, _outcome_of_verdict)
 
 
 def compare_differences(laboratories: Sequence[Sequence[Row]], here: Sequence[Row]) -> list[Conclusion]:
-    """Compare which of two methods is better, and whether the intervals have anything in common.
+    """Compare, by the rows of differences.csv, which of two methods is better, and whether the intervals overlap.
 
-    Parameters
-    ----------
-    laboratories, here
-        As of `compare_verdicts`, but differences.csv: a row per pair of methods, target and metric.
+    Arguments are as of `compare_verdicts`; a row is a pair of methods, target and metric.
     """
     return _compare("difference", DIFFERENCE_KEYS, (laboratories, here), _side, _outcome_of_difference)
 

@@ -12,15 +12,7 @@ WITHOUT = {"DEFAULT", "NO AVX"}  # what torch says of a CPU without AVX2
 
 @dataclass(frozen=True)
 class DataRow:
-    """One file of a data set, or all rendered ones.
-
-    Attributes
-    ----------
-    dataset, what : str
-        Which.
-    same : bool or None
-        Whether it is equal; None where one side does not have it.
-    """
+    """One file of a data set, or all rendered ones; ``same`` is None where one side does not have it."""
 
     dataset: str
     what: str
@@ -40,10 +32,7 @@ def compare_hashes(reference: Hashes, here: Hashes) -> list[DataRow]:
 def unpromised(recorded: Mapping[str, Any]) -> str:
     """Explain why data need not be the same bytes as elsewhere; empty on a CPU of x86-64-v3, where they are.
 
-    Parameters
-    ----------
-    recorded : mapping
-        Flattened manifest of a run, see `hocbench.runs.record.Record`.
+    ``recorded`` is the flattened manifest of a run, see `hocbench.runs.record.Record`.
     """
     machine = str(recorded.get("environment.machine"))
     if machine not in MACHINES:

@@ -63,17 +63,14 @@ class Between:
 def between(values: Floats, by_seed: Floats) -> Between:
     """Separate what laboratories do to all seeds alike from what becomes of each seed by itself.
 
-    Parameters
-    ----------
-    values, by_seed : ndarray, (laboratories,) and (laboratories, seeds)
-        Value of each laboratory, mean over its seeds, and the same seed by seed.
+    ``values`` (laboratories,) are means over seeds, ``by_seed`` (laboratories, seeds) the same seed by seed.
     """
     laboratories, seeds = by_seed.shape
     unknown = float("nan")
-    variance = _kept(float(values.var(ddof=1))) if laboratories > 1 else unknown
+    variance = _no_rounding(float(values.var(ddof=1))) if laboratories > 1 else unknown
     same_seed = float(np.sqrt(by_seed.var(axis=0, ddof=1).mean())) if laboratories > 1 else unknown
     within = float(by_seed.var(axis=1, ddof=1).mean()) if seeds > 1 else unknown
-    noise = _kept(_remainder(by_seed) / seeds) if laboratories > 1 and seeds > 1 else unknown
+    noise = _no_rounding(_remainder(by_seed) / seeds) if laboratories > 1 and seeds > 1 else unknown
     q = p = i2 = tau = unknown
     if laboratories > 1 and seeds > 1:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -88,7 +85,7 @@ def between(values: Floats, by_seed: Floats) -> Between:
     return Between(mean, variance**0.5, within**0.5, same_seed, tau, q, p, i2, mean - half, mean + half)
 
 
-def _kept(variance: float) -> float:
+def _no_rounding(variance: float) -> float:
     return 0.0 if variance < NOTHING else variance
 
 

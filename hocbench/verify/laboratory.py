@@ -57,7 +57,7 @@ class Laboratory:
         return read_rows(path) if path.is_file() else []
 
     def check(self, name: str) -> None:
-        """Refuse a table that is not the recorded one (VerifyError), or not the one of its seal (DamageError)."""
+        """Refuse a table that is not the recorded one (VerifyError), or does not fit its seal (DamageError)."""
         path = self.folder / name
         if name not in self.copies:
             if path.is_file() and path.parent.name in SEALS:
@@ -98,12 +98,7 @@ class Laboratory:
 
 
 def read_results(results: Path) -> tuple[Laboratory, list[str]]:
-    """Read a finished reproduction; other runs in its folder, of earlier parameters, are left alone.
-
-    Parameters
-    ----------
-    results : Path
-        ``results/<profile>``.
+    """Read ``results/<profile>``; other runs in its folder, of earlier parameters, are left alone.
 
     Returns
     -------
@@ -125,7 +120,7 @@ def read_results(results: Path) -> tuple[Laboratory, list[str]]:
             for file in runs[name].changed
         ]
     try:
-        # None where an older version of the workflow has made the results.
+        # None where the workflow was asked for tables alone.
         data = read_hashes(results / paths.DATA_HASHES) if (results / paths.DATA_HASHES).is_file() else {}
     except HocbenchError as error:
         faults.append(str(error))

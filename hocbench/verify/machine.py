@@ -63,15 +63,7 @@ class Bytes:
 
 
 def compare_bytes(reference: Laboratory, here: Laboratory, pairing: Pairing) -> Bytes:
-    """Compare the files that hold no times, and what the runs wrote, if they should be equal.
-
-    Parameters
-    ----------
-    reference, here : Laboratory
-        The reference's own, and the results that are verified.
-    pairing : Pairing
-        Of their runs.
-    """
+    """Compare the files that hold no times, and what paired runs wrote, if machines should write them alike."""
     a, b = settings(reference.runs), settings(here.runs)
     portable = all(is_portable(run.values) for run in (*reference.runs.values(), *here.runs.values()))
     compared = Bytes({what: (a[what], b[what]) for what in SETTING}, bool(reference.runs), portable, {})
@@ -95,14 +87,15 @@ def is_portable(values: Mapping[str, Any]) -> bool:
 
 def settings(runs: Runs) -> dict[str, list[str]]:
     """Describe on what machines runs were made: the words of `SETTING`, and all values of each."""
-    values: dict[str, set[str]] = {what: set() for what in SETTING}
-    for run in runs.values():
-        values[ARITHMETIC].add(_arithmetic(run.values))
-        for what, keys in SETTING.items():
-            for value in (run.values.get(key) for key in keys):
-                several = value if isinstance(value, list) else [value]
-                values[what].update(str(one) for one in several if one is not None)
-    return {what: sorted(texts) for what, texts in values.items()}
+    values = {what: values_of(runs, *keys) for what, keys in SETTING.items()}
+    return values | {ARITHMETIC: sorted({_arithmetic(run.values) for run in runs.values()})}
+
+
+def values_of(runs: Runs, *keys: str) -> list[str]:
+    """Collect, as text, what the manifests of runs have under some keys; lists count by their items."""
+    values = [run.values.get(key) for run in runs.values() for key in keys]
+    items = (item for value in values for item in (value if isinstance(value, list) else [value]))
+    return sorted({str(item) for item in items if item is not None})
 
 
 def _arithmetic(values: Mapping[str, Any]) -> str:

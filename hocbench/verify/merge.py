@@ -8,6 +8,7 @@ from typing import Any
 
 from hocbench.errors import HocbenchError, VerifyError
 from hocbench.runs.diff import Difference
+from hocbench.verify.cells import listed
 from hocbench.verify.laboratory import ABOUT, MANIFESTS, OWN, Laboratory, folders_of, read_laboratory
 from hocbench.verify.runs import PARAMETERS, Pairing, pair_runs
 
@@ -16,7 +17,6 @@ NEEDED = (*(f"evaluation/{name}.csv" for name in ("scores", "intervals", "differ
 JUDGED = tuple(f"claims/{name}.csv" for name in ("claims", "evidence"))  # absent where nobody has judged
 CODE, DATA = "code", "data"  # groups of differences
 WEIGHTS = "weights.safetensors"
-NAMED = 3  # runs that are named in one message
 Outputs = Mapping[str, Mapping[str, str]]  # by run
 
 
@@ -29,9 +29,9 @@ class Merged:
     laboratories : list of Laboratory
         The reference first, the others by name.
     same : dict of str to str
-        Name of a laboratory that has computed the same bytes as an earlier one, and name of that one.
+        By name of a laboratory that computed the same bytes as an earlier one: name of that one.
     same_weights : dict of str to int
-        By laboratory, how many of its runs have the same weights as the first laboratory's, to the byte.
+        By laboratory, how many of its runs have the weights of the first laboratory, to the byte.
     notes, repeated : list of str
         What has to be said before any number, and what was given more than once, which changes nothing.
     """
@@ -49,13 +49,10 @@ class Merged:
 
 
 def merge(folders: Iterable[Path]) -> Merged:
-    """Read laboratories and see that they are of one experiment.
+    """Read laboratories, in any order, and check that they are of one experiment.
 
-    Parameters
-    ----------
-    folders : iterable of Path
-        Of laboratories that `hocbench.verify.record` wrote, in any order; a reference is its own and those in its
-        folder ``laboratories``. What an earlier call wrote is passed over.
+    Each folder is one that `hocbench.verify.record` wrote; a reference is its own and those in its folder
+    ``laboratories``. What an earlier call wrote is passed over.
 
     Raises
     ------
@@ -152,13 +149,13 @@ def other_experiment(first: Laboratory, other: Laboratory, pairing: Pairing) -> 
         what = "training code" if group == CODE else f"parameter {difference.key}"
         todo = "the same version" if group == CODE else "the same parameters"
         yield (
-            f"{what}: {_sides(difference, first, other)} ({_listed(runs)}); only laboratories of {todo} can be merged, "
+            f"{what}: {_sides(difference, first, other)} ({listed(runs)}); only laboratories of {todo} can be merged, "
             "so leave one of them out or train it again"
         )
     for names, (here, there) in ((pairing.missing, ("lacks", "has")), (pairing.extra, ("has", "lacks"))):
         if names:
             yield (
-                f"laboratory {other.name} {here} {_listed(names)}, which laboratory {first.name} {there}; only "
+                f"laboratory {other.name} {here} {listed(names)}, which laboratory {first.name} {there}; only "
                 "laboratories of the same runs can be merged"
             )
 
@@ -166,11 +163,6 @@ def other_experiment(first: Laboratory, other: Laboratory, pairing: Pairing) -> 
 def _sides(difference: Difference, first: Laboratory, other: Laboratory) -> str:
     a, b = difference.shown
     return f"{a} in laboratory {first.name}, {b} in {other.name}"
-
-
-def _listed(runs: Sequence[str]) -> str:
-    more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
-    return f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}: {', '.join(runs[:NAMED])}{more}"
 
 
 def _same_weights(first: Outputs, other: Outputs) -> int:
@@ -201,6 +193,6 @@ def _data_notes(first: Laboratory, other: Laboratory, pairing: Pairing) -> Itera
     """Name data that are not the same bytes: then more than training differs between the two."""
     for (_, difference), runs in pairing.differences((DATA,)).items():
         yield (
-            f"data: {difference.key} is {_sides(difference, first, other)} ({_listed(runs)}), so what they differ by "
+            f"data: {difference.key} is {_sides(difference, first, other)} ({listed(runs)}), so what they differ by "
             "is not training alone"
         )

@@ -62,12 +62,7 @@ ONE_SEED = (
 def write_merged(merged: Merged, out: Path) -> Tables:
     """Write ``laboratories.csv``, ``scores.csv``, ``differences.csv``, ``verdicts.csv``, the page, and last the seal.
 
-    Parameters
-    ----------
-    merged : Merged
-        From `hocbench.verify.merge.merge`; the same laboratories give the same bytes, in whatever order they came.
-    out : Path
-        Folder to write; made if need be.
+    The same laboratories give the same bytes, in whatever order they came.
 
     Raises
     ------
@@ -110,26 +105,21 @@ def bullets(notes: Iterable[str]) -> Bullets:
 def laboratories(table: pd.DataFrame) -> list[Block]:
     """List the laboratories by what they differ in, after what they share."""
     rows = records(table.astype(str))
-    shown = [column for column in LABORATORIES if any(row[column] for row in rows)]
-    shared = [column for column in shown if len(rows) > 1 and len({row[column] for row in rows}) == 1]
-    shown = [column for column in shown if column not in shared]
-    lines = [[escape(row[column]) or NONE for column in shown] for row in rows]
+    filled = [column for column in LABORATORIES if any(row[column] for row in rows)]
+    shared = [column for column in filled if len(rows) > 1 and len({row[column] for row in rows}) == 1]
+    columns = [column for column in filled if column not in shared]
+    lines = [[escape(row[column]) or NONE for column in columns] for row in rows]
     text = "; ".join(f"{LABORATORIES[column]} {escape(rows[0][column])}" for column in shared)
     return [
         *([f"All of them: {text}."] if text else []),
-        Table([LABORATORIES[column] for column in shown], lines),
+        Table([LABORATORIES[column] for column in columns], lines),
     ]
 
 
 def verdicts(tables: Tables, here: Mapping[tuple[str, str], str] | None = None) -> list[Block]:
     """Show the verdict of each laboratory, and how often they agree.
 
-    Parameters
-    ----------
-    tables : Tables
-        From `hocbench.verify.merge_tables.read_tables`.
-    here : mapping, optional
-        Verdict of another run, by claim and dataset, to stand beside them.
+    ``here`` has the verdicts of another run, by claim and dataset, to stand beside them.
     """
     table, known = tables.verdicts, tables.description
     if not len(table):
@@ -239,8 +229,8 @@ def _spread_table(
     columns = [*titles, *(["rank"] if len(description.ranks) > 1 else []), *varying, "target"]
     lines = []
     for row in rows:
-        shown = dict(row) | _titles(row, description)
-        names = [escape(shown[name]) or NONE for name in columns]
+        texts = dict(row) | _titles(row, description)
+        names = [escape(texts[name]) or NONE for name in columns]
         last = [" / ".join(str(row[name]) for name in counts)] if counts else []
         lines.append([*names, *spread_cells(row).values(), *last])
     last = [" / ".join(counts)] if counts else []

@@ -13,7 +13,7 @@ from hocbench.experiment.description import Description, RowKey
 from hocbench.verify.cells import Row, by_key, named, number
 from hocbench.verify.heterogeneity import Between, between
 from hocbench.verify.laboratory import Laboratory
-from hocbench.verify.machine import settings
+from hocbench.verify.machine import settings, values_of
 from hocbench.verify.merge import Merged, commits_of
 from hocbench.verify.tables import CLAIM_KEYS, METHOD, PAIR
 
@@ -75,17 +75,12 @@ class Tables:
 def read_tables(merged: Merged) -> Tables:
     """Make all tables of merged laboratories.
 
-    Parameters
-    ----------
-    merged : Merged
-        From `hocbench.verify.merge.merge`.
-
     Raises
     ------
     VerifyError
         If a laboratory lacks a row that another one has.
     EvaluationError
-        If what the first one says of its tables cannot be read.
+        If the description of the first one's tables cannot be read.
     """
     description = merged.laboratories[0].description()
     seeds = [_by_seed(laboratory) for laboratory in merged.counted]
@@ -98,17 +93,12 @@ def _laboratories(merged: Merged) -> pd.DataFrame:
     for laboratory in merged.laboratories:
         row: dict[str, object] = {"laboratory": laboratory.name}
         row |= {what.replace(" ", "_"): ", ".join(values) for what, values in settings(laboratory.runs).items()}
-        software = {what: ", ".join(_distinct(laboratory, key)) for what, key in SOFTWARE.items()}
+        software = {what: ", ".join(values_of(laboratory.runs, key)) for what, key in SOFTWARE.items()}
         row["software"] = ", ".join(f"{what} {text}" for what, text in software.items() if text)
-        row |= {"code": ", ".join(_distinct(laboratory, "code")), "revision": commits_of(laboratory.revisions)}
+        row |= {"code": ", ".join(values_of(laboratory.runs, "code")), "revision": commits_of(laboratory.revisions)}
         row |= {"same_bytes_as": merged.same.get(laboratory.name, ""), "runs": len(laboratory.runs)}
         rows.append(row | {"same_weights": merged.same_weights[laboratory.name]})
     return pd.DataFrame(rows)
-
-
-def _distinct(laboratory: Laboratory, key: str) -> list[str]:
-    values = (run.values.get(key) for run in laboratory.runs.values())
-    return sorted({str(value) for value in values if value is not None})
 
 
 def _scores(merged: Merged, seeds: Sequence[BySeed]) -> pd.DataFrame:
@@ -170,8 +160,8 @@ def _read(merged: Merged, name: str, keys: Sequence[str]) -> list[tuple[tuple[st
         rows = [row for row in laboratory.rows(f"evaluation/{name}.csv") if _is_ccc(row)]
         where = _where(laboratory, name)
         tables[where] = by_key(rows, keys, where)
-    every = dict.fromkeys(key for table in tables.values() for key in table)
-    absent = {where: [key for key in every if key not in table] for where, table in tables.items()}
+    union = dict.fromkeys(key for table in tables.values() for key in table)
+    absent = {where: [key for key in union if key not in table] for where, table in tables.items()}
     faults = [
         f"{where} lacks {len(rows)} rows that another laboratory has, the first: {named(keys, rows[0])}; evaluate and "
         "record it again with the same version of hocbench"
@@ -180,7 +170,7 @@ def _read(merged: Merged, name: str, keys: Sequence[str]) -> list[tuple[tuple[st
     ]
     if faults:
         raise VerifyError("\n".join(faults))
-    return [(key, [table[key] for table in tables.values()]) for key in sorted(every)]
+    return [(key, [table[key] for table in tables.values()]) for key in sorted(union)]
 
 
 def _is_ccc(row: Row) -> bool:

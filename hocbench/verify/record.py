@@ -21,7 +21,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
 def record(results: Path, folder: Path, laboratory: str) -> int:
-    """Record a finished reproduction in small form: as the reference, or as one laboratory more.
+    """Record a finished reproduction in small form, as the reference or one laboratory more; return its number of runs.
 
     Parameters
     ----------
@@ -32,11 +32,6 @@ def record(results: Path, folder: Path, laboratory: str) -> int:
         record are removed. Only scores and hashes are written: no picture, no prediction and no label of a frame.
     laboratory : str
         What the record is called in tables.
-
-    Returns
-    -------
-    int
-        Number of runs.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""What a verification says: three answers, rows and sentences, as a page and as a table of all cells."""
+"""What a verification says: three answers, tables and sentences, as a page and as a table of all cells."""
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -19,11 +19,10 @@ from hocbench.verify.tables import TABLES
 
 WORST = 10  # cells that are shown
 BY_NAME = {table.name: table for table in TABLES}
-SUMMARY = ("table", "cells", *OUTCOMES, "largest difference in tolerances")
+VERDICTS, CONTRARY = "Verdicts", "Differences that contradict all laboratories"
+OUTCOME_COUNTS, WORST_CELLS, CAUSES = "Tables", "The cells that are furthest off", "Likely causes"
 CELLS = ("table", "cell", "column", "reference", "here", "tolerance", "from", "outcome", "likely cause")
 COLUMNS = ("table", "keys", "column", "reference", "value", "difference", "tolerance", "basis", "outcome", "cause")
-VERDICTS = ("claim", "reference", "other laboratories", "here", "outcome")
-DIFFERENCES = ("comparison", "reference", "here", "outcome")
 NO_TABLE = "the whole table is missing here"
 EXEMPT_NOTE = (
     "Not compared: costs and times, the table of costs and figures; the same run never takes the same time twice. "
@@ -33,7 +32,7 @@ TOLERANCE_NOTE = (
     "Tolerance: half of a prediction interval for one more laboratory, around the mean of those of the reference. A "
     "mean CCC or a last training loss outside of its interval is different. Any other cell outside is unusual, and "
     "different if most cells of its method in that table are. Of an undisturbed run, anything is different in at most "
-    f"{HEADLINES + OTHERS:.0%} of verifications. Where the runs behind a row gave the same outputs as in one of the "
+    f"{HEADLINES + OTHERS:.0%} of verifications. Where the runs of a row gave the same outputs as in one of the "
     "laboratories, the row has to be equal to that one's. Choices and p values have to go with their scores, and "
     "everything else has to be equal."
 )
@@ -60,7 +59,7 @@ def _and(words: Sequence[str]) -> str:
 
 
 def answers(result: Verification) -> list[str]:
-    """Answer three questions, a line each: the data, the conclusions, the scores."""
+    """Write three answers, a line each: on the data, the conclusions and the scores."""
     return [f"Data: {_data(result)}", f"Conclusions: {_conclusions(result)}", f"Scores: {_scores(result)}"]
 
 
@@ -119,8 +118,32 @@ def revision_lines(result: Verification) -> list[str]:
     ]
 
 
-def summary_rows(result: Verification) -> list[list[str]]:
-    """Count the outcomes of each table; a row per table, after `SUMMARY`."""
+def sections(result: Verification) -> dict[str, tuple[Sequence[str], list[list[str]]]]:
+    """Return the tables that have rows, by title: header and lines of text."""
+    verdicts = [
+        [row.what, row.reference or "-", ", ".join(row.others) or "-", row.here or "-", row.outcome]
+        for row in result.conclusions
+        if row.kind == "verdict"
+    ]
+    contrary = [
+        [row.what, ", ".join(row.others), row.here or "-", row.outcome]
+        for row in result.conclusions
+        if row.kind == "difference" and not row.agrees
+    ]
+    causes = _causes(result)
+    counts = [[f"{count:,}", cause] for cause, count in Counter(causes.values()).most_common()]
+    tables = {
+        VERDICTS: (("claim", "reference", "other laboratories", "here", "outcome"), verdicts),
+        CONTRARY: (("comparison", "reference", "here", "outcome"), contrary[:WORST]),
+        OUTCOME_COUNTS: (("table", "cells", *OUTCOMES, "largest difference in tolerances"), _summary_rows(result)),
+        WORST_CELLS: (CELLS, _worst_rows(result, causes)),
+        CAUSES: (("cells", "cause"), counts),
+    }
+    return {title: table for title, table in tables.items() if table[1]}
+
+
+def _summary_rows(result: Verification) -> list[list[str]]:
+    """Count the outcomes of each table."""
     rows = []
     for table in TABLES:
         cells = [cell for cell in result.cells if cell.table == table.name]
@@ -132,25 +155,9 @@ def summary_rows(result: Verification) -> list[list[str]]:
     return rows
 
 
-def verdict_rows(result: Verification) -> list[list[str]]:
-    """List all verdicts, after `VERDICTS`."""
-    return [
-        [row.what, row.reference or "-", ", ".join(row.others) or "-", row.here or "-", row.outcome]
-        for row in result.conclusions
-        if row.kind == "verdict"
-    ]
-
-
-def contrary_rows(result: Verification) -> list[list[str]]:
-    """List the differences that contradict all laboratories, after `DIFFERENCES`."""
-    contrary = [row for row in result.conclusions if row.kind == "difference" and not row.agrees]
-    return [[row.what, ", ".join(row.others), row.here or "-", row.outcome] for row in contrary[:WORST]]
-
-
-def worst_rows(result: Verification) -> list[list[str]]:
-    """Show the cells that are furthest off, after `CELLS`: by tolerances, then those without one, then missing ones."""
+def _worst_rows(result: Verification, causes: Mapping[Cell, str]) -> list[list[str]]:
+    """Show the cells that are furthest off: by tolerances, then those without one, then missing ones."""
     off = sorted((cell for cell in result.cells if cell.outcome in (DIFFERENT, MISSING)), key=_rank)
-    causes = _causes(result)
     rows = []
     for cell in off[:WORST]:
         texts = ["-" if text is None else text for text in (cell.reference, cell.value)]
@@ -169,12 +176,6 @@ def _rank(cell: Cell) -> tuple[int, float]:
 
 def _named(cell: Cell) -> str:
     return named(BY_NAME[cell.table].keys, cell.keys)
-
-
-def cause_rows(result: Verification) -> list[list[str]]:
-    """Count the cells that are not identical by their likely cause, the most frequent first."""
-    causes = Counter(_causes(result).values())
-    return [[f"{count:,}", cause] for cause, count in causes.most_common()]
 
 
 def _causes(result: Verification) -> dict[Cell, str]:
@@ -238,19 +239,12 @@ def page(result: Verification) -> Page:
     blocks += [Bullets([*map(escape, answers(result))]), label_note(result), escape(laboratory_note(result))]
     if result.faults:
         blocks += [Heading("What is wrong"), Bullets([*map(escape, result.faults)])]
-    blocks += _section("Verdicts", VERDICTS, verdict_rows(result))
-    blocks += _section("Differences that contradict all laboratories", DIFFERENCES, contrary_rows(result))
-    blocks += [*_section("Tables", SUMMARY, summary_rows(result)), TOLERANCE_NOTE, EXEMPT_NOTE]
-    worst = _section("The cells that are furthest off", CELLS, worst_rows(result))
-    blocks += [*worst, "`verify.csv` has all cells."] if worst else []
-    blocks += _section("Likely causes", ("cells", "cause"), cause_rows(result))
+    notes = {OUTCOME_COUNTS: [TOLERANCE_NOTE, EXEMPT_NOTE], WORST_CELLS: ["`verify.csv` has all cells."]}
+    for title, (header, rows) in sections(result).items():
+        table = Table(header, [[*map(escape, row)] for row in rows])
+        blocks += [Heading(title), table, *notes.get(title, [])]
     blocks += [Heading("Bytes"), *map(escape, byte_lines(result.bytes))]
     return Page("Does this machine reproduce the reference?", blocks)
-
-
-def _section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Block]:
-    """Write a table under its title, if it has rows."""
-    return [Heading(title), Table(header, [[*map(escape, row)] for row in rows])] if rows else []
 
 
 def cell_table(result: Verification) -> pd.DataFrame:

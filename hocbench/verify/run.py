@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hocbench.errors import HocbenchError, VerifyError
-from hocbench.verify.cells import Row
+from hocbench.verify.cells import Row, listed
 from hocbench.verify.compare import (
     DIFFERENT,
     MISSING,
@@ -28,7 +28,6 @@ from hocbench.verify.spread import Spreads
 from hocbench.verify.tables import CLAIMS, TABLES, Table, is_headline
 
 LABELS = {"synthetic", "real"}
-NAMED = 5  # runs that are named in one message
 # A whole verification of an undisturbed run calls a score different with at most this probability, together. Headlines
 # count one by one; the other cells of a method if most of them are off.
 HEADLINES, OTHERS = 0.02, 0.03
@@ -51,9 +50,9 @@ class Verification:
     faults : list of str
         The user's mistakes: what is damaged, unfinished, or of other parameters.
     causes : Causes
-        To be asked for the likely cause of a cell.
+        Likely causes of differing cells.
     bytes : Bytes
-        See there.
+        Files that the machines should write alike.
     revisions : tuple of list of dict
         Of the code that trained: the reference's, and here.
     labels : list of str
@@ -175,10 +174,8 @@ def _run_faults(pairing: Pairing, reference: Path, recorded: bool) -> list[str]:
         ("missing here", pairing.missing, "the parameters that the reference is of"),
         ("not in the reference", pairing.extra, "its parameters"),
     ):
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         if names:
-            listed = f"{len(names)} runs: {', '.join(names[:NAMED])}{more}"
-            faults.append(f"{what}: {listed}; give results of {whose}")
+            faults.append(f"{what}: {listed(names)}; give results of {whose}")
     if (pairing.missing or pairing.extra) and not recorded:
         faults.append(f"{reference / MANIFESTS} is not there, so the parameters that differ cannot be named")
     return faults

@@ -55,9 +55,8 @@ class Pairing:
     @property
     def parameters(self) -> dict[str, list[str]]:
         """Parameters that differ ("key: reference → here"), and the runs that they are of."""
-        return {
-            f"{each.key}: {' → '.join(each.shown)}": runs for (_, each), runs in self.differences(PARAMETERS).items()
-        }
+        differences = self.differences(PARAMETERS).items()
+        return {f"{difference.key}: {' → '.join(difference.shown)}": runs for (_, difference), runs in differences}
 
 
 def pair_runs(
@@ -65,12 +64,7 @@ def pair_runs(
 ) -> Pairing:
     """Find for each run the one that it repeats: that of the same id, or else of the same key.
 
-    Parameters
-    ----------
-    reference, runs : dict of str to Record
-        Manifests of the reference's runs, and of those here, as far as they are there.
-    there, here : iterable of str, optional
-        Names of all runs; by default those with a manifest.
+    ``there`` and ``here`` name all runs of the reference and of this place, by default those that have a manifest.
     """
     there, here = list(reference if there is None else there), list(runs if here is None else here)
     pairs = {name: name for name in here if name in set(there)}
@@ -103,16 +97,16 @@ def explain(comparison: Comparison) -> str:
     """Name in one line why a run probably differs from its repetition."""
     if comparison.same_outputs:
         return SAME_OUTPUTS
-    reasons = {group.name: [each for each in keys if each.certain] for group, keys in comparison.reasons}
+    reasons = {group.name: [key for key in keys if key.certain] for group, keys in comparison.reasons}
     reasons = {name: differences for name, differences in reasons.items() if differences}
     causes = {name: differences for name, differences in reasons.items() if name not in CONSEQUENCES} or reasons
     texts = []
     for name, differences in causes.items():
         if any(difference.key == "processor" for difference in differences):
             differences = [difference for difference in differences if difference.key != PROCESSORS]
-        shown = [f"{difference.key} {difference.a} → {difference.b}" for difference in differences[:MOST]]
-        more = [f"{len(differences) - MOST} more"] if len(differences) > MOST else []
-        texts.append(f"{name} ({', '.join([*shown, *more])})")
+        keys = [f"{difference.key} {difference.a} → {difference.b}" for difference in differences[:MOST]]
+        keys += [f"{len(differences) - MOST} more"] if len(differences) > MOST else []
+        texts.append(f"{name} ({', '.join(keys)})")
     return "; ".join(texts) or NOTHING
 
 
@@ -124,7 +118,7 @@ class Causes:
     costs : iterable of dict
         Rows of costs.csv, here and of what is missing here: which run is of which row.
     pairing : Pairing
-        See there.
+        Runs here and in the reference.
     """
 
     def __init__(self, costs: Iterable[Row], pairing: Pairing) -> None:

@@ -37,8 +37,8 @@ class Prediction(NamedTuple):
     centre : float or None
         Mean of the laboratories that differ; None if none has a number there.
     scale, df : float or None, float
-        Standard error of a prediction and its degrees of freedom: half widths of intervals are multiples of it. 0 where
-        all laboratories agree in all like cells, None where no spread is known.
+        Standard error of a prediction and its degrees of freedom. 0 where all laboratories agree in all like cells,
+        None if no spread is known.
     basis : str
         Where it comes from.
     """
@@ -61,14 +61,9 @@ class _Pool(NamedTuple):
 
 
 class Spreads:
-    """The spread between laboratories in one table.
+    """The spread between laboratories in one table, from its rows in each of them.
 
-    Parameters
-    ----------
-    table : Table
-        Which cells are alike.
-    laboratories : sequence of sequence of dict
-        Its rows in each laboratory. Equal values count once: bytes that agree say nothing about roundings that do not.
+    Equal values count once: bytes that agree say nothing about roundings that do not.
     """
 
     def __init__(self, table: Table, laboratories: Sequence[Iterable[Row]]) -> None:

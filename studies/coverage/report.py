@@ -26,24 +26,7 @@ PROMISED = {"score": (0.93, 0.97), "difference": (0.93, 0.97), "test": (0.0, LEV
 
 
 def write_coverage(out: Path, draws: int, seed: int, processes: int) -> pd.DataFrame:
-    """Simulate, and write ``coverage.csv``, ``coverage.md`` and the figure.
-
-    Parameters
-    ----------
-    out : Path
-        Folder to write.
-    draws : int
-        Simulated test sets of each size.
-    seed : int
-        Root seed.
-    processes : int
-        They change no number.
-
-    Returns
-    -------
-    DataFrame
-        From `studies.coverage.study.coverage_table`.
-    """
+    """Write ``coverage.csv``, ``coverage.md`` and the figure of a table from `coverage_table`, and return the table."""
     table = coverage_table(draws, seed, processes)
     with staged(out, "coverage") as folder, style():
         write_csv(table, folder / "coverage.csv")
@@ -60,13 +43,13 @@ def coverage_figure(table: pd.DataFrame) -> Figure:
     )
     for axes_row, count in zip(panels, seeds, strict=True):
         for axes, (quantity, title) in zip(axes_row, QUANTITIES.items(), strict=True):
-            own = table[(table["seeds"] == count) & (table["quantity"] == quantity)]
-            if own.empty:
+            shares = table[(table["seeds"] == count) & (table["quantity"] == quantity)]
+            if shares.empty:
                 axes.set_visible(False)
                 continue
             low, high = PROMISED[quantity]
             axes.axhspan(low, high, color="0.9", zorder=0)
-            for k, (method, rows) in enumerate(own.groupby("method", sort=False)):
+            for k, (method, rows) in enumerate(shares.groupby("method", sort=False)):
                 by_size = rows.groupby("clusters")["share"]
                 line: dict[str, Any] = {"color": COLOURS[k], "marker": MARKERS[k], "markersize": 4, "linewidth": 1.2}
                 axes.plot(by_size.mean().index, by_size.mean(), label=str(method), **line)

@@ -29,7 +29,7 @@ class Design:
     clusters : int
         Subjects, each with one clip of `SHORTEST` to `LONGEST` frames.
     methods : int
-        Networks that are exchangeable: the same law of errors, drawn anew for each.
+        Networks that are exchangeable: the same law of errors, drawn for each by itself.
     seeds : int
         Trainings of each network.
     seeds_vary : bool
@@ -43,25 +43,12 @@ class Design:
 
 
 def simulate_sums(design: Design, generator: np.random.Generator) -> Floats:
-    """Draw a test set and the outputs of all methods and seeds on it.
-
-    Parameters
-    ----------
-    design : Design
-        Its size.
-    generator : numpy.random.Generator
-        Source of the draws.
-
-    Returns
-    -------
-    ndarray, (methods, seeds, clusters, sums)
-        Sums over the frames of each subject.
-    """
+    """Draw a test set and all outputs on it: sums over each subject's frames, (methods, seeds, clusters, sums)."""
     lengths = generator.integers(SHORTEST, LONGEST + 1, design.clusters)
-    kept = np.arange(LONGEST) < lengths[:, None]
+    in_clip = np.arange(LONGEST) < lengths[:, None]
     level = generator.normal(MEAN, LEVEL_SD, (design.clusters, 1))
     truth = level + WITHIN_SD * _autoregressive((design.clusters,), generator)
-    cluster = np.broadcast_to(np.arange(design.clusters)[:, None], truth.shape)[kept]
+    cluster = np.broadcast_to(np.arange(design.clusters)[:, None], truth.shape)[in_clip]
     sums = np.empty((design.methods, design.seeds, design.clusters, 8))
     for method in range(design.methods):
         own_bias = generator.normal(0, BIAS_SD, (design.clusters, 1))
@@ -69,22 +56,14 @@ def simulate_sums(design: Design, generator: np.random.Generator) -> Floats:
             gain, bias = _seed(generator) if design.seeds_vary else (GAIN, 0.0)
             noise = NOISE_SD * _autoregressive((design.clusters,), generator)
             output = MEAN + gain * (truth - MEAN) + bias + own_bias + noise
-            sums[method, seed] = cluster_sums(truth[kept], output[kept], cluster, design.clusters, MEAN)
+            sums[method, seed] = cluster_sums(truth[in_clip], output[in_clip], cluster, design.clusters, MEAN)
     return sums
 
 
 def population_scores(*, seeds_vary: bool) -> Floats:
-    """Scores over all possible subjects, frames and seeds.
+    """Return the scores over all possible subjects and frames, (metrics,), as `hocbench.evaluation.statistics.METRICS`.
 
-    Parameters
-    ----------
-    seeds_vary : bool
-        Whether trainings differ; their mean is then taken over `POPULATION_SEEDS` of them.
-
-    Returns
-    -------
-    ndarray, (metrics,)
-        In the order of `hocbench.evaluation.statistics.METRICS`.
+    Where trainings differ, the mean is taken over `POPULATION_SEEDS` of them.
     """
     if not seeds_vary:
         return _scores_of_seed(GAIN, 0.0)

@@ -40,16 +40,7 @@ class _Job:
 
 
 def coverage_table(draws: int, root_seed: int, processes: int = 1) -> pd.DataFrame:
-    """Simulate test sets of several sizes, with one seed and with several that differ.
-
-    Parameters
-    ----------
-    draws : int
-        Test sets of each size.
-    root_seed : int
-        Root seed.
-    processes : int
-        They change no number.
+    """Simulate ``draws`` test sets of several sizes, with one seed and with several; processes change no number.
 
     Returns
     -------
@@ -115,10 +106,10 @@ def _one_draw(
 def _intervals(
     quantity: str, resampled: Resampled, truth: NDArray[np.float64], seeds: np.random.Generator | None
 ) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    found = {
+    limits = {
         "studentised": studentized_interval(resampled, single=quantity == "score", generator=seeds),
         "BCa": bca_interval(resampled),
         "percentile": percentile_interval(resampled.replicates),
     }
-    for method, (low, high) in found.items():
+    for method, (low, high) in limits.items():
         yield quantity, method, (low <= truth) & (truth <= high)

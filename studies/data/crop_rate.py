@@ -19,7 +19,7 @@ from hocbench.synthetic.scenes import render_stills
 from hocbench.terminal import progress
 
 CROP_PIXELS, MARGIN = 224, 1.25
-PICTURE_PIXELS, PICTURES = 320, 64  # drawn anew for each round; frames are links to them
+PICTURE_PIXELS, PICTURES = 320, 64  # drawn again for each round; frames are links to them
 LEAST_OVERLAP = 0.4
 
 
@@ -60,13 +60,13 @@ def _write_clips(root: Path, first: int, last: int, frames: int) -> None:
     for clip in range(first, last):
         folder = root / f"{clip + 1:03d}"
         folder.mkdir()
-        about = {}
+        annotations = {}
         for frame in range(frames):
-            shown = (clip * frames + frame) % PICTURES
-            os.link(pool / f"{shown}.png", folder / f"{frame:05d}.png")
-            points = pictures.landmarks[shown].round(2).tolist()
-            about[f"{frame:05d}"] = {"landmarks": points, "valence": 0, "arousal": 0}
-        text = json.dumps({"actor": f"actor {clip}", "frames": about})
+            picked = (clip * frames + frame) % PICTURES
+            os.link(pool / f"{picked}.png", folder / f"{frame:05d}.png")
+            points = pictures.landmarks[picked].round(2).tolist()
+            annotations[f"{frame:05d}"] = {"landmarks": points, "valence": 0, "arousal": 0}
+        text = json.dumps({"actor": f"actor {clip}", "frames": annotations})
         (folder / f"{folder.name}.json").write_text(text, encoding="utf-8")
 
 
@@ -81,21 +81,15 @@ def _bare(root: Path, out: Path) -> float:
     matrices = [from_landmarks(points, CROP_PIXELS, MARGIN) for points in index["landmarks"]]
     paths = [str(root / source) for source in index["source"]]
     size = (CROP_PIXELS, CROP_PIXELS)
-    kept = np.zeros((256, *size, 3), np.uint8)
+    crops = np.zeros((256, *size, 3), np.uint8)
     started = time.process_time()
     for i, (path, matrix) in enumerate(zip(paths, matrices, strict=True)):
-        kept[i % 256] = cv2.warpAffine(np.asarray(cv2.imread(path)), matrix, size, borderMode=cv2.BORDER_REPLICATE)
+        crops[i % 256] = cv2.warpAffine(np.asarray(cv2.imread(path)), matrix, size, borderMode=cv2.BORDER_REPLICATE)
     return time.process_time() - started
 
 
 def measure_detectors(stills: int) -> dict[str, float]:
-    """Count the rendered faces that each detector finds.
-
-    Returns
-    -------
-    dict of str to float
-        Detector → share of stills whose box overlaps that of the eyes-to-chin landmarks by IoU > `LEAST_OVERLAP`.
-    """
+    """Return the share of stills in which each detector finds the eyes-to-chin box by an IoU > `LEAST_OVERLAP`."""
     pictures = render_stills(generator(0, use="data benchmark", what="detectors"), stills, 96)
     hits = dict.fromkeys(DETECTORS, 0)
     for frame, points in zip(progress(pictures.frames, "Detecting", stills), pictures.landmarks, strict=True):

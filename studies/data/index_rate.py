@@ -17,22 +17,16 @@ UNCERTAIN_SHARE, FAILED_SHARE = 0.2, 0.01
 
 
 def measure(folder: Path, rows: int) -> tuple[float, float]:
-    """Read and write an index in a process of its own.
-
-    Returns
-    -------
-    tuple of float
-        CPU seconds, start of Python included, and the peak of its memory in MiB.
-    """
+    """Read and write an index in a process of its own: CPU seconds, start of Python included, and peak MiB."""
     root, out = folder / "affectnet", folder / "prepared"
     write_lists(root, rows)
     command = [sys.executable, "-m", "hocbench", "index", "affectnet", str(root), str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    said = process.stderr.read() if process.stderr else ""
+    message = process.stderr.read() if process.stderr else ""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise BenchmarkError(f"the index of {rows} rows failed: {said.strip()}")
+        raise BenchmarkError(f"the index of {rows} rows failed: {message.strip()}")
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
@@ -50,15 +44,15 @@ def write_lists(root: Path, rows: int) -> None:
 
 def _rows(split: str, start: int, count: int, rng: np.random.Generator) -> list[str]:
     labels = rng.uniform(-1, 1, (count, 2))
-    kept = rng.random((count, 2)) > (UNCERTAIN_SHARE, FAILED_SHARE)
+    is_kept = rng.random((count, 2)) > (UNCERTAIN_SHARE, FAILED_SHARE)
     boxes = rng.integers(20, 400, (count, 4))
     points = rng.uniform(20, 400, (count, 136)).round(2)
     lines = []
     for i in range(count):
         number = start + i
         # An expression from 0 to 7 has labels, 9 is called uncertain.
-        values, expression = (labels[i], number % 8) if kept[i, 0] else ((-2.0, -2.0), 9)
-        landmarks = ";".join(map(str, points[i].tolist())) if kept[i, 1] else ""
+        values, expression = (labels[i], number % 8) if is_kept[i, 0] else ((-2.0, -2.0), 9)
+        landmarks = ";".join(map(str, points[i].tolist())) if is_kept[i, 1] else ""
         cells = [f"{number // 1000}/{split}{number:06d}.jpg", *map(str, boxes[i]), landmarks, str(expression)]
         lines.append(",".join([*cells, *(f"{value:.6f}" for value in values)]) + "\n")
     return lines

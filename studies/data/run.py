@@ -14,7 +14,8 @@ from hocbench.files.write import write_text
 from hocbench.reporting.markdown import markdown_table
 from hocbench.runs.environment import environment
 from studies.data import crop_rate, index_rate, store_rate
-from studies.speed.timing import Spread, ratios, spread
+from studies.speed.bars import AT_LEAST, AT_MOST, bar_text, judge
+from studies.speed.timing import Spread, ratios, spread, spread_text
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,8 @@ class Sizes:
         Of the AffectNet index; 414,799 are published.
     clips, clip_frames : int
         Of AFEW-VA, so that there are 30,051 frames or a few more.
-    reads : int
-        Clips read from each store and round.
-    stills : int
-        Faces to detect.
+    reads, stills : int
+        Clips read from each store and round, and faces to detect.
     rounds : int
         Of everything that is compared.
     """
@@ -57,31 +56,16 @@ class Line:
     value: Spread
     unit: str
     bar: float | None = None
-    at_most: bool = False
+    direction: str = AT_LEAST
 
     @property
     def status(self) -> str:
         """Whether the bar is cleared."""
-        if self.bar is None:
-            return "no bar"
-        good = self.value.median <= self.bar if self.at_most else self.value.median >= self.bar
-        return "cleared" if good else "missed"
+        return "no bar" if self.bar is None else judge(self.value, self.direction, self.bar)
 
 
 def run_data_benchmark(out: Path, scale: str = "full") -> list[Line]:
-    """Measure everything and write ``data.csv`` and ``data.md``.
-
-    Parameters
-    ----------
-    out : Path
-        Folder to write.
-    scale : {"full", "tiny"}
-        "tiny" is for tests; its figures mean nothing and no bar is judged.
-
-    Returns
-    -------
-    list of Line
-        What was measured.
+    """Measure everything, at scale "full" or, for tests, "tiny", and write ``data.csv`` and ``data.md``.
 
     Raises
     ------
@@ -108,8 +92,8 @@ def _index(folder: Path, sizes: Sizes) -> list[Line]:
     cpu_s, peak_mib = index_rate.measure(folder, sizes.rows)
     what = f"AffectNet index of {sizes.rows:,} rows, parsed, checked and written"
     return [
-        Line(f"{what}: CPU time", spread([cpu_s]), "s", 60, at_most=True),
-        Line(f"{what}: peak memory", spread([peak_mib]), "MiB", 2048, at_most=True),
+        Line(f"{what}: CPU time", spread([cpu_s]), "s", 60, AT_MOST),
+        Line(f"{what}: peak memory", spread([peak_mib]), "MiB", 2048, AT_MOST),
     ]
 
 
@@ -121,24 +105,22 @@ def _crops(folder: Path, sizes: Sizes) -> list[Line]:
 
 def _store(folder: Path, sizes: Sizes) -> list[Line]:
     lines = []
-    for form, found in store_rate.measure_reads(folder, sizes.reads, sizes.rounds).items():
+    for form, reads in store_rate.measure_reads(folder, sizes.reads, sizes.rounds).items():
         what = f"random clips of 16 frames at 112 px, {form} store"
-        lines.append(Line(f"{what}: rate by decoding the video", spread(ratios(found.video, found.store)), "×", 5))
-        for workers, (store, files) in found.loaders.items():
+        lines.append(Line(f"{what}: rate by decoding the video", spread(ratios(reads.video, reads.store)), "×", 5))
+        for workers, (store, files) in reads.loaders.items():
             label = f"{what}: rate by a DataLoader over JPEG files, {workers} workers each"
             lines.append(Line(label, spread(ratios(files, store)), "×", 1))
     share = store_rate.measure_memory(folder, sizes.reads, sizes.rounds)
-    lines.append(
-        Line("memory that a worker holds more, by the bytes that a store is larger", spread(share), "×", 0.1, True)
-    )
-    return lines
+    what = "memory that a worker holds more, by the bytes that a store is larger"
+    return [*lines, Line(what, spread(share), "×", 0.1, AT_MOST)]
 
 
 def _detectors(folder: Path, sizes: Sizes) -> list[Line]:
-    found = crop_rate.measure_detectors(sizes.stills)
+    shares = crop_rate.measure_detectors(sizes.stills)
     return [
         Line(f"{name}: faces of {sizes.stills:,} SYNTHETIC stills found with IoU > 0.4", spread([share]), "", bar)
-        for (name, share), bar in zip(found.items(), (0.95, None), strict=True)
+        for (name, share), bar in zip(shares.items(), (0.95, None), strict=True)
     ]
 
 
@@ -150,7 +132,7 @@ def _table(lines: list[Line]) -> pd.DataFrame:
                 **dict(zip(("median", "quartile_low", "quartile_high"), line.value, strict=True)),
                 "unit": line.unit,
                 "bar": line.bar,
-                "direction": "at most" if line.at_most else "at least",
+                "direction": line.direction,
                 "status": line.status,
             }
             for line in lines
@@ -159,30 +141,20 @@ def _table(lines: list[Line]) -> pd.DataFrame:
 
 
 def _page(lines: list[Line], scale: str) -> str:
-    about = environment()
+    machine = environment()
     rows = [
-        [
-            line.what,
-            _shown(line),
-            "" if line.bar is None else f"{'≤' if line.at_most else '≥'} {line.bar:g}",
-            line.status,
-        ]
+        [line.what, _value(line), "" if line.bar is None else bar_text(line.direction, line.bar), line.status]
         for line in lines
     ]
     trial = "" if scale == "full" else f"**Scale {scale}: a trial, not a measurement.**\n\n"
     return (
-        f"# Data\n\n{trial}SYNTHETIC pictures throughout. {about['processor']}, Python {about['python']}. Compared are "
-        "CPU seconds on one thread, in one process, in turn; loaders by seconds on the clock. Median (quartiles) "
+        f"# Data\n\n{trial}SYNTHETIC pictures throughout. {machine['processor']}, Python {machine['python']}. Compared "
+        "are CPU seconds on one thread, in one process, in turn; loaders by seconds on the clock. Median (quartiles) "
         "over rounds.\n\n" + markdown_table(["what", "measured", "wanted", ""], rows) + "\n"
     )
 
 
-def _wanted(line: Line) -> str:
-    return "" if line.bar is None else f"{'≤' if line.at_most else '≥'} {line.bar:g}"
-
-
-def _shown(line: Line) -> str:
+def _value(line: Line) -> str:
     digits = 0 if line.unit == "MiB" else 2 if line.value.median < 100 else 1
-    numbers = [f"{value:,.{digits}f}" for value in line.value]
-    unit = f" {line.unit}" if line.unit in ("s", "MiB") else line.unit
-    return f"{numbers[0]}{unit}" + ("" if numbers[1] == numbers[2] else f" ({numbers[1]}–{numbers[2]})")
+    median, *quartiles = spread_text(line.value, digits).split(" ")
+    return " ".join([f"{median} {line.unit}" if line.unit in ("s", "MiB") else median + line.unit, *quartiles])

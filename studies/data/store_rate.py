@@ -72,17 +72,11 @@ def _only(batch: list[torch.Tensor]) -> torch.Tensor:
 
 
 def measure_reads(folder: Path, reads: int, rounds: int) -> dict[str, Reads]:
-    """Read the same random clips in every way, in turn.
-
-    Returns
-    -------
-    dict of str to Reads
-        By form of the store, "raw" and "jpeg".
-    """
+    """Read the same random clips in every way, in turn, from both forms of store, "raw" and "jpeg"."""
     crops = _draw(CLIPS)
     files = _write_files(folder / "files", crops)
     video = _write_video(folder / "clip.avi", CLIP_FRAMES)
-    found = {}
+    readings = {}
     for form in ("raw", "jpeg"):
         store = write_store(folder / form, crops, CLIPS, form)
         reading = Reads(loaders={workers: ([], []) for workers in WORKERS})
@@ -97,8 +91,8 @@ def measure_reads(folder: Path, reads: int, rounds: int) -> dict[str, Reads]:
                 many = np.tile(places, (1 + 24 * BATCH // reads, 1))
                 ours.append(_load(_Batches(many, store.read), workers, _only))
                 theirs.append(_load(_Clips(many, partial(_read_files, files)), workers, None))
-        found[form] = reading
-    return found
+        readings[form] = reading
+    return readings
 
 
 def _cpu(read: Callable[[Any], Any], items: np.ndarray) -> float:
@@ -109,7 +103,7 @@ def _cpu(read: Callable[[Any], Any], items: np.ndarray) -> float:
 
 
 def _load(clips: _Clips, workers: int, collate: Callable[..., torch.Tensor] | None) -> float:
-    """Seconds on the clock for all batches behind the first one, which starts the workers."""
+    """Seconds on the clock for all batches after the first one, which starts the workers."""
     batches = iter(DataLoader(clips, BATCH, num_workers=workers, collate_fn=collate))
     next(batches)
     started = time.perf_counter()

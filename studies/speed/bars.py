@@ -12,6 +12,7 @@ from studies.speed.timing import Setting, Spread, ratios, spread
 
 BARS = Path(__file__).with_name("bars.csv")
 CLEARED, MISSED, ABSENT = "cleared", "missed", "not measured"
+AT_LEAST, AT_MOST = "at least", "at most"
 
 # Rounds of one method by shape.
 Series = Mapping[str, tuple[float, ...]]
@@ -62,10 +63,8 @@ class Outcome:
 
     Attributes
     ----------
-    bar : Bar
-        See there.
-    setting : Setting
-        Threads, device, dtype.
+    bar, setting : Bar, Setting
+        Which.
     status : {"cleared", "missed", "not measured"}
         By the median.
     value : Spread or None
@@ -118,8 +117,17 @@ def _judge(bar: Bar, measurements: Sequence[Measurement], setting: Setting) -> O
         best, detail = _best(bar, rivals)
         value, place_of_worst = _compare(bar, ours, best)
         detail = ", ".join(part for part in (detail, place_of_worst) if part)
-    good = value.median >= bar.bar if bar.direction == "at least" else value.median <= bar.bar
-    return Outcome(bar, setting, CLEARED if good else MISSED, value, detail)
+    return Outcome(bar, setting, judge(value, bar.direction, bar.bar), value, detail)
+
+
+def judge(value: Spread, direction: str, bar: float) -> str:
+    """Compare a median with a bar, "at least" or "at most": `CLEARED` or `MISSED`."""
+    return CLEARED if (value.median >= bar if direction == AT_LEAST else value.median <= bar) else MISSED
+
+
+def bar_text(direction: str, bar: float) -> str:
+    """Write what is wanted."""
+    return f"{'≥' if direction == AT_LEAST else '≤'} {bar:g}"
 
 
 def _best(bar: Bar, rivals: Mapping[str, Series]) -> tuple[dict[str, tuple[float, ...]], str]:
@@ -141,14 +149,14 @@ def _compare(bar: Bar, ours: Series, rival: Series) -> tuple[Spread, str]:
     """Divide round by round: the sums over all shapes, or at the shape where the ratio is worst."""
     if bar.over == "sum":
         return spread(_ratio(bar, _sum(ours), _sum(rival))), ""
-    found = {shape: spread(_ratio(bar, ours[shape], rival[shape])) for shape in ours}
-    pick = min if bar.direction == "at least" else max
-    worst = pick(found, key=lambda shape: found[shape].median)
-    return found[worst], worst
+    by_shape = {shape: spread(_ratio(bar, ours[shape], rival[shape])) for shape in ours}
+    pick = min if bar.direction == AT_LEAST else max
+    worst = pick(by_shape, key=lambda shape: by_shape[shape].median)
+    return by_shape[worst], worst
 
 
 def _ratio(bar: Bar, ours: Sequence[float], rival: Sequence[float]) -> list[float]:
-    return ratios(rival, ours) if bar.direction == "at least" else ratios(ours, rival)
+    return ratios(rival, ours) if bar.direction == AT_LEAST else ratios(ours, rival)
 
 
 def _sum(series: Series) -> list[float]:

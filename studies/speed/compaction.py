@@ -19,36 +19,33 @@ COMPACT, WHOLE = "hocbench, compacted", "hocbench, zeros kept"
 def measure_compaction(bench: Bench) -> list[Measurement]:
     """Time training and inference of a 3-D network with and without its zero components, implementations by the rule.
 
-    Returns
-    -------
-    list of Measurement
-        Times, and the difference of the outputs, in float64 on one clip.
+    The difference of the outputs, in float64 on one clip, is measured too.
 
     Raises
     ------
     BenchmarkError
         If the smaller network computes something else.
     """
-    found = []
+    measurements = []
     for pixels in bench.scale.network_pixels:
-        own, x = make_network(bench, 3, pixels)
+        ours, x = make_network(bench, 3, pixels)
         for share in SHARES:
-            sparse = with_zeros(own, share)
+            sparse = with_zeros(ours, share)
             networks = {COMPACT: compact(sparse), WHOLE: sparse}
             # Copied first: training steps move BatchNorm's statistics apart by their rounding errors.
             evaluating = {name: copy.deepcopy(net).eval() for name, net in networks.items()}
             title = f"SYNTHETIC zeros {share} %"
             steps = [Step(name, net, x, bench.setting, _wanted(net)) for name, net in networks.items()]
-            found += bench.compare(GROUP, f"{title}, training", steps)
+            measurements += bench.compare(GROUP, f"{title}, training", steps)
             steps = [Step(name, net, x, bench.setting) for name, net in evaluating.items()]
-            found += bench.compare(GROUP, f"{title}, inference", steps)
-            found.append(_difference(bench, evaluating, x, f"{title}, outputs"))
-    return found
+            measurements += bench.compare(GROUP, f"{title}, inference", steps)
+            measurements.append(_difference(bench, evaluating, x, f"{title}, outputs"))
+    return measurements
 
 
-def with_zeros(own: ResNet, share: int) -> ResNet:
+def with_zeros(ours: ResNet, share: int) -> ResNet:
     """Copy a network and set a share of each layer's λ to zero, in per cent."""
-    network = copy.deepcopy(own)
+    network = copy.deepcopy(ours)
     for name, layer in network.named_modules():
         if isinstance(layer, FactorizedConv):
             generator = torch.Generator().manual_seed(derive_seed(SEED, use="zeros", layer=name, share=share))

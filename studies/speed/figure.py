@@ -64,10 +64,10 @@ def _panel(axes: Axes, rows: Sequence[Measurement]) -> None:
     shapes = list(dict.fromkeys(m.shape for m in rows))
     relative = ratio_to_ours(rows)
     for method, (colour, marker, dash) in LOOKS.items():
-        own = {m.shape: spread(relative[m]) for m in rows if m.method == method and m.quantity == TIME}
-        if not own:
+        spreads = {m.shape: spread(relative[m]) for m in rows if m.method == method and m.quantity == TIME}
+        if not spreads:
             continue
-        values = [own[shape] for shape in shapes]
+        values = [spreads[shape] for shape in shapes]
         axes.errorbar(
             range(len(shapes)),
             [value.median for value in values],

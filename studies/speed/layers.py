@@ -25,16 +25,7 @@ _CONVOLUTIONS: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
 
 
 def measure_layers(bench: Bench, order: int, machine: Machine) -> list[Measurement]:
-    """Time every way to compute each layer, forward and backward.
-
-    Parameters
-    ----------
-    bench : Bench
-        Sizes, setting, rounds.
-    order : {2, 3}
-        Images or clips.
-    machine : Machine
-        What the processor can do at best.
+    """Time every way to compute each layer of images (order 2) or clips (3), forward and backward.
 
     Returns
     -------
@@ -47,17 +38,16 @@ def measure_layers(bench: Bench, order: int, machine: Machine) -> list[Measureme
     BenchmarkError
         If a rival computes something else.
     """
-    found = []
+    measurements = []
     for pixels in bench.scale.pixels(order):
         for channels, side in bench.scale.layers(pixels):
-            own = make_layer(order, channels)
+            layer = make_layer(order, channels)
             x = drawn(bench.scale.layer_shape(order, channels, side), bench.setting.device, use="layer")
-            steps = layer_steps(bench, own, x)
-            case = f"{pixels} px"
-            timed = bench.compare(f"layers {order}-D", case, steps)
-            found += [*chosen_implementations(bench, steps[0], timed), *timed]
-            found += limits(bench.setting, timed[0], own, x.shape, machine)
-    return found
+            steps = layer_steps(bench, layer, x)
+            timed = bench.compare(f"layers {order}-D", f"{pixels} px", steps)
+            measurements += [*chosen_implementations(bench, steps[0], timed), *timed]
+            measurements += limits(bench.setting, timed[0], layer, x.shape, machine)
+    return measurements
 
 
 def make_layer(order: int, channels: int) -> FactorizedConv:
@@ -67,34 +57,34 @@ def make_layer(order: int, channels: int) -> FactorizedConv:
 
 
 def layer_steps(
-    bench: Bench, own: FactorizedConv, x: Tensor, implementations: tuple[str, ...] = tuple(OWN)[:2]
+    bench: Bench, ours: FactorizedConv, x: Tensor, implementations: tuple[str, ...] = tuple(OWN)[:2]
 ) -> list[Step]:
     """Make the training steps of a layer: ours by some implementations, then those of the rivals.
 
     Ours gets its input channels-last, as its networks hand it on, and tensorly-torch's chains get it contiguous,
     because they copy it into that layout. Dense convolutions get it in the layout that is faster for them.
     """
-    order, setting = own.order, bench.setting
-    own = own.to(x.device)
+    order, setting = ours.order, bench.setting
+    ours = ours.to(x.device)
     steps = []
     for implementation in implementations:
-        layer = copy.deepcopy(own)
+        layer = copy.deepcopy(ours)
         layer.implementation = implementation
         inputs = leaf(x, CHANNELS_LAST[order])
         steps.append(
             Step(OWN[implementation], layer, inputs, setting, {"x": inputs, **layer.tensors}, note="channels-last")
         )
-    dense, layout = quicker_layout(_convolution_step(bench, DENSE[order], lambda: (dense_layer(own), True), x), order)
+    dense, layout = quicker_layout(_convolution_step(bench, DENSE[order], lambda: (dense_layer(ours), True), x), order)
     for name in IMPLEMENTATIONS:
         inputs = leaf(x, layout if name == "reconstructed" else torch.contiguous_format)
-        module = TltorchConv(own.to_tltorch(name))
+        module = TltorchConv(ours.to_tltorch(name))
         tensor = module.conv.weight
-        tensors = {"weights": tensor.weights, **dict(zip(own.factor_names, tensor.factors, strict=True))}
+        tensors = {"weights": tensor.weights, **dict(zip(ours.factor_names, tensor.factors, strict=True))}
         note = dense.note if name == "reconstructed" else "contiguous"
         steps.append(Step(TLTORCH[name], module, inputs, setting, {"x": inputs, **tensors}, note=note))
     steps.append(dense)
     if order == 3:
-        make = _convolution_step(bench, TWO_PLUS_ONE, lambda: (_two_plus_one(own), False), x)
+        make = _convolution_step(bench, TWO_PLUS_ONE, lambda: (_two_plus_one(ours), False), x)
         steps.append(quicker_layout(make, order)[0])
     return steps
 
@@ -115,19 +105,19 @@ def _convolution_step(
     return step
 
 
-def dense_layer(own: FactorizedConv) -> nn.Module:
+def dense_layer(ours: FactorizedConv) -> nn.Module:
     """Make the dense convolution with the kernel of ours."""
-    geometry = own.geometry
-    conv = _CONVOLUTIONS[own.order](
-        own.in_channels, own.out_channels, own.kernel_size, geometry.stride, geometry.padding, bias=False
+    geometry = ours.geometry
+    conv = _CONVOLUTIONS[ours.order](
+        ours.in_channels, ours.out_channels, ours.kernel_size, geometry.stride, geometry.padding, bias=False
     )
-    conv.weight = nn.Parameter(own.dense_kernel().detach())
+    conv.weight = nn.Parameter(ours.dense_kernel().detach())
     return conv
 
 
-def _two_plus_one(own: FactorizedConv) -> nn.Module:
+def _two_plus_one(ours: FactorizedConv) -> nn.Module:
     """Make the two convolutions of (2+1)-D with the parameters of a dense one, without what networks put between."""
-    channels = own.in_channels
+    channels = ours.in_channels
     middle = 27 * channels**2 // (9 * channels + 3 * channels)
     with seeded(use="2plus1d", channels=channels):
         return nn.Sequential(
@@ -138,12 +128,12 @@ def _two_plus_one(own: FactorizedConv) -> nn.Module:
 
 def chosen_implementations(bench: Bench, step: Step, timed: Sequence[Measurement]) -> list[Measurement]:
     """Name the implementations that the layer takes by measuring and by its rule; they have been timed before."""
-    found = []
+    choices = []
     for method, implementation in ((MEASURED, "measured"), (RULE, "rule")):
         layer: Any = copy.deepcopy(step.module)
         layer.implementation = implementation
         with bench.setting.autocast():
             taken = layer.chosen_implementation(step.x)
         (times,) = (m for m in timed if m.method == OWN[taken])
-        found.append(replace(times, method=method, note=taken))
-    return found
+        choices.append(replace(times, method=method, note=taken))
+    return choices

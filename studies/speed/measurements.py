@@ -23,10 +23,8 @@ class Measurement:
     group, case, shape : str
         What is measured, for example "layers 3-D", "224 px", "2×64×8×56×56". The first method of a group, case and
         shape is ours.
-    method : str
-        Who.
-    quantity : str
-        One of those named in this module; its unit is in its name.
+    method, quantity : str
+        Of which method, and one of the quantities named in this module; its unit is in its name.
     values : tuple of float
         One per round.
     note : str
@@ -56,12 +54,12 @@ def by_shape(shape: Sequence[int]) -> str:
 def ratio_to_ours(measurements: Sequence[Measurement]) -> dict[Measurement, list[float]]:
     """Divide each measurement by ours in the same place, round by round; above 1, ours is faster or smaller."""
     ours: dict[tuple, Measurement] = {}
-    found = {}
+    relative = {}
     for measurement in measurements:
         first = ours.setdefault(measurement.place, measurement)
         if measurement.quantity in (TIME, KEPT):
-            found[measurement] = ratios(measurement.values, first.values)
-    return found
+            relative[measurement] = ratios(measurement.values, first.values)
+    return relative
 
 
 def to_table(measurements: Sequence[Measurement]) -> pd.DataFrame:

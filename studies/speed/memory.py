@@ -13,12 +13,7 @@ GROUP, CASE = "memory", "first stage"
 
 
 def measure_memory(bench: Bench) -> list[Measurement]:
-    """Count the bytes that each way to compute a first-stage 3-D layer keeps, then time them.
-
-    Returns
-    -------
-    list of Measurement
-        Our "recompute" first.
+    """Count the bytes that each way to compute a first-stage 3-D layer keeps, our "recompute" first, then time them.
 
     Raises
     ------

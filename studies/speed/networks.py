@@ -26,17 +26,17 @@ def measure_networks(bench: Bench) -> list[Measurement]:
     BenchmarkError
         If a rival computes something else.
     """
-    found = []
+    measurements = []
     for order in (2, 3):
         for pixels in bench.scale.network_pixels:
-            own, x = make_network(bench, order, pixels)
-            networks = {OWN_TRAINING: own, **rivals(own)}
+            ours, x = make_network(bench, order, pixels)
+            networks = {OWN_TRAINING: ours, **rivals(ours)}
             steps = [Step(name, net, x, bench.setting, trained(net)) for name, net in networks.items()]
             if order == 3:
                 other = _two_plus_one(bench)
                 steps.append(Step(TWO_PLUS_ONE, other, x, bench.setting, trained(other), same=False))
-            found += bench.compare(TRAINING, f"{order}-D training", steps)
-    return found
+            measurements += bench.compare(TRAINING, f"{order}-D training", steps)
+    return measurements
 
 
 def measure_inference(bench: Bench) -> list[Measurement]:
@@ -49,19 +49,18 @@ def measure_inference(bench: Bench) -> list[Measurement]:
     BenchmarkError
         If a network computes something else.
     """
-    found = []
+    measurements = []
     for pixels in bench.scale.network_pixels:
-        own, x = make_network(bench, 3, pixels)
-        own.eval()
+        ours, x = make_network(bench, 3, pixels)
+        ours.eval()
         with bench.setting.autocast():
-            implementations = choose_implementations(own, tuple(x.shape))
-        others = rivals(own)
+            implementations = choose_implementations(ours, tuple(x.shape))
         rebuilt = sum(name == "reconstructed" for name in implementations.values())
         networks: dict[str, nn.Module] = {
-            OWN_INFERENCE: fold(own, implementations),
-            "hocbench, not folded": own,
-            **others,
-            f"{DENSE[3]}, folded": fold(_as_dense(own)),
+            OWN_INFERENCE: fold(ours, implementations),
+            "hocbench, not folded": ours,
+            **rivals(ours),
+            f"{DENSE[3]}, folded": fold(_as_dense(ours)),
             TWO_PLUS_ONE: _two_plus_one(bench).eval(),
         }
         notes = {OWN_INFERENCE: f"{rebuilt} of {len(implementations)} layers reconstructed"}
@@ -69,8 +68,8 @@ def measure_inference(bench: Bench) -> list[Measurement]:
             Step(name, net, x, bench.setting, same=name != TWO_PLUS_ONE, note=notes.get(name, ""))
             for name, net in networks.items()
         ]
-        found += bench.compare(INFERENCE, "3-D", steps)
-    return found
+        measurements += bench.compare(INFERENCE, "3-D", steps)
+    return measurements
 
 
 def make_network(bench: Bench, order: int, pixels: int) -> tuple[ResNet, Tensor]:
@@ -88,27 +87,27 @@ def _two_plus_one(bench: Bench) -> ResNet:
         return resnet18(order=3, kind="2plus1d", width=bench.scale.width).to(bench.setting.device)
 
 
-def rivals(own: ResNet) -> dict[str, ResNet]:
+def rivals(ours: ResNet) -> dict[str, ResNet]:
     """Make networks that compute the same as ours with other layers, in the same mode."""
-    networks = {label: as_tltorch(own, name) for name, label in TLTORCH.items()}
-    return networks | {DENSE[own.config.order]: _as_dense(own)}
+    networks = {label: as_tltorch(ours, name) for name, label in TLTORCH.items()}
+    return networks | {DENSE[ours.config.order]: _as_dense(ours)}
 
 
-def as_tltorch(own: ResNet, implementation: str) -> ResNet:
+def as_tltorch(ours: ResNet, implementation: str) -> ResNet:
     """Put tensorly-torch's layers in the place of ours."""
-    return _with_layers(own, "tltorch", lambda layer: TltorchConv(layer.to_tltorch(implementation)))
+    return _with_layers(ours, "tltorch", lambda layer: TltorchConv(layer.to_tltorch(implementation)))
 
 
-def _as_dense(own: ResNet) -> ResNet:
-    return _with_layers(own, "dense", dense_layer)
+def _as_dense(ours: ResNet) -> ResNet:
+    return _with_layers(ours, "dense", dense_layer)
 
 
-def _with_layers(own: ResNet, kind: str, make: Callable[[FactorizedConv], nn.Module]) -> ResNet:
-    network = copy.deepcopy(own)
+def _with_layers(ours: ResNet, kind: str, make: Callable[[FactorizedConv], nn.Module]) -> ResNet:
+    network = copy.deepcopy(ours)
     for name, module in list(network.named_modules()):
         if isinstance(module, FactorizedConv):
             network.set_submodule(name, make(module).train(module.training))
-    network.config = replace(own.config, kind=kind)
+    network.config = replace(ours.config, kind=kind)
     return network
 
 
@@ -119,14 +118,14 @@ def trained(network: nn.Module) -> dict[str, Tensor]:
 
 def time_factors(network: nn.Module) -> Mapping[str, Tensor]:
     """Name the temporal factors of a 3-D network of ours, or of tensorly-torch's layers, alike."""
-    found = {}
+    factors = {}
     for name, module in network.named_modules():
         if isinstance(module, FactorizedConv):
-            found[f"{name}.factors.time"] = module.factors["time"]
+            factors[f"{name}.factors.time"] = module.factors["time"]
         elif isinstance(module, TltorchConv):
             # Its factors are numbered: out, in, time.
-            found[f"{name}.factors.time"] = module.conv.weight.factors[2]
-    return found
+            factors[f"{name}.factors.time"] = module.conv.weight.factors[2]
+    return factors
 
 
 def train_only(network: nn.Module, tensors: Mapping[str, Any]) -> None:

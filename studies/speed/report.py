@@ -8,15 +8,14 @@ import torch
 
 from hocbench.reporting.pages import Block, Bullets, Heading, Page, Table
 from hocbench.runs.environment import environment
-from studies.speed.bars import CLEARED, MISSED, Outcome
+from studies.speed.bars import CLEARED, MISSED, Outcome, bar_text
 from studies.speed.layers import MEASURED, OWN, RULE
 from studies.speed.measurements import DIFFERENCE, KEPT, LIMIT, TIME, Measurement, ratio_to_ours
 from studies.speed.scales import Scale
-from studies.speed.timing import HOPELESS, Setting, Spread, ratios, spread
+from studies.speed.timing import HOPELESS, Setting, ratios, spread, spread_text
 
 # Fewer give no median to rely on.
 ENOUGH_ROUNDS = 5
-SIGNS = {"at least": "≥", "at most": "≤"}
 TITLES = {
     "layers 2-D": "2-D layers, forward and backward",
     "layers 3-D": "3-D layers, forward and backward",
@@ -35,48 +34,29 @@ def describe_speed(
     measurements: Sequence[Measurement],
     outcomes: Sequence[Outcome],
 ) -> Page:
-    """Write the readable report.
-
-    Parameters
-    ----------
-    scale : Scale
-        Sizes.
-    rounds : int
-        Per step.
-    settings : sequence of Setting
-        All that were measured.
-    measurements : sequence of Measurement
-        In the order in which they were made.
-    outcomes : sequence of Outcome
-        Of every bar in every setting.
-
-    Returns
-    -------
-    Page
-        For ``speed.md`` and the report.
-    """
+    """Write the readable report on all measurements in their order, and every bar in every setting."""
     blocks = [_facts(scale, rounds, settings), Heading("Bars"), *_bars(scale, rounds, outcomes)]
     for group, title in TITLES.items():
-        own = [m for m in measurements if m.group == group]
-        if own:
-            blocks += [Heading(title), *_group(own, settings)]
+        rows = [m for m in measurements if m.group == group]
+        if rows:
+            blocks += [Heading(title), *_group(rows, settings)]
         if group.startswith("layers"):
-            blocks += _rule(own, settings)
+            blocks += _rule(rows, settings)
     return Page("Speed", blocks)
 
 
 def _facts(scale: Scale, rounds: int, settings: Sequence[Setting]) -> Bullets:
-    about = environment()
+    machine = environment()
     gpu = any(setting.device == "cuda" for setting in settings)
-    processor = torch.cuda.get_device_name() if gpu else about["processor"]
+    processor = torch.cuda.get_device_name() if gpu else machine["processor"]
     clock = "time between CUDA events" if gpu else "CPU time, all threads together"
     lines = [
         f"processor: {processor}, {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} CPU cores",
-        f"torch {about['packages']['torch']}, tensorly-torch {version('tensorly-torch')}, Python {about['python']}",
+        f"torch {machine['packages']['torch']}, tensorly-torch {version('tensorly-torch')}, Python {machine['python']}",
         f"settings: {'; '.join(map(str, settings))}",
         f"scale {scale.name}: width {scale.width}, batches of {scale.images} images or {scale.clips} clips, "
         f"{scale.frames} frames per clip in layers and {scale.network_frames} in networks",
-        f"{clock}; all methods of a table in one process, in turn; rounds: {rounds}, behind one to warm up (one for "
+        f"{clock}; all methods of a table in one process, in turn; rounds: {rounds}, after one to warm up (one for "
         f"what is {HOPELESS} times slower than ours); outputs and gradients were compared before",
         "on Linux the process keeps freed memory, as training does, so that no method pays for page faults",
         "inputs of layers: ours channels-last, as our networks hand them on; those of tensorly-torch's chains "
@@ -100,15 +80,15 @@ def _bars(scale: Scale, rounds: int, outcomes: Sequence[Outcome]) -> list[Block]
     if rounds < ENOUGH_ROUNDS:
         blocks.append(f"**Rounds: {rounds}. Below {ENOUGH_ROUNDS} this is a trial, not a measurement.**")
     if missed:
-        named = [f"**missed**: {o.bar.what} ({o.setting}): {_value(o)}, {_wanted(o)}" for o in missed]
-        blocks.append(Bullets(named))
+        texts = [f"**missed**: {o.bar.what} ({o.setting}): {_value(o)}, {_wanted(o)}" for o in missed]
+        blocks.append(Bullets(texts))
     rows = [[o.bar.what, str(o.setting), _wanted(o), _value(o), o.status, o.detail] for o in outcomes]
     blocks.append(Table(["bar", "setting", "wanted", "measured", "", "against / at"], rows))
     return blocks
 
 
 def _wanted(outcome: Outcome) -> str:
-    return f"{SIGNS[outcome.bar.direction]} {outcome.bar.bar:g}"
+    return bar_text(outcome.bar.direction, outcome.bar.bar)
 
 
 def _value(outcome: Outcome) -> str:
@@ -116,12 +96,7 @@ def _value(outcome: Outcome) -> str:
         return "—"
     if outcome.bar.quantity == DIFFERENCE:
         return f"{outcome.value.median:.1e}"
-    return _ratio(outcome.value, 3)
-
-
-def _ratio(value: Spread, digits: int = 2) -> str:
-    median, low, high = (f"{number:.{digits}f}" for number in value)
-    return median if low == high else f"{median} ({low}–{high})"
+    return spread_text(outcome.value, 3)
 
 
 def _group(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> list[Block]:
@@ -129,13 +104,13 @@ def _group(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> 
     relative = ratio_to_ours(measurements)
     blocks: list[Block] = []
     for quantity, title in ((TIME, "time by ours"), (KEPT, "bytes by ours"), (LIMIT, "limit of dense by ours")):
-        found: dict[tuple[str, str, str], dict[Setting, str]] = {}
+        texts: dict[tuple[str, str, str], dict[Setting, str]] = {}
         for m in measurements:
             if m.quantity == quantity and m.method != RULE:
-                text = _ratio(spread(relative.get(m, m.values)))
+                text = spread_text(spread(relative.get(m, m.values)))
                 note = f", {m.note}" if m.note and m in relative else ""
-                found.setdefault((m.case, m.shape, m.method), {})[m.setting] = text + note
-        rows = [[*key, *(cells.get(setting, "—") for setting in settings)] for key, cells in found.items()]
+                texts.setdefault((m.case, m.shape, m.method), {})[m.setting] = text + note
+        rows = [[*key, *(cells.get(setting, "—") for setting in settings)] for key, cells in texts.items()]
         if rows:
             blocks.append(Table(["case", "input", f"method: {title}", *map(str, settings)], rows))
     return blocks
@@ -149,10 +124,8 @@ def _rule(measurements: Sequence[Measurement], settings: Sequence[Setting]) -> l
         for case, shape in cases:
             here = {m.method: m for m in measurements if (m.setting, m.case, m.shape) == (setting, case, shape)}
             best = min((here[name] for name in OWN.values() if name in here), key=lambda m: spread(m.values).median)
-            cells = [
-                f"{_ratio(spread(ratios(here[name].values, best.values)))}, {here[name].note}"
-                for name in (MEASURED, RULE)
-            ]
+            chosen = [here[name] for name in (MEASURED, RULE)]
+            cells = [f"{spread_text(spread(ratios(m.values, best.values)))}, {m.note}" for m in chosen]
             rows.append([case, shape, str(setting), *cells])
     header = ["case", "input", "setting", "measured path: time by the best path's", "rule: time by the best path's"]
     return [Table(header, rows)] if rows else []

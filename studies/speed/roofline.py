@@ -24,10 +24,8 @@ class Machine:
 
     Attributes
     ----------
-    flops : float
-        Floating-point operations (two per multiply-add) per second.
-    bandwidth : float
-        Bytes read and written per second.
+    flops, bandwidth : float
+        Floating-point operations (two per multiply-add), and bytes read and written.
     """
 
     flops: float
@@ -68,7 +66,7 @@ def measure_machine(setting: Setting, scale: str) -> tuple[Machine, list[Measure
 def limits(
     setting: Setting, like: Measurement, layer: FactorizedConv, shape: Sequence[int], machine: Machine
 ) -> list[Measurement]:
-    """Bound the speed-up of a CP layer over the dense one that it stands for, stride 1.
+    """Bound the speed-up of a CP layer, of stride 1 and as many channels out as in, over the dense one it stands for.
 
     Parameters
     ----------
@@ -76,12 +74,10 @@ def limits(
         Its dtype gives the bytes per number.
     like : Measurement
         Of the layer; place of the rows.
-    layer : FactorizedConv
-        CP, as many channels out as in.
-    shape : sequence of int
-        Of its input.
+    layer, shape : FactorizedConv, sequence of int
+        CP, and shape of its input.
     machine : Machine
-        Measured.
+        From `measure_machine`.
 
     Returns
     -------

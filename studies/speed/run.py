@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -50,7 +51,7 @@ class Options:
     threads : tuple of int
         Everything is measured with each of these numbers; on a GPU the first one is taken.
     rounds : int
-        Runs of each step behind one to warm up; at least 5 for numbers that are to be quoted.
+        Runs of each step after one to warm up; at least 5 for numbers that are to be quoted.
     device : {"auto", "cpu", "cuda"}
         "auto" takes a GPU where there is one.
     """
@@ -62,19 +63,7 @@ class Options:
 
 
 def run_benchmark(out: Path, options: Options | None = None) -> list[Outcome]:
-    """Measure everything and write bars.csv, and as ``speed.*`` a table, a page and a figure.
-
-    Parameters
-    ----------
-    out : Path
-        Folder to write.
-    options : Options, optional
-        See there.
-
-    Returns
-    -------
-    list of Outcome
-        Of every bar in every setting.
+    """Measure everything, judge every bar in every setting, and write bars.csv, and speed as table, page and figure.
 
     Raises
     ------
@@ -138,13 +127,9 @@ def _measure(bench: Bench) -> Iterator[list[Measurement]]:
     machine, limits = measure_machine(bench.setting, bench.scale.name)
     yield limits
 
-    def images(bench: Bench) -> list[Measurement]:
-        return measure_layers(bench, 2, machine)
-
-    def clips(bench: Bench) -> list[Measurement]:
-        return measure_layers(bench, 3, machine)
-
-    for group in (images, clips, *GROUPS):
+    layers: list[Callable[[Bench], list[Measurement]]]
+    layers = [partial(measure_layers, order=order, machine=machine) for order in (2, 3)]
+    for group in (*layers, *GROUPS):
         started = time.process_time()
         rows = group(bench)
         log.info("%s, %s: %.0f s of CPU time", bench.setting, rows[0].group, time.process_time() - started)

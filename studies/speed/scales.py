@@ -23,14 +23,11 @@ class Scale:
     images, clips : int
         Batch sizes in 2-D and 3-D. At least 2 clips: with one clip and one thread, torch does not use oneDNN for a
         dense 3-D convolution, and the baseline would be twice too slow.
-    frames : int
-        Per clip.
-    image_pixels, clip_pixels : tuple of int
-        Sides of the network inputs whose 3×3 layers are timed one by one, 2-D and 3-D.
-    network_pixels : tuple of int
-        Sides of the inputs of whole networks.
-    network_frames : int
-        Per clip in whole networks.
+    frames, network_frames : int
+        Per clip in single layers, and in whole networks.
+    image_pixels, clip_pixels, network_pixels : tuple of int
+        Sides of the network inputs whose 3×3 layers are timed one by one, 2-D and 3-D, and of the inputs of whole
+        networks.
     """
 
     name: str

@@ -95,7 +95,7 @@ def leaf(x: Tensor, layout: torch.memory_format) -> Tensor:
 
 
 def quicker_layout(make: Callable[[torch.memory_format], Step], order: int) -> tuple[Step, torch.memory_format]:
-    """Make a step in the memory layout in which it runs faster, by one run of each behind one to warm up."""
+    """Make a step in the memory layout in which it runs faster, by one run of each after one to warm up."""
     layouts = (torch.contiguous_format, CHANNELS_LAST[order])
     steps = [make(layout) for layout in layouts]
     for step in steps:
@@ -107,17 +107,7 @@ def quicker_layout(make: Callable[[torch.memory_format], Step], order: int) -> t
 
 @dataclass(frozen=True)
 class Bench:
-    """What all groups of measurements need to know.
-
-    Attributes
-    ----------
-    scale : Scale
-        Sizes.
-    setting : Setting
-        Threads, device, dtype.
-    rounds : int
-        Runs of each step.
-    """
+    """What all groups of measurements need to know: sizes, threads, device and dtype, and runs of each step."""
 
     scale: Scale
     setting: Setting
@@ -168,11 +158,11 @@ def check_agreement(steps: Sequence[Step], place: str) -> None:
         if not step.same:
             continue
         shared = [name for name in slopes if name in expected]
-        found = {"output": relative_difference([y], [output])}
+        differences = {"output": relative_difference([y], [output])}
         if shared:
             pairs = [slopes[name] for name in shared], [expected[name] for name in shared]
-            found["gradients"] = relative_difference(*pairs)
-        for what, difference in found.items():
+            differences["gradients"] = relative_difference(*pairs)
+        for what, difference in differences.items():
             if not difference <= TOLERANCE:  # NaN too
                 raise BenchmarkError(
                     f"{place}: {step.name} and {steps[0].name} do not compute the same: {what} differ by "

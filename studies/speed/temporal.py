@@ -18,30 +18,27 @@ TEMPORAL, FULL = "hocbench, temporal factors only", "hocbench, full step"
 def measure_temporal(bench: Bench) -> list[Measurement]:
     """Time the temporal-only step with BatchNorm frozen, against full steps and tensorly-torch's frozen networks.
 
-    Returns
-    -------
-    list of Measurement
-        Times, and the difference of the temporal gradients from those of the full graph.
+    The difference of the temporal gradients from those of the full graph is measured too.
 
     Raises
     ------
     BenchmarkError
         If tensorly-torch's temporal gradients are others.
     """
-    found = []
+    measurements = []
     for pixels in bench.scale.network_pixels:
-        own, x = make_network(bench, 3, pixels)
-        evaluating = copy.deepcopy(own).eval()
+        ours, x = make_network(bench, 3, pixels)
+        evaluating = copy.deepcopy(ours).eval()
         steps = [
-            _temporal_step(bench, TEMPORAL, frozen(own), x),
-            Step(FULL, own, x, bench.setting, trained(own)),
+            _temporal_step(bench, TEMPORAL, frozen(ours), x),
+            Step(FULL, ours, x, bench.setting, trained(ours)),
             Step(f"{FULL}, BatchNorm frozen", evaluating, x, bench.setting, trained(evaluating)),
-            _temporal_step(bench, f"{TEMPORAL}, BatchNorm in training mode", frozen(own).train(), x),
-            *(_temporal_step(bench, name, frozen(as_tltorch(own, kind)), x) for kind, name in TLTORCH.items()),
+            _temporal_step(bench, f"{TEMPORAL}, BatchNorm in training mode", frozen(ours).train(), x),
+            *(_temporal_step(bench, name, frozen(as_tltorch(ours, kind)), x) for kind, name in TLTORCH.items()),
         ]
-        found += bench.compare(GROUP, CASE, steps)
-        found.append(_difference(bench, own, x))
-    return found
+        measurements += bench.compare(GROUP, CASE, steps)
+        measurements.append(_difference(bench, ours, x))
+    return measurements
 
 
 def frozen(network: ResNet) -> ResNet:
@@ -55,11 +52,11 @@ def _temporal_step(bench: Bench, name: str, network: nn.Module, x: Tensor) -> St
     return Step(name, network, x, bench.setting, time_factors(network))
 
 
-def _difference(bench: Bench, own: ResNet, x: Tensor) -> Measurement:
+def _difference(bench: Bench, ours: ResNet, x: Tensor) -> Measurement:
     """Compare temporal gradients, in float64 on one clip, with those of a graph in which all is trained."""
     clip = drawn((1, *x.shape[1:]), x.device, use="temporal").double()
     slopes = []
-    for network in (frozen(own), copy.deepcopy(own).eval()):
+    for network in (frozen(ours), copy.deepcopy(ours).eval()):
         network.double()
         slopes.append(torch.autograd.grad(network(clip).square().sum(), list(time_factors(network).values())))
     difference = relative_difference(*slopes)

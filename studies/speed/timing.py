@@ -67,6 +67,16 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(median), float(low), float(high))
 
 
+def spread_text(value: Spread, digits: int = 2) -> str:
+    """Write the median, and the quartiles where there are any.
+
+    >>> spread_text(Spread(1.5, 1.25, 2.0)), spread_text(Spread(1234.0, 1234.0, 1234.0), 0)
+    ('1.50 (1.25–2.00)', '1,234')
+    """
+    median, low, high = (f"{number:,.{digits}f}" for number in value)
+    return median if low == high else f"{median} ({low}–{high})"
+
+
 def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
     """Divide round by round, so that what slows a whole round down cancels; as many rounds as both have."""
     return [a / b for a, b in zip(above, below, strict=False)]
@@ -75,21 +85,9 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
 def interleave(
     candidates: Mapping[str, Callable[[], None]], device: torch.device, rounds: int
 ) -> dict[str, tuple[float, ...]]:
-    """Time candidates in turn, A B C A B C; they are warm already.
+    """Time candidates, which are warm, in turn, A B C A B C: seconds of each in each round.
 
-    Parameters
-    ----------
-    candidates : mapping of str to callable
-        What to run. After the first round, those that are `HOPELESS` against the first one are left out.
-    device : device
-        See `hocbench.nn.implementation.elapsed`.
-    rounds : int
-        Runs of each.
-
-    Returns
-    -------
-    dict of str to tuple of float
-        Seconds of each candidate in each round.
+    After the first round, those that are `HOPELESS` against the first one are left out.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     running = list(candidates)

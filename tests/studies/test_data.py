@@ -48,11 +48,16 @@ def test_ratios_have_as_many_rounds_as_asked_for(measured):
 
 
 @pytest.mark.parametrize(
-    ("median", "bar", "at_most", "status"),
-    [(5.0, 5, False, "cleared"), (4.9, 5, False, "missed"), (60, 60, True, "cleared"), (61, 60, True, "missed")],
+    ("median", "bar", "direction", "status"),
+    [
+        (5.0, 5, "at least", "cleared"),
+        (4.9, 5, "at least", "missed"),
+        (60, 60, "at most", "cleared"),
+        (61, 60, "at most", "missed"),
+    ],
 )
-def test_a_bar_is_judged_by_the_median(median, bar, at_most, status):
-    assert run.Line("x", Spread(median, 0, 100), "×", bar, at_most).status == status
+def test_a_bar_is_judged_by_the_median(median, bar, direction, status):
+    assert run.Line("x", Spread(median, 0, 100), "×", bar, direction).status == status
 
 
 def test_a_figure_without_bar_is_not_judged():

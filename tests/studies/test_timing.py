@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from studies.speed.timing import Setting, interleave, ratios, spread
+from studies.speed.timing import Setting, interleave, ratios, spread, spread_text
 
 CPU = torch.device("cpu")
 
@@ -70,3 +70,8 @@ def test_a_setting_names_what_matters():
     assert str(Setting(1, "cpu")) == "cpu, 1 thread, float32"
     assert str(Setting(2, "cpu", "bfloat16")) == "cpu, 2 threads, bfloat16"
     assert str(Setting(2, "cuda", "bfloat16")) == "cuda, bfloat16"
+
+
+def test_a_spread_is_written_with_its_quartiles_where_it_has_some():
+    assert spread_text(spread([1.25, 1.5, 2.0, 1.5, 1.75])) == "1.50 (1.50–1.75)"
+    assert spread_text(spread([1234.0]), 0) == "1,234"

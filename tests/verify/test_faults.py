@@ -34,7 +34,7 @@ def test_a_run_that_was_left_out_is_missing(tmp_path, verify, pair):
     ]
     assert f"run sewa/{missing.name} is missing here" in printed
     assert printed.endswith(
-        f"hocbench: error: missing here: 1 runs: sewa/{missing.name}; give results of the parameters that the "
+        f"hocbench: error: missing here: 1 run: sewa/{missing.name}; give results of the parameters that the "
         "reference is of"
     )
 
@@ -46,7 +46,7 @@ def test_a_run_too_many_is_named(tmp_path, verify):
     assert code == 2
     assert {outcome for _, _, outcome in off(cells)} == {"extra"}
     assert (
-        f"not in the reference: 1 runs: sewa/{here.runs['sewa', JOINT, 1].name}; give results of its parameters"
+        f"not in the reference: 1 run: sewa/{here.runs['sewa', JOINT, 1].name}; give results of its parameters"
         in printed
     )
 
@@ -78,7 +78,7 @@ def test_without_manifests_other_parameters_cannot_be_named(tmp_path, verify, pa
     here = Reproduction(tmp_path / "other", root_seed=8)
     code, printed, _ = verify(here.folder)
     assert code == 2
-    assert "missing here: 6 runs: " in printed and " and 1 more; " in printed
+    assert "missing here: 6 runs: " in printed and " and 3 more; " in printed
     assert printed.endswith(f"{pair[0] / 'manifests.json'} is not there, so the parameters that differ cannot be named")
 
 
