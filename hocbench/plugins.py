@@ -5,7 +5,8 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,33 @@ from typing import Any
 from hocbench.errors import ParameterError
 
 GROUP = "hocbench.plugins"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check of a plug-in found out.
+
+    Attributes
+    ----------
+    clause : str
+        What its contract promises.
+    fault : str
+        How it is broken; "" if it is kept.
+    note : str
+        What is worth knowing although nothing is promised.
+    """
+
+    clause: str
+    fault: str = ""
+    note: str = ""
+
+
+def fault_of(check: Callable[[], str | None]) -> str:
+    """Return the fault that a check finds, or what it raises: to a user's plug-in anything can happen."""
+    try:
+        return check() or ""
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def load_class(place: str, key: str, known: Iterable[str] = ()) -> Any:

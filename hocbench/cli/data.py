@@ -86,27 +86,6 @@ def verify(dataset: str, root: Path, checksums: ListOption = None) -> None:
 
 
 @data_app.command()
-def conformance(adapter: str, root: Path) -> None:
-    """Hold an adapter, ours by name or yours as file.py:Class or module:Class, against the contract.
-
-    Exit code 2: it breaks it.
-    """
-    from hocbench.datasets.adapters import load_adapter
-    from hocbench.datasets.conformance import check_adapter
-
-    verdicts = check_adapter(load_adapter(adapter), root)
-    for verdict in verdicts:
-        sys.stdout.write(f"{'BROKEN' if verdict.fault else 'kept  '}  {verdict.clause}\n")
-        if verdict.fault:
-            sys.stdout.write(f"        {verdict.fault}\n")
-    broken = sum(bool(verdict.fault) for verdict in verdicts)
-    if broken:
-        raise DatasetError(
-            f"adapter {adapter} breaks {broken} of {len(verdicts)} clauses; see hocbench.datasets.contract"
-        )
-
-
-@data_app.command()
 def fetch(
     root: Path,
     url: Annotated[list[str], typer.Option(help="address, or address#sha256=HEX; may be given more than once")],

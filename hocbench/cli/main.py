@@ -11,6 +11,7 @@ import typer
 
 from hocbench import paths
 from hocbench.arithmetic import make_native
+from hocbench.cli.conformance import conformance
 from hocbench.cli.cost import print_cost, profile
 from hocbench.cli.data import ExcludeOption, data_app
 from hocbench.cli.evidence import claims
@@ -31,6 +32,7 @@ app.add_typer(manifest_app, name="manifest")
 app.command()(profile)
 app.command()(why)
 app.command()(claims)
+app.command()(conformance)
 app.command()(verify)
 app.command()(record)
 app.command()(merge)

@@ -59,7 +59,7 @@ class _Reading:
 class AfewVa:
     """Film clips with the name of the actor."""
 
-    name = "afew_va"
+    name, role = "afew_va", "clips"
     layout = "folders 001 ... 600 with 00000.png ... and 001.json, or the 12 zip archives that hold them"
 
     def read(self, root: Path, exclude: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from hocbench.datasets.columns import Label
+from hocbench.experiment.tasks import VALENCE_AROUSAL, Task
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,26 @@ class Adapter(Protocol):
         One word, the value of the column ``dataset``.
     layout : str
         What is expected below the dataset's folder, for messages.
+    role : {"images", "clips"}
+        What it consists of.
+    task : Task
+        What its labels are, made by `hocbench.experiment.tasks.affect` or ``classification``; without, valence and
+        arousal.
+    title : str
+        What tables call it; without, the name of its entry in the parameters.
     """
 
     name: str
     layout: str
+    role: str
 
     def read(self, root: Path, exclude: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Return the frames, with those columns of `FRAME_COLUMNS` that this dataset has, and notes.
 
         One row per frame, kept even where its picture, landmarks or label are missing; labels joined by frame, never by
-        order; valence and arousal in [-1, 1] or NaN; notes of plain values say what was decided on the way. Clips that
-        are named in ``exclude`` are not read; `hocbench.datasets.holdings` sees to it.
-        `hocbench data conformance` checks an adapter against all of this.
+        order, in the ranges of the task or NaN, or names of its classes; notes of plain values say what was decided on
+        the way. Clips that are named in ``exclude`` are not read; `hocbench.datasets.holdings` sees to it.
+        `hocbench conformance` checks an adapter against all of this.
 
         Raises
         ------
@@ -60,3 +69,9 @@ class Adapter(Protocol):
             If a file is missing or not laid out as published; the message names it.
         """
         ...
+
+
+def task_of(adapter: Any) -> Task:
+    """Return the task of an adapter."""
+    task: Task = getattr(adapter, "task", VALENCE_AROUSAL)
+    return task

@@ -82,24 +82,6 @@ def test_checksums_lie_in_data_unless_told_otherwise(hocbench, rendered, tmp_pat
     assert hocbench("data", "verify", "emotic", rendered / "sewa")[0] == 2
 
 
-def test_conformance_of_ours_and_of_a_user_s_adapter(hocbench, rendered, tmp_path, monkeypatch):
-    code, printed, _ = hocbench("data", "conformance", "sewa", rendered / "sewa")
-    assert code == 0
-    assert set(line[:6] for line in printed.splitlines()) == {"kept  "}
-    (tmp_path / "mine.py").write_text(
-        "import pandas as pd\n"
-        "class Mine:\n"
-        "    name, layout = 'mine', 'anything'\n"
-        "    def read(self, root):\n"
-        "        return pd.DataFrame([{'clip': 'c', 'frame': 0}]), {}\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    code, printed, error = hocbench("data", "conformance", "mine:Mine", rendered / "sewa")
-    assert code == 2
-    assert "BROKEN  columns are those of the contract, with its types\n        column subject is missing\n" in printed
-    assert "adapter mine:Mine breaks " in error
-
-
 def test_fetch_downloads_checks_and_unpacks(hocbench, tmp_path):
     content = write(tmp_path / "x.zip", {"a/b.txt": b"b"}).read_bytes()
     digest = hashlib.sha256(content).hexdigest()

@@ -9,12 +9,14 @@ from hocbench.datasets.adapters import ADAPTERS, adapter_module, load_adapter
 from hocbench.datasets.conformance import check_adapter
 from hocbench.datasets.index import read_index
 from hocbench.errors import DatasetError, ParameterError
+from hocbench.experiment.records import BUILT_IN
+from hocbench.experiment.tasks import affect, classification
 
 
 class Small:
     """An adapter of one picture and two frames that keeps the contract."""
 
-    name = "small"
+    name, role = "small", "clips"
     layout = "one.png"
 
     def read(self, root, exclude=()):
@@ -42,7 +44,7 @@ def faults(adapter, root):
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_our_adapters_keep_the_contract(rendered, name):
     verdicts = check_adapter(load_adapter(name), rendered[name])
-    assert len(verdicts) == 12
+    assert len(verdicts) == 14
     assert [verdict for verdict in verdicts if verdict.fault] == []
 
 
@@ -105,7 +107,7 @@ def test_reading_differently_each_time_is_a_fault(root):
 
 def test_a_traceback_on_an_empty_folder_is_a_fault(root):
     class Careless(Small):
-        def read(self, root):
+        def read(self, root, exclude=()):
             (root / "one.png").read_bytes()
             return super().read(root)
 
@@ -115,7 +117,7 @@ def test_a_traceback_on_an_empty_folder_is_a_fault(root):
 
 def test_notes_that_json_cannot_hold_are_a_fault(root):
     class Noted(Small):
-        def read(self, root):
+        def read(self, root, exclude=()):
             return super().read(root)[0], {"where": root}
 
     assert list(faults(Noted(), root)) == ["notes are plain values"]
@@ -155,3 +157,51 @@ def test_an_unknown_adapter_is_refused(name, text):
     with pytest.raises(ParameterError) as error:
         load_adapter(name)
     assert str(error.value).startswith(text)
+
+
+class Classified(Small):
+    """Two clips of a class each."""
+
+    task = classification("calm", "angry")
+
+    def rows(self):
+        rows = [
+            {key: value for key, value in row.items() if key not in ("valence", "arousal")} for row in super().rows()
+        ]
+        labels = zip([*rows, rows[0]], "ccd", ["calm", "", "angry"], strict=True)
+        return [row | {"clip": clip, "class": name} for row, clip, name in labels]
+
+    def read(self, root, exclude=()):
+        frames, notes = super().read(root)
+        return frames[~frames["clip"].isin(exclude)], notes
+
+
+def test_a_classification_and_targets_on_other_scales_are_held_against_their_task(root):
+    assert faults(Classified(), root) == {}
+    wrong = Classified()
+    wrong.task = classification("calm", "furious")
+    assert list(faults(wrong, root).values()) == ["class 'angry' of clip 'd'"]
+    wrong = Small()
+    wrong.task = affect(valence=(0, 0.25), arousal=(-1, 1))
+    assert list(faults(wrong, root).values()) == ["valence 0.5 of clip 'c'"]
+
+
+def test_what_an_adapter_says_of_itself_is_held_against_the_words_of_hocbench(root):
+    wrong = Small()
+    wrong.role = "videos"
+    assert list(faults(wrong, root).values()) == ["role is 'videos'"]
+    wrong = Small()
+    wrong.task = ("calm", "angry")
+    assert list(faults(wrong, root).values()) == ["task is ('calm', 'angry')"]
+
+
+def test_an_adapter_that_reads_what_is_to_be_left_out_is_told_so(root):
+    class Deaf(Classified):
+        def read(self, root, exclude=()):
+            return super().read(root)
+
+    assert list(faults(Deaf(), root).values()) == ["clip 'c' is still there"]
+
+
+def test_our_adapters_have_the_role_that_experiments_know():
+    assert {name: load_adapter(name).role for name in ADAPTERS} == {name: BUILT_IN[name].role for name in ADAPTERS}
