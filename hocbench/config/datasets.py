@@ -10,19 +10,28 @@ from hocbench.config.base import Count, Positive, Section, Seed, Share
 from hocbench.config.crop import CropOptions
 
 
-class AffectNetSynthetic(Section):
-    """Size of the AffectNet-like still images."""
+class Rendering(Section):
+    """Parameters of rendered data."""
 
     seed: Seed = Field(description="data seed")
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be rendered, from the key on; empty if it can."""
+        return ""
+
+
+class AffectNetSynthetic(Rendering):
+    """Size of the AffectNet-like still images."""
+
     images: Count = Field(description="training rows")
     validation_images: Count = Field(description="rows of the official validation list")
     size: Annotated[int, Field(ge=48)] = Field(description="pixels per side")
 
 
-class SewaSynthetic(Section):
+class SewaSynthetic(Rendering):
     """Size of the SEWA-like video chats."""
 
-    seed: Seed = Field(description="data seed")
     subjects: Annotated[int, Field(ge=4, multiple_of=2)] = Field(description="persons, two per session")
     frames: Annotated[int, Field(ge=4)] = Field(description="frames per clip")
     height: Annotated[int, Field(ge=48, multiple_of=2)] = Field(description="pixels")
@@ -31,15 +40,23 @@ class SewaSynthetic(Section):
     motion_cues: bool = Field(default=True, description="False makes the negative control without temporal information")
 
 
-class AfewVaSynthetic(Section):
+class AfewVaSynthetic(Rendering):
     """Size of the AFEW-VA-like film clips."""
 
-    seed: Seed = Field(description="data seed")
     clips: Count = Field(description="clips in all")
     actors: Count = Field(description="persons in all")
     frames_min: Annotated[int, Field(ge=4)] = Field(description="frames of the shortest clip")
     frames_max: Annotated[int, Field(ge=4)] = Field(description="frames of the longest clip")
     size: Annotated[int, Field(ge=48)] = Field(description="pixels per side")
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be rendered, from the key on; empty if it can."""
+        if self.clips < 2:
+            return f"clips: {self.clips} is too few, two clips are damaged on purpose; give at least 2"
+        if self.frames_min > self.frames_max:
+            return f"frames_min: {self.frames_min} is more than frames_max, {self.frames_max}; swap them"
+        return ""
 
 
 class Download(Section):

@@ -15,21 +15,10 @@ EYE_POINTS = 6
 
 
 def from_landmarks(landmarks: np.ndarray, size: int, margin: float) -> np.ndarray:
-    """Find the similarity transforms that bring eyes and mouth to the template.
+    """Find the similarity transforms, (..., 2, 3) from picture to crop, that bring eyes and mouth to the template.
 
-    Parameters
-    ----------
-    landmarks : ndarray, shape (..., 136) or (..., 98)
-        x, y, x, y, ... in pixels, in the 68-point scheme or its 49 points without the jaw.
-    size : int
-        Pixels per side of the crop.
-    margin : float
-        1 is a tight crop; larger shows more around the face.
-
-    Returns
-    -------
-    ndarray, shape (..., 2, 3)
-        Affine matrices from picture to crop.
+    Landmarks are x, y, x, y, ... in pixels, (..., 136) in the 68-point scheme or (..., 98) without the jaw; ``size`` is
+    pixels per side of the crop; a ``margin`` of 1 is a tight crop, a larger one shows more around the face.
     """
     points = landmarks.reshape(*landmarks.shape[:-1], -1, 2).astype(np.float64)
     left = LEFT_EYE[points.shape[-2]]

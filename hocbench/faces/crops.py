@@ -95,8 +95,15 @@ def _finish(store: Path, frames: pd.DataFrame, ledger: pd.DataFrame, summary: Ro
     if summary["store"] == "jpeg":
         _string_together(store)
     files = hashes_of(store, ["frames.parquet", "ledger.csv", "crops.npy"])
-    counts = {"files": files} | _counts(frames, ledger) | ({"excluded": excluded} if excluded else {})
-    write_text(sealed(summary | counts), store / "crops.json")
+    counts = {
+        "frames": len(frames),
+        "usable": int(frames["usable"].sum()),
+        "faces": {str(k): int(v) for k, v in sorted(frames["face"].value_counts().items())},
+        "dropped": int((ledger["action"] == "dropped").sum()),
+        "repaired": int((ledger["action"] == "repaired").sum()),
+    }
+    left_out = {"excluded": excluded} if excluded else {}
+    write_text(sealed(summary | {"files": files} | counts | left_out), store / "crops.json")
 
 
 def _is_whole(store: Path, out: Path) -> bool:
@@ -226,7 +233,7 @@ def encode(pixels: np.ndarray) -> bytes:
 
 
 def _join(index: pd.DataFrame, parts: Path, options: CropOptions) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Join what the batches found: the frames of the store, and its ledger."""
+    """Join the outcomes of all batches: the frames of the store, and its ledger."""
     columns: dict[str, list[Any]] = {"status": [], "face": [], "detail": [], "bytes": []}
     for start, _ in _batches(index):
         outcomes = json.loads(_part(parts, start).read_text(encoding="utf-8"))
@@ -255,16 +262,6 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
     """Begin an array file of bytes."""
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
-
-
-def _counts(frames: pd.DataFrame, ledger: pd.DataFrame) -> Row:
-    return {
-        "frames": len(frames),
-        "usable": int(frames["usable"].sum()),
-        "faces": {str(k): int(v) for k, v in sorted(frames["face"].value_counts().items())},
-        "dropped": int((ledger["action"] == "dropped").sum()),
-        "repaired": int((ledger["action"] == "repaired").sum()),
-    }
 
 
 def _with_excluded(ledger: pd.DataFrame, excluded: list[str]) -> pd.DataFrame:

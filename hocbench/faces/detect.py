@@ -40,21 +40,11 @@ def _lbp() -> Any:
 
 
 def detect_face(picture: np.ndarray, detector: str = "haar") -> Box | None:
-    """Find the most prominent face.
+    """Find the most prominent face of an RGB picture, (H, W, 3) uint8: x, y, width, height in pixels.
 
-    Parameters
-    ----------
-    picture : ndarray, shape (H, W, 3), uint8
-        RGB.
-    detector : {"haar", "lbp"}
-        "haar": an ensemble of three cascades, upright first and then tilted; among the finds of one cascade and
-        rotation the one with most votes counts, the larger one in a tie; finds of fewer than `LEAST_VOTES` votes are
-        passed over. "lbp": one cascade of local binary patterns, upright only.
-
-    Returns
-    -------
-    tuple of float or None
-        x, y, width, height in pixels.
+    "haar" is an ensemble of three cascades, upright first and then tilted; among the finds of one cascade and rotation
+    the one with most votes counts, the larger one in a tie; finds of fewer than `LEAST_VOTES` votes are passed over.
+    "lbp" is one cascade of local binary patterns, upright only.
     """
     return _detect_lbp(picture) if detector == "lbp" else _detect_haar(picture)
 

@@ -11,7 +11,6 @@ from hocbench.errors import FaceError
 from hocbench.opencv import cv2
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-TIFF = (b"II*\0", b"MM\0*")
 BEGINNINGS = {JPEG: b"\xff\xda", PNG: b"IDAT"}  # and what comes before the pixels of such files
 MOST_PIXELS = 100_000_000  # larger ones are bombs; a 300-megabyte picture would take the memory of ten workers
 CUT = "Premature end of JPEG file"
@@ -27,15 +26,8 @@ class PictureError(FaceError):
 def read_picture(content: bytes) -> np.ndarray:
     """Decode a picture, to its end: one that is damaged anywhere, as far as its decoder can tell, is refused.
 
-    Parameters
-    ----------
-    content : bytes
-        The file. What follows the end of a picture, as the film of a motion photograph, is no part of it.
-
-    Returns
-    -------
-    ndarray, shape (H, W, 3), uint8
-        RGB, upright as EXIF says, alpha left out, 16 bits scaled to 8.
+    What follows the end of a picture, as the film of a motion photograph, is no part of it. Returns (H, W, 3), uint8,
+    RGB, upright as EXIF says, alpha left out, 16 bits scaled to 8.
 
     Raises
     ------
@@ -53,7 +45,7 @@ def read_picture(content: bytes) -> np.ndarray:
         # OpenCV turns pictures as EXIF says.
         if picture is not None and "exif" not in header.info:
             return picture
-    elif content.startswith(TIFF):
+    elif header.format == "TIFF":
         _check_tiff(header)
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
     if picture is None:
@@ -62,13 +54,7 @@ def read_picture(content: bytes) -> np.ndarray:
 
 
 def open_header(content: bytes) -> Image.Image:
-    """Read the header of a picture, nothing after it.
-
-    Raises
-    ------
-    PictureError
-        If it is none, or cannot be read.
-    """
+    """Read the header of a picture, nothing after it; what is none, or cannot be read, raises a PictureError."""
     try:
         with warnings.catch_warnings():
             # Pillow warns of what is refused here anyway.

@@ -60,17 +60,9 @@ class CropStore:
             )
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Read crops.
+        """Read crops by their rows, of any shape: (*rows.shape, size, size, 3), uint8.
 
-        Parameters
-        ----------
-        rows : ndarray of int, any shape
-            Which ones.
-
-        Returns
-        -------
-        ndarray, shape (*rows.shape, size, size, 3), uint8
-            RGB, a copy; black where a frame has no crop.
+        They are RGB, a copy, and black where a frame has no crop.
         """
         if self._ends is None:
             return np.asarray(self.crops[rows])

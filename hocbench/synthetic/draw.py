@@ -10,7 +10,7 @@ from hocbench.synthetic.face import BROW_IN, CURVE, OPEN, SQUINT, Identities, fa
 
 BITS = 4  # sub-pixel bits of OpenCV's fixed-point coordinates
 NEUTRAL_SHADE, CHEEK, SOCKET, NOSE, RIM = 128, 150, 78, 150, 98  # soft shading; below neutral is darker
-# What lies behind faces and in a sensor is part of the renderer, not of a dataset, so their seeds are fixed.
+# Backdrops and the noise of a sensor are part of the renderer, not of a dataset, so their seeds are fixed.
 BACKDROP_SEED, BACKDROPS = 7, 48
 NOISE_SEED, NOISE_SD = 20200614, 25.0
 
@@ -46,15 +46,7 @@ class Scene:
 
 
 def render(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a scene.
-
-    Returns
-    -------
-    pictures : ndarray, (N, H, W, 3), uint8
-        BGR.
-    landmarks : ndarray, (N, 68, 2)
-        In pixels.
-    """
+    """Draw N pictures, (N, H, W, 3) uint8 BGR; returns them and their landmarks, (N, 68, 2) in pixels."""
     shapes = {name: project(shape, scene.pose) for name, shape in face_geometry(scene.persons, scene.units).items()}
     landmarks = shapes.pop("landmarks")
     fixed = {name: np.round(shape * (1 << BITS)).astype(np.int32) for name, shape in shapes.items()}

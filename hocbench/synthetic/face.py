@@ -95,19 +95,9 @@ def sample_identities(rng: np.random.Generator, count: int, bias_sd: float = 0.1
 
 
 def action_units(valence: np.ndarray, arousal: np.ndarray, persons: Identities) -> np.ndarray:
-    """Say what faces show, loosely after FACS: smile or frown, open mouth, lids, cheeks, brows, stretched lips.
+    """Return what faces show, loosely after FACS: smile or frown, mouth, lids, cheeks, brows, stretched lips.
 
-    Parameters
-    ----------
-    valence, arousal : ndarray, (N,)
-        In [-1, 1].
-    persons : Identities
-        N persons.
-
-    Returns
-    -------
-    ndarray, (N, 8)
-        In the order of `ACTION_UNITS`.
+    Valence and arousal, (N,), are in [-1, 1]; the result is (N, 8), in the order of `ACTION_UNITS`.
     """
     pleased, upset = np.maximum(valence, 0), np.maximum(-valence, 0)
     awake, tired = np.maximum(arousal, 0), np.maximum(-arousal, 0)
@@ -175,18 +165,15 @@ def _outline(p: dict[str, np.ndarray], opening: np.ndarray) -> dict[str, np.ndar
     body = np.array(
         [[-0.55, 1.5], [0.55, 1.5], [1.3, 1.85], [2.1, 2.3], [2.3, 4], [-2.3, 4], [-2.1, 2.3], [-1.3, 1.85]]
     )
-    fixed = {
-        name: np.broadcast_to(np.c_[shape, np.full(len(shape), -0.3)], (count, len(shape), 3))
-        for name, shape in (("neck", neck), ("body", body))
-    }
-    return {
+    outline = {
         "jaw": jaw,
         "face": np.concatenate([jaw, forehead], 1),
         "hair_back": np.concatenate([hair, tips], 1),
         "fringe": np.concatenate([fringe, hair[:, 2:-2]], 1),
-        **ears,
-        **fixed,
     }
+    for name, shape in (("neck", neck), ("body", body)):
+        outline[name] = np.broadcast_to(np.c_[shape, np.full(len(shape), -0.3)], (count, len(shape), 3))
+    return outline | ears
 
 
 def _brows(p: dict[str, np.ndarray], brow_in: np.ndarray, brow_out: np.ndarray) -> dict[str, np.ndarray]:
@@ -272,19 +259,9 @@ def _mouth(
 
 
 def face_geometry(persons: Identities, units: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute the shapes of N faces.
+    """Compute the shapes of N faces from their action units, (N, 8).
 
-    Parameters
-    ----------
-    persons : Identities
-        N persons.
-    units : ndarray, (N, 8)
-        Action units.
-
-    Returns
-    -------
-    dict of str to ndarray, (N, k, 3)
-        Polygons and lines in the face frame; ``landmarks`` is the 68-point scheme.
+    They are polygons and lines in the face frame, (N, k, 3), by name; ``landmarks`` is the 68-point scheme.
     """
     p = persons.shape
     low = np.array([-1.2, 0, 0.02, 0, -1.2, -1.2, 0, -np.inf])

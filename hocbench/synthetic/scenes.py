@@ -72,23 +72,10 @@ def render_clip(
     fps: int,
     motion_cues: bool = True,
 ) -> Pictures:
-    """Render one clip of a person.
+    """Render one clip of a person: so many frames of so many pixels.
 
-    Parameters
-    ----------
-    rng : Generator
-        All randomness of the clip.
-    person : Identities
-        One person.
-    length : int
-        Frames.
-    height, width : int
-        Pixels.
-    fps : int
-        Frames per second.
-    motion_cues : bool
-        Whether nods, shakes, tremor and blinks carry affect, and speech and fast noise hide it. Without them time is
-        worth nothing to an ideal reader: the negative control.
+    With motion cues, nods, shakes, tremor and blinks carry affect, and speech and fast noise hide it. Without them time
+    is worth nothing to an ideal reader: the negative control.
     """
     clock = _Clock(rng, length, 1.0 / fps)
     valence, arousal = _labels(clock, fps)
@@ -207,18 +194,18 @@ def _pose(
 
 
 def _occlusions(clock: _Clock, fps: int) -> list[Occluder | None]:
-    """Let something cross the face now and then."""
-    found: list[Occluder | None] = [None] * clock.length
+    """Draw what crosses the face now and then: an ellipse or None for each frame."""
+    occluders: list[Occluder | None] = [None] * clock.length
     t = 0
     while t < clock.length:
         if clock.rng.random() < 0.12 * clock.step_s:
             x, y, wide, high, angle, colour = sample_occluder(clock.rng)
             frames, travel = int(clock.rng.uniform(0.2, 0.6) * fps), clock.rng.normal(0, 1.2)
             for k in range(min(frames, clock.length - t)):
-                found[t + k] = (x + travel * (k / frames - 0.5), y, wide * 1.5, high * 1.5, angle, colour)
+                occluders[t + k] = (x + travel * (k / frames - 0.5), y, wide * 1.5, high * 1.5, angle, colour)
             t += frames
         t += 1
-    return found
+    return occluders
 
 
 def _blur_motion(frames: np.ndarray, landmarks: np.ndarray) -> None:

@@ -7,7 +7,7 @@ and marks a folder as complete and as synthetic.
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from typing import Any
 import av
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from hocbench.config.datasets import AfewVaSynthetic, AffectNetSynthetic, SewaSynthetic
+from hocbench.config.datasets import AfewVaSynthetic, AffectNetSynthetic, Rendering, SewaSynthetic
 from hocbench.datasets.columns import SYNTHETIC_MARKER, SYNTHETIC_NOTICE
 from hocbench.datasets.layouts import COLUMNS, IMAGES, LABELS_PER_SECOND, LISTS, SEGMENT, UNCERTAIN
 from hocbench.errors import DatasetError, ParameterError
@@ -38,16 +38,9 @@ Defects = list[dict[str, Any]]
 
 
 def synthesize(name: str, root: Path, parameters: dict[str, Any]) -> None:
-    """Render a dataset.
+    """Render a dataset in the layout of "affectnet", "sewa" or "afew_va" into a folder.
 
-    Parameters
-    ----------
-    name : {"affectnet", "sewa", "afew_va"}
-        Whose layout to write.
-    root : Path
-        Folder to fill.
-    parameters : dict
-        Section ``datasets.<name>.synthetic`` of the parameters.
+    ``parameters`` are the section ``datasets.<name>.synthetic`` of the parameters.
 
     Raises
     ------
@@ -56,10 +49,10 @@ def synthesize(name: str, root: Path, parameters: dict[str, Any]) -> None:
     ParameterError
         If a parameter is missing, unknown or out of range.
     """
-    writers = {"affectnet": _write_affectnet, "sewa": _write_sewa, "afew_va": _write_afew_va}
-    if name not in writers:
-        raise DatasetError(f"no synthetic dataset {name!r}; choose from {', '.join(writers)}")
-    parameters = _checked(name, parameters)
+    if name not in WRITERS:
+        raise DatasetError(f"no synthetic dataset {name!r}; choose from {', '.join(WRITERS)}")
+    model, write = WRITERS[name]
+    parameters = _checked(model, parameters, f"datasets.{name}.synthetic")
     if root.exists() and not root.is_dir():
         raise DatasetError(f"{root} is a file; nothing was written. Choose an empty folder")
     if root.is_dir() and any(root.iterdir()) and not (root / SYNTHETIC_NOTICE).is_file():
@@ -68,7 +61,7 @@ def synthesize(name: str, root: Path, parameters: dict[str, Any]) -> None:
     root = root.resolve()
     with staged(root.parent, f"{root.name}.rendering") as place:
         _notice(place / root.name, name)
-        defects = writers[name](place / root.name, parameters)
+        defects = write(place / root.name, parameters)
         summary = {"dataset": name, "synthetic": True, "parameters": parameters, "defects": defects}
         write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", place / root.name / SYNTHETIC_MARKER)
         # What a kill leaves from here on has the notice but no marker, and is rendered again.
@@ -77,27 +70,15 @@ def synthesize(name: str, root: Path, parameters: dict[str, Any]) -> None:
         _clear(root)
 
 
-def _checked(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    models: dict[str, type[BaseModel]] = {
-        "affectnet": AffectNetSynthetic,
-        "sewa": SewaSynthetic,
-        "afew_va": AfewVaSynthetic,
-    }
-    where = f"datasets.{name}.synthetic"
+def _checked(model: type[Rendering], parameters: dict[str, Any], where: str) -> dict[str, Any]:
     try:
-        checked = models[name].model_validate(parameters).model_dump()
+        checked = model.model_validate(parameters)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, (where, *fault['loc'])))}: {fault['msg']}" for fault in error.errors()]
         raise ParameterError("; ".join(faults) + "; `hocbench params` describes the keys") from None
-    if name == "afew_va" and checked["clips"] < 2:
-        raise ParameterError(
-            f"{where}.clips: {checked['clips']} is too few, two clips are damaged on purpose; give at least 2"
-        )
-    if name == "afew_va" and checked["frames_min"] > checked["frames_max"]:
-        raise ParameterError(
-            f"{where}.frames_min: {checked['frames_min']} is more than frames_max, {checked['frames_max']}; swap them"
-        )
-    return checked
+    if checked.fault:
+        raise ParameterError(f"{where}.{checked.fault}")
+    return checked.model_dump()
 
 
 def _clear(root: Path) -> None:
@@ -132,8 +113,8 @@ def _write_affectnet(root: Path, parameters: dict[str, Any]) -> Defects:
         rows: list[dict[str, Any]] = []
         chunks = range(0, count, CHUNK)
         for start in progress(chunks, f"Rendering SYNTHETIC affectnet, {split}"):
-            own = generator(parameters["seed"], dataset="affectnet", split=split, chunk=start // CHUNK)
-            pictures = render_stills(own, CHUNK, parameters["size"])
+            rng_of_chunk = generator(parameters["seed"], dataset="affectnet", split=split, chunk=start // CHUNK)
+            pictures = render_stills(rng_of_chunk, CHUNK, parameters["size"])
             for i in range(min(CHUNK, count - start)):
                 rows.append(_write_still(images, split, start + i, pictures, i))
         _damage_rows(rows, rng, split, defects)
@@ -291,3 +272,10 @@ def _write_afew_va(root: Path, parameters: dict[str, Any]) -> Defects:
         description = {"actor": f"synthetic actor {actor:03d}", "video_id": f"{clip:03d}", "frames": frames}
         write_text(json.dumps(description, sort_keys=True) + "\n", folder / f"{clip:03d}.json")
     return defects
+
+
+WRITERS: dict[str, tuple[type[Rendering], Callable[[Path, dict[str, Any]], Defects]]] = {
+    "affectnet": (AffectNetSynthetic, _write_affectnet),
+    "sewa": (SewaSynthetic, _write_sewa),
+    "afew_va": (AfewVaSynthetic, _write_afew_va),
+}
