@@ -59,7 +59,7 @@ class _Reading:
 class AfewVa:
     """Film clips with the name of the actor."""
 
-    name, role = "afew_va", "clips"
+    name, title, role = "afew_va", "AFEW-VA", "clips"
     layout = "folders 001 ... 600 with 00000.png ... and 001.json, or the 12 zip archives that hold them"
 
     def read(self, root: Path, exclude: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, Any]]:

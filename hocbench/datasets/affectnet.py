@@ -27,7 +27,7 @@ TEXT = {"subDirectory_filePath": str, "facial_landmarks": str}
 class AffectNet:
     """Still images; each is a clip of one frame and a subject of its own, since no subject ids are distributed."""
 
-    name, role = "affectnet", "images"
+    name, title, role = "affectnet", "AffectNet", "images"
     layout = (
         f"[Manually_Annotated/]{IMAGES}/<folder>/<image> and {LISTS}/training.csv and validation.csv, "
         f"or {affectnet_2021.LAYOUT}"

@@ -60,7 +60,7 @@ class _Reading:
 class Sewa:
     """Video chats; both partners of a session share its number."""
 
-    name, role = "sewa", "clips"
+    name, title, role = "sewa", "SEWA", "clips"
     layout = (
         "folders (or zip archives) like SAH_C6_S181_P362_VC1_000742_001590 with <segment>.avi, "
         "<segment>-Landmarks/*.txt and <segment>_{Valence,Arousal}_{A,V,AV}_Aligned.csv, or the zip archives "

@@ -129,7 +129,7 @@ def test_a_killed_command_goes_on_where_it_was(rendered, stores, tmp_path):
 
 
 @pytest.mark.parametrize("store", ["raw", "jpeg"])
-@pytest.mark.parametrize("step", ["hashes_of", "_counts", "_ledger"])
+@pytest.mark.parametrize("step", ["hashes_of", "sealed", "_ledger"])
 def test_a_stop_while_the_store_is_finished_is_no_dead_end(rendered, tmp_path, monkeypatch, store, step):
     out = tmp_path / "out"
     write_index(read_index("afew_va", rendered / "afew_va"), out)
