@@ -3,15 +3,7 @@
 import difflib
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from hocbench.config.yaml_text import typed
@@ -38,19 +30,6 @@ Rank = Annotated[
     BeforeValidator(typed),
 ]
 
-# What keys of earlier parameters are called now.
-_CHANGE = "write it as a change by its dotted name, such as change: {{{}: ...}}"
-RENAMED = {
-    "rivals": "it is called baselines now",
-    "experiments": "it is called ablations now, with a change by dotted keys: {change: {temporal.init: average}, "
-    "methods: [untrained]}",
-    "runs": "it is called methods now",
-    "init": _CHANGE.format("temporal.init"),
-    "kernel_size": _CHANGE.format("temporal.kernel_size"),
-    "inner_activation": _CHANGE.format("network.inner_activation"),
-    "clips": _CHANGE.format("training.clips"),
-}
-
 
 class Section(BaseModel):
     """Unknown keys and infinite numbers are refused."""
@@ -73,11 +52,6 @@ def check_values(kind: type[Checked] | Any, values: Any, what: str) -> Checked:
     what : str
         What they are, for the message: "the options of a crop".
 
-    Returns
-    -------
-    object
-        Of that type.
-
     Raises
     ------
     ParameterError
@@ -85,9 +59,9 @@ def check_values(kind: type[Checked] | Any, values: Any, what: str) -> Checked:
     """
     try:
         checked: Checked = TypeAdapter(kind).validate_python(values)
+        return checked
     except ValidationError as error:
         raise ParameterError(f"{what}: not valid\n" + "\n".join(describe_faults(error, kind))) from None
-    return checked
 
 
 def describe_faults(error: ValidationError, kind: Any) -> list[str]:
@@ -98,15 +72,13 @@ def describe_faults(error: ValidationError, kind: Any) -> list[str]:
 def _describe(detail: ErrorDetails, kind: Any) -> str:
     keys, valid = _keys(detail["loc"], kind)
     key = ".".join(keys)
-    shown = f"{key}: " if key else ""
-    if detail["type"] == "extra_forbidden" and str(detail["loc"][-1]) in RENAMED:
-        return f"  {shown}unknown key (value {detail['input']!r}); {RENAMED[str(detail['loc'][-1])]}"
+    start = f"  {key}: " if key else "  "
     if detail["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(detail["loc"][-1]), valid, n=1, cutoff=0.0)
         hint = f"did you mean {'.'.join([*keys[:-1], near[0]])}?" if near else "remove it"
-        return f"  {shown}unknown key (value {detail['input']!r}); {hint}"
+        return f"{start}unknown key (value {detail['input']!r}); {hint}"
     if detail["type"] == "missing":
-        return f"  {shown}missing; add it"
+        return f"{start}missing; add it"
     kind_key = f"{key}.kind" if key else "kind"
     if detail["type"] == "union_tag_not_found":
         return f"  {kind_key}: missing; add it"
@@ -114,7 +86,7 @@ def _describe(detail: ErrorDetails, kind: Any) -> str:
         context = detail["ctx"]
         return f"  {kind_key}: {context['tag']!r} is not valid; input should be {context['expected_tags']}"
     hint = "; write it in quotes, in a file: --config loses them" if detail["type"] == "string_type" else ""
-    return f"  {shown}{detail['input']!r} is not valid; {detail['msg'][0].lower()}{detail['msg'][1:]}{hint}"
+    return f"{start}{detail['input']!r} is not valid; {detail['msg'][0].lower()}{detail['msg'][1:]}{hint}"
 
 
 def _keys(location: tuple[int | str, ...], kind: Any) -> tuple[list[str], list[str]]:
@@ -123,8 +95,8 @@ def _keys(location: tuple[int | str, ...], kind: Any) -> tuple[list[str], list[s
     pydantic puts the names of union members into the location; keys of the file are kept, these are not.
     """
     keys: list[str] = []
-    annotation: Any = kind
     valid: list[str] = []
+    annotation: Any = kind
     for part in location:
         if get_origin(annotation) is dict:
             keys.append(str(part))

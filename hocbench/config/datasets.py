@@ -69,15 +69,14 @@ class Download(Section):
 
 
 class _Split(Section):
-    """A protocol; keys of the other protocols are left behind, since an overlay cannot take them out."""
+    """A protocol; keys of the other protocols are passed over, since an overlay cannot take them out."""
 
     @model_validator(mode="before")
     @classmethod
     def _drop_other_keys(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        own = cls.model_fields
-        return {key: value for key, value in values.items() if key in own or key not in SPLIT_KEYS}
+        return {key: value for key, value in values.items() if key in cls.model_fields or key not in SPLIT_KEYS}
 
 
 class FileSplit(_Split):
@@ -182,7 +181,7 @@ class OwnEntry(DatasetEntry):
     def _cannot_be_rendered(cls, value: Any, info: ValidationInfo) -> None:
         if value is not None:
             adapter = str(info.data.get("adapter", ""))
-            near = difflib.get_close_matches(adapter, [each.TAG for each in RENDERED], n=1)
+            near = difflib.get_close_matches(adapter, [entry.TAG for entry in RENDERED], n=1)
             hint = f"did you mean adapter: {near[0]}?" if near else "leave it out"
             raise ValueError(f"nothing renders data for the adapter {adapter!r}; {hint}")
 
@@ -192,7 +191,7 @@ RENDERED = (AffectNetEntry, SewaEntry, AfewVaEntry)
 
 def _tag_of(entry: Any) -> str:
     adapter = entry.get("adapter") if isinstance(entry, Mapping) else getattr(entry, "adapter", None)
-    return str(adapter) if adapter in {each.TAG for each in RENDERED} else OwnEntry.TAG
+    return str(adapter) if adapter in {rendered.TAG for rendered in RENDERED} else OwnEntry.TAG
 
 
 AnyEntry = Annotated[

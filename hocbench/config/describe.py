@@ -1,6 +1,6 @@
 """Every key of ``params.yaml`` in words, for ``hocbench params``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -10,6 +10,14 @@ from pydantic.fields import FieldInfo
 
 from hocbench.config.base import nested_models
 from hocbench.config.params import Params
+
+LIMITS: dict[type, str] = {
+    Ge: "≥ {0.ge}",
+    Gt: "> {0.gt}",
+    Le: "≤ {0.le}",
+    Lt: "< {0.lt}",
+    MultipleOf: "a multiple of {0.multiple_of}",
+}
 
 
 def describe_params() -> list[tuple[str, str, str, str]]:
@@ -54,19 +62,9 @@ def _kind(annotation: Any, constraints: Iterable[Any] = ()) -> str:
     return " ".join([annotation.__name__, *_limits(constraints)])
 
 
-def _limits(constraints: Iterable[Any]) -> list[str]:
-    limits = []
+def _limits(constraints: Iterable[Any]) -> Iterator[str]:
     for constraint in constraints:
         if isinstance(constraint, FieldInfo):
-            limits += _limits(constraint.metadata)
-        elif isinstance(constraint, Ge):
-            limits.append(f"≥ {constraint.ge}")
-        elif isinstance(constraint, Gt):
-            limits.append(f"> {constraint.gt}")
-        elif isinstance(constraint, Le):
-            limits.append(f"≤ {constraint.le}")
-        elif isinstance(constraint, Lt):
-            limits.append(f"< {constraint.lt}")
-        elif isinstance(constraint, MultipleOf):
-            limits.append(f"a multiple of {constraint.multiple_of}")
-    return limits
+            yield from _limits(constraint.metadata)
+        elif type(constraint) in LIMITS:
+            yield LIMITS[type(constraint)].format(constraint)

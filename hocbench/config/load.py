@@ -19,14 +19,7 @@ def load_params(paths: Sequence[Path]) -> Params:
 
 
 def merge_files(paths: Sequence[Path], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Merge ``params.yaml``, overlays, the later ones on top, and what Snakemake was given as ``--config``.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        The files.
-    given : mapping, optional
-        What Snakemake has made of ``--config``; its words mean what they mean in a file.
+    """Merge ``params.yaml``, overlays, the later ones on top, and what Snakemake has made of its ``--config``.
 
     Raises
     ------
@@ -48,12 +41,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def parse_params(values: Mapping[str, Any]) -> Params:
-    """Check parameters.
-
-    Parameters
-    ----------
-    values : mapping
-        The content of ``params.yaml``, overlays merged in.
+    """Check the content of ``params.yaml``, overlays merged in.
 
     Raises
     ------
@@ -94,7 +82,7 @@ def _check_relations(params: Params) -> None:
 
 
 def _check_folds(name: str, entry: AnyEntry) -> None:
-    """Refuse folds that the split does not have; of a list, only reading it tells."""
+    """Refuse folds that the split does not have; of a list, they are known when it is read."""
     if isinstance(entry.split, FileSplit):
         return
     count = entry.split.folds if isinstance(entry.split, SubjectSplit) else 1
@@ -117,5 +105,5 @@ def _check_lasso(params: Params) -> None:
 
 
 def is_rendered(root: str) -> bool:
-    """Tell whether a dataset folder is one that the suite renders itself."""
+    """Whether the suite itself renders the data of a folder."""
     return root.startswith("data/synthetic/")

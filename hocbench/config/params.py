@@ -39,7 +39,7 @@ class Ablation(Section):
     epochs_factor: Annotated[int, Field(ge=2)] | None = Field(
         default=None, description="times the epochs of every stage on clips"
     )
-    methods: list[str] = Field(min_length=1, description="what is trained anew, at the main rank of the sweep")
+    methods: list[str] = Field(min_length=1, description="what is trained again, at the main rank of the sweep")
     dataset: str | None = Field(default=None, description="of clips, where it is tried; None: the first one")
     seeds: list[Seed] | None = Field(default=None, description="training seeds; None: those of the dataset")
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.+-]*$")] | None = Field(
@@ -56,10 +56,10 @@ class Ablation(Section):
     def _changes_something(self) -> "Ablation":
         if not self.change and not self.epochs_factor:
             raise ValueError("changes nothing; give change, such as {temporal.kernel_size: 5}, or epochs_factor")
-        strangers = [key for key in self.change if key.partition(".")[0] not in CHANGEABLE]
-        if strangers:
+        fixed = [key for key in self.change if key.partition(".")[0] not in CHANGEABLE]
+        if fixed:
             raise ValueError(
-                f"{', '.join(strangers)} cannot be changed in an ablation, keys of {', '.join(CHANGEABLE)} can; "
+                f"{', '.join(fixed)} cannot be changed in an ablation, keys of {', '.join(CHANGEABLE)} can; "
                 "for other data add an entry of datasets"
             )
         return self

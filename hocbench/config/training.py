@@ -102,7 +102,7 @@ class Training(Section):
     mirror: bool = Field(default=True, description="random mirroring, the same for all frames of a clip")
     augmentation: Augmentation = Augmentation()
     loss_weights: LossWeights = LossWeights()
-    reestimation_batches: Count = Field(default=16, description="batches that give BatchNorm its statistics anew")
+    reestimation_batches: Count = Field(default=16, description="batches that re-estimate the statistics of BatchNorm")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="of the forward and backward pass of training; scores are always of float32"
     )

@@ -68,12 +68,7 @@ def _check_keys(node: yaml.MappingNode) -> None:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file of keys and values.
-
-    Parameters
-    ----------
-    path : Path
-        A YAML file; an empty one has no keys.
+    """Read a YAML file of keys and values; an empty one has no keys.
 
     Raises
     ------
@@ -125,10 +120,7 @@ def _described(error: yaml.MarkedYAMLError) -> str:
 def typed(value: Any) -> Any:
     """Give the words in a value the types that they have in a file: ``"16"`` becomes 16, ``"null"`` None.
 
-    Parameters
-    ----------
-    value : str, list, dict or any other value
-        What Snakemake makes of ``--config``: it leaves the words inside of lists and mappings text.
+    Snakemake leaves the words inside of lists and mappings of ``--config`` text.
     """
     if isinstance(value, dict):
         return {key: typed(item) for key, item in value.items()}
