@@ -26,8 +26,8 @@ def merge(
     from rich.markup import escape
     from rich.table import Table
 
+    from hocbench.reporting.merged import agreement, few, heterogeneity, write_merged
     from hocbench.verify.merge import merge as bring_together
-    from hocbench.verify.merge_page import agreement, few, heterogeneity, write_merged
 
     merged = bring_together(laboratories)
     for note in (*merged.repeated, *merged.notes):

@@ -34,8 +34,8 @@ def verify(
     """
     from hocbench.files.staging import staged
     from hocbench.reporting.pages import write_page
+    from hocbench.reporting.verification import cell_table, page
     from hocbench.verify import verify as compare
-    from hocbench.verify.report import cell_table, page
 
     result = compare(results, reference)
     with staged(out, "verify") as folder:
@@ -52,7 +52,7 @@ def _print(result: "Verification") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from hocbench.verify import report
+    from hocbench.reporting import verification as report
 
     lines = [*report.revision_lines(result), report.laboratory_note(result), *report.answers(result)]
     sys.stdout.write("\n".join([*lines, report.verdict(result)]) + "\n")

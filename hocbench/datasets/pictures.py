@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets.pixels import PictureError, open_header, read_picture
 from hocbench.datasets.playback import play
 from hocbench.datasets.sources import is_video, locate, open_media, read_bytes
 from hocbench.errors import DatasetError
-from hocbench.faces.pixels import PictureError, open_header, read_picture
 from hocbench.parallel import shared
 from hocbench.terminal import progress
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from hocbench.config.crop import CropOptions
+from hocbench.datasets.pixels import PictureError, read_picture
 from hocbench.datasets.playback import Shown, play
 from hocbench.datasets.sources import is_video, open_media, read_bytes
 from hocbench.errors import DatasetError
 from hocbench.faces.align import cut, from_box, from_landmarks
 from hocbench.faces.detect import detect_face, face_frame
-from hocbench.faces.pixels import PictureError, read_picture
 
 # A crop of fewer pixels shows no face, and one of so many sides of the picture shows mostly nothing.
 SMALLEST_FACE_PIXELS, LARGEST_SIDE = 4, 8

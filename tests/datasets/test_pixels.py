@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from hocbench.faces import pixels
-from hocbench.faces.pixels import PictureError, read_picture
+from hocbench.datasets import pixels
+from hocbench.datasets.pixels import PictureError, read_picture
 
 PHOTOGRAPH = data.astronaut()[:200, 100:340]
 
