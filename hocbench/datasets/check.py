@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets.columns import labelled
 from hocbench.datasets.contract import DatasetIndex
 from hocbench.datasets.geometry import inspect_geometry
 from hocbench.datasets.pictures import Pictures, inspect_pictures
 from hocbench.errors import DatasetError
+from hocbench.experiment.tasks import CLASS, Task
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
 
 MOST_DAMAGED = 0.05  # share of files, missing or unreadable, that a usable copy may have
-EDGES = np.linspace(-1, 1, 11)
+BINS = 10  # of a histogram of labels
 
 SHOWN_FILES = 10
 # Notes of `hocbench.datasets.holdings` and of the adapters; others are called by their key.
@@ -61,7 +63,7 @@ def check_dataset(name: str, root: Path, index: DatasetIndex, *, quick: bool = F
         "landmarks_failed_share": round(float((frames["landmarks"].map(len) == 0).mean()), 6),
         "landmarks_outside": geometry.outside,
         "landmarks_remarks": geometry.remarks,
-        "labels": {target: _histogram(frames[target]) for target in ("valence", "arousal")},
+        "labels": _labels(frames, index.task),
         "files": pictures.files,
         "read": "headers only" if quick else "to the end",
         "missing": pictures.missing,
@@ -92,28 +94,35 @@ def _problems(frames: pd.DataFrame, pictures: Pictures) -> list[str]:
             f"{damaged} of {pictures.files} files are missing or unreadable, first {first}; more than "
             f"{MOST_DAMAGED:.0%} is too many: copy them again"
         )
-    labelled = frames[["valence", "arousal"]].notna().all(axis=1)
+    known = labelled(frames)
     for split in sorted(set(frames["split"])):
-        if not labelled[frames["split"] == split].any():
+        if not known[frames["split"] == split].any():
             problems.append(f"no frame {f'of {split} ' if split else ''}has a label; check the annotations")
     return problems
 
 
 def _count(part: pd.DataFrame) -> dict[str, int]:
-    labelled = part[["valence", "arousal"]].notna().all(axis=1)
     sessions = part.loc[part["session"] != "", "session"].nunique()
     return {
         "frames": len(part),
-        "labelled": int(labelled.sum()),
+        "labelled": int(labelled(part).sum()),
         "clips": int(part["clip"].nunique()),
         "subjects": int(part["subject"].nunique()),
         **({"sessions": int(sessions)} if sessions else {}),
     }
 
 
-def _histogram(values: pd.Series) -> dict[str, Any]:
+def _labels(frames: pd.DataFrame, task: Task) -> dict[str, Any]:
+    """Count the labels of each target by their value, or the frames of each class."""
+    if task.classes:
+        return {CLASS: {name: int((frames[CLASS] == name).sum()) for name in task.classes}}
+    ranges = zip(task.targets, task.ranges, strict=True)
+    return {target: _histogram(frames[target], low, high) for target, (low, high) in ranges}
+
+
+def _histogram(values: pd.Series, lowest: float, highest: float) -> dict[str, Any]:
     known = values.dropna().to_numpy()
-    counts, edges = np.histogram(known, bins=EDGES)
+    counts, edges = np.histogram(known, bins=np.linspace(lowest, highest, BINS + 1))
     low, high = (float(known.min()), float(known.max())) if len(known) else (None, None)
     return {"edges": edges.round(6).tolist(), "counts": counts.tolist(), "min": low, "max": high}
 
@@ -132,8 +141,11 @@ def describe_inventory(inventory: dict[str, Any]) -> str:
     lines.append(f"  without landmarks: {inventory['landmarks_failed_share']:.2%}")
     lines += [f"  landmarks: {remark}" for remark in inventory["landmarks_remarks"]]
     lines += _named("with most points, or the box, outside the picture", inventory["landmarks_outside"])
-    for target, histogram in inventory["labels"].items():
-        lines += ["", _range(target, histogram), *_bars(histogram)]
+    for target, counts in inventory["labels"].items():
+        if "edges" in counts:
+            lines += ["", _range(target, counts), *_bars(counts)]
+        else:
+            lines += ["", target, *(f"  {name}: {count:,}" for name, count in counts.items())]
     lines += ["", f"files: {inventory['files']:,}, {HOW_READ[inventory['read']]}"]
     lines += _named("missing", inventory["missing"])
     lines += _named("unreadable", [f"{source} ({why})" for source, why in inventory["unreadable"].items()])

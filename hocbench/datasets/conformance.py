@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hocbench.datasets.columns import FRAME_COLUMNS, NO_LABEL, STATUSES
+from hocbench.datasets.columns import NO_LABEL, STATUSES, frame_columns
 from hocbench.datasets.contract import Adapter, task_of
 from hocbench.datasets.sources import locate
 from hocbench.errors import DatasetError
@@ -88,7 +88,7 @@ def _refuses_an_empty_folder(adapter: Adapter) -> str:
 
 def _columns(frames: pd.DataFrame, root: Path, task: Task) -> Iterator[str]:
     needed = ["subject", "clip", "frame", "source", "landmarks", *task.targets, "status"]
-    columns = FRAME_COLUMNS | dict.fromkeys(task.targets, "str" if task.classes else "float64")
+    columns = frame_columns(task)
     yield from (f"column {column} is missing" for column in needed if column not in frames)
     yield from (f"column {column} is unknown" for column in frames if column not in columns)
     for column, kind in columns.items():

@@ -18,19 +18,23 @@ class DatasetIndex:
     Attributes
     ----------
     frames : DataFrame
-        Columns of `FRAME_COLUMNS`, sorted by clip and frame. ``landmarks`` holds flat float32 arrays x, y, x, y, ...
-        of 68 or 49 points in pixels, empty where there are none; valence and arousal are in [-1, 1] or NaN;
-        ``status`` is one of `STATUSES`; ``source`` is a path below the dataset's folder, which may lead through a zip
-        archive (see `hocbench.datasets.sources`), and ``source_frame`` a frame of it, if it is a video.
+        Columns as of `frame_columns`, sorted by clip and frame. ``landmarks`` holds flat float32 arrays x, y, x, y, ...
+        of 68 or 49 points in pixels, empty where there are none; targets of affect are in their ranges or NaN, and
+        ``class`` is the name of a class or empty; ``status`` is one of `STATUSES`; ``source`` is a path below the
+        dataset's folder, which may lead through a zip archive (see `hocbench.datasets.sources`), and ``source_frame`` a
+        frame of it, if it is a video.
     label : {"synthetic", "real"}
         Told by the marker file that the renderer leaves in its folders.
     notes : dict
         What the adapter decided, for example which column was taken as the value.
+    task : Task
+        What its labels are of.
     """
 
     frames: pd.DataFrame
     label: Label
     notes: dict[str, Any] = field(default_factory=dict)
+    task: Task = VALENCE_AROUSAL
 
 
 class Adapter(Protocol):
@@ -56,7 +60,7 @@ class Adapter(Protocol):
     role: str
 
     def read(self, root: Path, exclude: Collection[str] = ()) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Return the frames, with those columns of `FRAME_COLUMNS` that this dataset has, and notes.
+        """Return the frames, with those columns of `frame_columns` that this dataset has, and notes.
 
         One row per frame, kept even where its picture, landmarks or label are missing; labels joined by frame, never by
         order, in the ranges of the task or NaN, or names of its classes; notes of plain values say what was decided on

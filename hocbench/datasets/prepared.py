@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 
-from hocbench.datasets.columns import Label
+from hocbench.datasets.columns import Label, label_columns
 from hocbench.errors import DatasetError
 from hocbench.files.checksums import check_file, read_sealed
 
@@ -18,6 +19,8 @@ def load_excluded(prepared: Path) -> list[str]:
 def load_index(prepared: Path, columns: list[str] | None = None) -> tuple[pd.DataFrame, Label]:
     """Load an index that `hocbench.datasets.index.write_index` wrote: its frames, and what the data are.
 
+    With ``columns``, only these and the labels of its task.
+
     Raises
     ------
     DatasetError, DamageError
@@ -30,6 +33,8 @@ def load_index(prepared: Path, columns: list[str] | None = None) -> tuple[pd.Dat
     try:
         summary = read_sealed(seal)
         check_file(table, summary.get("files", {}).get(table.name))
+        if columns is not None:
+            columns = [*columns, *label_columns(pq.read_schema(table).names)]
         return pd.read_parquet(table, columns=columns), summary["label"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{prepared} has no index that can be read ({error}); run `hocbench index` again") from None

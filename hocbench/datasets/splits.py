@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hocbench.datasets.columns import label_columns
 from hocbench.datasets.split_lists import KEYS, LEFT_OUT, read_list
 from hocbench.errors import SplitError
 from hocbench.files.checksums import hashes_of, sealed
@@ -16,7 +17,7 @@ from hocbench.files.write import write_text
 from hocbench.seeds import generator
 
 PARTS = ("train", "validation", "test")
-INDEX_COLUMNS = ["clip", "subject", "session", "split", "frame", "valence", "arousal"]
+INDEX_COLUMNS = ["clip", "subject", "session", "split", "frame"]  # beside the labels
 COLUMNS = ["fold", "clip", "subject", "session", "part"]
 
 
@@ -90,7 +91,7 @@ def write_splits(index: pd.DataFrame, splits: pd.DataFrame, protocol: dict[str, 
 def _describe_clips(index: pd.DataFrame) -> pd.DataFrame:
     """Count and hash the frames of each clip: one row per clip, sorted by clip."""
     frames = index.sort_values(["clip", "frame"], kind="stable", ignore_index=True)
-    columns = frames[["frame", "valence", "arousal"]]
+    columns = frames[["frame", *label_columns(frames.columns)]]
     # Six digits: what other software rounds differently beyond them is the same label.
     text = columns.to_csv(index=False, header=False, float_format="%.6f", lineterminator="\n")
     lines = text.splitlines(keepends=True)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from hocbench.config.base import Count, check_values
 from hocbench.config.crop import CropOptions
-from hocbench.datasets.columns import NO_LABEL
+from hocbench.datasets.columns import NO_LABEL, label_columns, labelled
 from hocbench.datasets.prepared import load_excluded, load_index
 from hocbench.errors import FaceError
 from hocbench.faces.clips import Crop, crop_clip
@@ -23,7 +23,6 @@ from hocbench.files.write import write_parquet, write_text
 from hocbench.opencv import cv2
 from hocbench.parallel import shared
 
-STORE_COLUMNS = ["dataset", "subject", "session", "clip", "frame", "valence", "arousal", "split"]
 JPEG_QUALITY = 95
 BATCH_FRAMES = 256  # at least so many, whole clips: what a kill loses of one worker
 PARTS = ".crops.part"  # survives a kill; not among the outputs that Snakemake deletes
@@ -239,8 +238,9 @@ def _join(index: pd.DataFrame, parts: Path, options: CropOptions) -> tuple[pd.Da
         outcomes = json.loads(_part(parts, start).read_text(encoding="utf-8"))
         for key, values in outcomes.items():
             columns[key] += values
-    frames = index[STORE_COLUMNS].assign(status=columns["status"], face=columns["face"])
-    frames["usable"] = (frames["face"] != "none") & frames[["valence", "arousal"]].notna().all(axis=1)
+    kept = ["dataset", "subject", "session", "clip", "frame", *label_columns(index.columns), "split"]
+    frames = index[kept].assign(status=columns["status"], face=columns["face"])
+    frames["usable"] = (frames["face"] != "none") & labelled(frames)
     ledger = _ledger(frames, options.method, columns["detail"])
     if options.store == "jpeg":
         frames["end_byte"] = np.cumsum(columns["bytes"])

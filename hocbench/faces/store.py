@@ -19,7 +19,8 @@ class CropStore:
     Attributes
     ----------
     frames : DataFrame
-        One row per crop; columns dataset, subject, session, clip, frame, valence, arousal, split, status, face, usable.
+        One row per crop; columns dataset, subject, session, clip, frame, the labels of the task, split, status, face,
+        usable.
     crops : ndarray, memory-mapped, read-only, uint8
         Raw: shape (n, size, size, 3), RGB. JPEG: one file after the other, in bytes; `read` decodes them.
     label : str

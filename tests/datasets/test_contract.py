@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from hocbench.datasets.adapters import ADAPTERS, load_adapter
-from hocbench.datasets.columns import FRAME_COLUMNS
+from hocbench.datasets.columns import frame_columns
 from hocbench.datasets.index import read_index, write_index
+from hocbench.experiment.tasks import VALENCE_AROUSAL
 from tests.datasets.conftest import refusal
 
 NAMES = list(ADAPTERS)
@@ -15,8 +16,9 @@ NAMES = list(ADAPTERS)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_index_has_the_promised_columns_and_types(indices, name):
     frames = indices[name].frames
-    assert list(frames.columns) == list(FRAME_COLUMNS)
-    assert {column: str(kind) for column, kind in frames.dtypes.items()} == FRAME_COLUMNS
+    columns = frame_columns(VALENCE_AROUSAL)
+    assert list(frames.columns) == list(columns)
+    assert {column: str(kind) for column, kind in frames.dtypes.items()} == columns
     assert (frames["dataset"] == name).all()
     assert all(points.dtype == np.float32 and points.ndim == 1 for points in frames["landmarks"])
 
