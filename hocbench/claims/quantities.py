@@ -30,7 +30,7 @@ def _difference(test: Test, dataset: str, results: Results) -> Iterator[Row]:
     table = table[(table["reference"] == test.reference) & (table["reference_ablation"] == "")]
     table = table[table["lasso"] > 0] if test.each_lasso else table[table["lasso"] == 0]
     shared = {"method": test.method, "reference": test.reference, "metric": test.metric} | _limits(test)
-    for target in test.targets:
+    for target in test.targets or results.targets(dataset):
         own = table[table["target"] == target]
         if own.empty:
             yield shared | {"target": target, "value": np.nan, "label": results.label(dataset)}
@@ -44,7 +44,7 @@ def _score(test: Test, dataset: str, results: Results) -> Iterator[Row]:
     table = table[(table["method"] == test.method) & (table["metric"] == test.metric)]
     table = table[(table["pooling"] == "pooled") & (table["lasso"] == 0)]
     known, label = published_scores(), results.label(dataset)
-    for target in test.targets:
+    for target in test.targets or results.targets(dataset):
         places = (known["dataset"] == dataset) & (known["method"] == test.published)
         cell = known[places & (known["target"] == target) & (known["metric"] == test.metric)]
         if cell.empty:

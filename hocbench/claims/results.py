@@ -11,6 +11,7 @@ from hocbench.claims.schema import STATUSES
 from hocbench.errors import EvaluationError
 from hocbench.evaluation.files import read_table
 from hocbench.experiment.description import Description, read_description
+from hocbench.experiment.tasks import VALENCE_AROUSAL
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Results:
         """Tell what kind of data a data set is; "" if nothing of it was measured."""
         own = self.costs[self.costs["dataset"] == dataset]
         return str(own["label"].iloc[0]) if len(own) else ""
+
+    def targets(self, dataset: str) -> tuple[str, ...]:
+        """Return what is predicted on a dataset; on one that is no part of the experiment, valence and arousal."""
+        known = self.description.datasets.get(dataset)
+        return known.task.targets if known else VALENCE_AROUSAL.targets
 
     def main(self, table: pd.DataFrame, dataset: str) -> pd.DataFrame:
         """Pick the rows of a dataset that claims are about: of the main network or without a rank, of no ablation."""

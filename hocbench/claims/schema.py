@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hocbench.errors import EvaluationError
-from hocbench.runs.finished import TARGETS
+from hocbench.metrics.records import PRIMARY, known_metrics
 
 STATUSES = ("P", "S", "U")
 # The only ones that a verdict may rest on.
@@ -30,8 +30,8 @@ class Test(_Section):
     datasets: tuple[str, ...] = ("",)
     method: str = ""
     reference: str = ""
-    metric: Literal["rmse", "sagr", "pcc", "ccc"] = "ccc"
-    targets: tuple[str, ...] = TARGETS
+    metric: str = PRIMARY["affect"]
+    targets: tuple[str, ...] = Field(default=(), description="by default all of the dataset's task")
     each_lasso: bool = False
     at_least: float | None = None
     at_most: float | None = None
@@ -44,8 +44,11 @@ class Test(_Section):
         ways = [self.at_least is not None or self.at_most is not None, bool(self.published), bool(self.shown)]
         if sum(ways) != 1 or bool(self.published) != (self.margin is not None):
             raise ValueError("give either at_least and at_most, or published and margin, or shown")
-        if self.statistic == "difference" and self.metric != "ccc":
-            raise ValueError("differences are judged by ccc, the only metric that they are measured in by seed")
+        if self.metric not in known_metrics():
+            raise ValueError(f"no metric {self.metric!r}; choose from {', '.join(known_metrics())}")
+        if self.statistic == "difference" and self.metric not in PRIMARY.values():
+            names = " or ".join(PRIMARY.values())
+            raise ValueError(f"differences are judged by {names}, the only metric that they are measured in by seed")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError("nothing lies in this range; at_least has to be at most at_most")
         return self

@@ -8,6 +8,7 @@ import pandas as pd
 
 from hocbench.claims.quantities import NO_DATA
 from hocbench.claims.schema import Claim, Claims
+from hocbench.metrics.records import known_metrics
 
 CLAIM_COLUMNS = [
     *("claim", "title", "statement", "dataset", "verdict", "reason", "would_change", "protocol", "source", "status"),
@@ -16,8 +17,6 @@ CLAIM_COLUMNS = [
 REPRODUCED, NOT_REPRODUCED, BETTER = "reproduced", "not reproduced", "better than published"
 INCONCLUSIVE, NOT_RUN = "inconclusive", "not run"
 HOLDS, DOES_NOT_HOLD = "holds on synthetic data", "does not hold on synthetic data"
-# Scores of which less is better; a claim is then beaten from below.
-_SMALL_IS_GOOD = frozenset({"rmse"})
 
 
 def verdict_table(claims: Claims, evidence: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +125,8 @@ def _is_better(row: "pd.Series[Any]") -> bool:
     """Whether a score lies beyond its published one on the good side; other ranges have no better side."""
     if row["statistic"] != "score":
         return False
-    return str(row["outcome"]) == ("outside below" if row["metric"] in _SMALL_IS_GOOD else "outside above")
+    is_good_small = known_metrics()[row["metric"]].better == "low"
+    return str(row["outcome"]) == ("outside below" if is_good_small else "outside above")
 
 
 def _reason(judged: pd.DataFrame) -> str:
@@ -161,8 +161,9 @@ def _quantity(row: "pd.Series[Any]") -> str:
     value = "" if np.isnan(row["value"]) else f" {row['value']:.3g}"
     if not np.isnan(row["low"]) and row["low"] != row["high"]:
         value += f" [{row['low']:.3g}, {row['high']:.3g}]"
-    what = " ".join(part for part in (row["target"], row["metric"].upper() if row["target"] else row["metric"]) if part)
-    return what + value
+    metric = known_metrics().get(row["metric"])
+    parts = (row["target"], metric.title if metric else row["metric"])
+    return " ".join(part for part in parts if part) + value
 
 
 def _about(claim: Claim) -> dict[str, Any]:

@@ -9,17 +9,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hocbench.errors import EvaluationError
+from hocbench.evaluation.clip_tables import ClipTable, clip_table, scored_frames
 from hocbench.evaluation.figure_data import quadrant_sums
-from hocbench.evaluation.pooling import ClipTable, clip_table, scored_frames
 from hocbench.evaluation.run_tables import timeline_runs
 from hocbench.evaluation.smoothing import best_window, score_windows, smooth
 from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
-from hocbench.runs.finished import TARGETS, Run
+from hocbench.experiment.tasks import CLASS, VALENCE_AROUSAL
+from hocbench.runs.finished import Run
 
-WINDOW_COLUMNS = [
-    *KEY_COLUMNS,
-    *("seed", "fold", "window", "ccc_valence", "ccc_arousal", "mean_ccc", "chosen", "label"),
-]
+
+def window_columns(description: Description) -> list[str]:
+    """List the columns of the table of smoothing windows: of each target that is smoothed in some dataset its CCC."""
+    targets = [VALENCE_AROUSAL.targets, *(each.task.targets for each in description.datasets.values())]
+    smoothed = dict.fromkeys(f"ccc_{name}" for names in targets for name in names if name != CLASS)
+    return [*KEY_COLUMNS, "seed", "fold", "window", *smoothed, "mean_ccc", "chosen", "label"]
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Collected:
     timelines : list of (str, Run, DataFrame)
         Ids of methods, runs and test frames to be drawn.
     errors : dict of (RowKey, seed) to ndarray
-        Errors by quadrant, folds added up, see `hocbench.evaluation.figure_data.quadrant_sums`.
+        Errors by quadrant of valence and arousal, folds added up, see `hocbench.evaluation.figure_data.quadrant_sums`.
     """
 
     tables: dict[RowKey, dict[tuple[int, int], ClipTable]] = field(default_factory=dict)
@@ -117,34 +120,37 @@ def collect(runs: Sequence[Run], description: Description, windows: Sequence[int
     drawn = timeline_runs(runs, description)
     for run in runs:
         frames = scored_frames(run, "test")
-        means = [float(frames[f"truth_{target}"].mean()) for target in TARGETS]
+        task = run.spec.task
+        means = [float(frames[column].mean()) for column in task.truth_columns]
         centre = centres.setdefault(run.key.dataset, means)
-        _add(result, run.row, run, clip_table(frames, centre, str(run.path)), frames, run in drawn)
+        _add(result, run.row, run, clip_table(frames, task, centre, str(run.path)), frames, run in drawn)
         averaged = description.averaged(run.row)
         if averaged:
             row = replace(run.row, method=averaged)
-            smoothed = smooth(frames, _choose_window(result, row, run, windows))
-            _add(result, row, run, clip_table(smoothed, centre, f"{run.path} (smoothed)"), smoothed, run in drawn)
+            smoothed = smooth(frames, task.targets, _choose_window(result, row, run, windows))
+            table = clip_table(smoothed, task, centre, f"{run.path} (smoothed)")
+            _add(result, row, run, table, smoothed, run in drawn)
     return result
 
 
 def _add(result: Collected, row: RowKey, run: Run, table: ClipTable, frames: pd.DataFrame, is_drawn: bool) -> None:
     seed = run.key.seed
     result.tables.setdefault(row, {})[seed, run.key.fold] = table
-    result.errors[row, seed] = result.errors.get((row, seed), 0.0) + quadrant_sums(frames)
+    if run.spec.task == VALENCE_AROUSAL:
+        result.errors[row, seed] = result.errors.get((row, seed), 0.0) + quadrant_sums(frames)
     if is_drawn:
         result.timelines.append((row.method, run, frames))
 
 
 def _choose_window(result: Collected, row: RowKey, run: Run, windows: Sequence[int]) -> int:
     try:
-        scores = score_windows(scored_frames(run, "validation"), windows)
+        scores = score_windows(scored_frames(run, "validation"), run.spec.task.targets, windows)
     except EvaluationError as error:
         raise EvaluationError(f"{run.path}: {error}") from error
     chosen = best_window(scores)
     shared = vars(row) | {"seed": run.key.seed, "fold": run.key.fold, "label": run.label}
     for score in scores:
-        values = {f"ccc_{target}": value for target, value in zip(TARGETS, score.ccc, strict=True)}
+        values = {f"ccc_{target}": value for target, value in zip(run.spec.task.targets, score.ccc, strict=True)}
         values |= {"window": score.window, "mean_ccc": score.mean_ccc, "chosen": int(score.window == chosen)}
         result.windows.append(shared | values)
     return chosen

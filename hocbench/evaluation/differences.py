@@ -10,10 +10,9 @@ from hocbench.evaluation.files import sorted_table
 from hocbench.evaluation.pooling import Cell, Tables, common_cells, one_seed_tables
 from hocbench.evaluation.resampling import Setup, contrasts
 from hocbench.evaluation.significance import holm, swap_p_values
-from hocbench.evaluation.statistics import CCC, METRICS, POOLED
 from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
 from hocbench.experiment.methods import IMAGES
-from hocbench.runs.finished import TARGETS
+from hocbench.metrics.records import primary
 from hocbench.seeds import generator
 
 PAIR_COLUMNS = [*KEY_COLUMNS, "reference", "reference_ablation"]
@@ -95,7 +94,8 @@ def paired_differences(tables: Mapping[RowKey, Tables], setup: Setup) -> pd.Data
 def seed_differences(tables: Mapping[RowKey, Tables], setup: Setup) -> pd.DataFrame:
     """Measure all comparisons once more for each training seed, as if no other had been run.
 
-    Only by CCC, which is what the claims are judged by, and without p values: all of it would double the time.
+    Only by the primary metric, which is what the claims are judged by, and without p values: all of it would double the
+    time.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def seed_differences(tables: Mapping[RowKey, Tables], setup: Setup) -> pd.DataFr
     rows = []
     for training, own in one_seed_tables(tables):
         for shared, first, second in _pairs(own, setup):
-            found = _compare(first, second, setup, only_ccc=True)
+            found = _compare(first, second, setup, only_primary=True)
             rows += [shared | {"seed": training} | row for row in found]
     return sorted_table(rows, SEED_COLUMNS)
 
@@ -147,27 +147,29 @@ def _compared(row: RowKey, reference: RowKey, others: list[RowKey], description:
     return row.method == "joint" and row.lasso == 0 and same and (method.stage == "scratch" or bool(method.averages))
 
 
-def _compare(first: Cell, second: Cell, setup: Setup, *, only_ccc: bool = False) -> list[dict[str, Any]]:
+def _compare(first: Cell, second: Cell, setup: Setup, *, only_primary: bool = False) -> list[dict[str, Any]]:
     """Difference, interval and effect size of each target and metric."""
-    statistic, metrics = (CCC, METRICS[-1:]) if only_ccc else (POOLED, METRICS)
+    statistic = first.statistic
+    if only_primary:
+        statistic = statistic.only(primary(setup.description.datasets[first.key.dataset].task.kind))
     rows = []
     for contrast in contrasts(setup, [first, second], CONTRAST, statistic=statistic):
         resampled = contrast.resampled
         columns = {"difference": resampled.estimate, "low": contrast.low, "high": contrast.high}
         columns["effect_size"] = resampled.effect_size
-        for place, metric in enumerate(metrics):
+        for place, metric in enumerate(statistic.metrics):
             values = {name: float(column[place]) for name, column in columns.items()}
-            rows.append({"target": contrast.target, "metric": metric} | values)
+            rows.append({"target": contrast.target, "metric": metric.id} | values)
     return rows
 
 
 def _test(first: Cell, second: Cell, setup: Setup) -> dict[tuple[str, str], float]:
     """Return the p value of each target and metric."""
     p_values: dict[tuple[str, str], float] = {}
-    for place, target in enumerate(TARGETS):
+    for place, target in enumerate(first.targets):
         swaps = generator(setup.seed, use="swaps", dataset=first.key.dataset)
-        values = swap_p_values(first.sums[place], second.sums[place], setup.replicates, swaps)
-        p_values |= {(target, metric): float(p) for metric, p in zip(METRICS, values, strict=True)}
+        values = swap_p_values(first.sums[place], second.sums[place], setup.replicates, swaps, first.statistic)
+        p_values |= {(target, metric.id): float(p) for metric, p in zip(first.statistic.metrics, values, strict=True)}
     return p_values
 
 

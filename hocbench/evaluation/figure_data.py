@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from hocbench.errors import RunError
+from hocbench.evaluation.clip_tables import scored_frames
 from hocbench.evaluation.files import sorted_table
-from hocbench.evaluation.pooling import scored_frames
 from hocbench.evaluation.run_tables import choose_clips
 from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
+from hocbench.experiment.tasks import VALENCE_AROUSAL
 from hocbench.runs.finished import TARGETS, Run
 
 FACTOR_COLUMNS = [
@@ -102,7 +103,7 @@ def quadrants(sums: Mapping[tuple[RowKey, int], NDArray[np.float64]], labels: Ma
 
 
 def circumplex(runs: Sequence[Run], description: Description, clips: int = 3) -> pd.DataFrame:
-    """Lay out labels and outputs of the fine-tuned video network, for each video dataset.
+    """Lay out labels and outputs of the fine-tuned video network, for each video dataset of valence and arousal.
 
     Parameters
     ----------
@@ -173,7 +174,8 @@ def _drawn(runs: Sequence[Run], description: Description) -> dict[str, list[Run]
     drawn: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.key.seed, run.key.fold)):
         row = run.row
-        if row.method == "joint" and row.lasso == 0 and description.is_main(row):
+        is_drawn = row.method == "joint" and row.lasso == 0 and run.spec.task == VALENCE_AROUSAL
+        if is_drawn and description.is_main(row):
             chosen = drawn.setdefault(row.dataset, [])
             if not chosen or chosen[0].key.seed == run.key.seed:
                 chosen.append(run)

@@ -20,7 +20,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from hocbench.evaluation.statistics import METRICS, POOLED, Floats, Statistic, blocks, product, strata_members, weighted
+from hocbench.evaluation.statistics import Statistic, blocks, product, strata_members, weighted
+from hocbench.metrics.record import Floats
+from hocbench.metrics.scales import PLAIN, Scale
 
 LEVEL = 0.95
 SEEDS_NEEDED = 5  # with fewer, intervals are conditional on the seeds
@@ -29,7 +31,6 @@ FEWEST_CLUSTERS = 8
 # Of the replicates, so many must have a spread of their own, or the clusters are too few or too alike.
 _LEAST_USABLE = 0.9
 _NO_SPREAD = 1e-12
-_EDGE = 1 - 1e-12
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,10 @@ class Resampled:
         The contrast and its standard error over clusters in each resampled data set.
     seeds : int
         Number of seeds.
-    constant : bool
-        Whether labels or outputs of some method and seed are constant, so that PCC and CCC are 0 by definition.
+    scales : tuple of Scale
+        Of each metric.
+    degenerate : ndarray of bool, (metrics,)
+        Whether the score of some method and seed says nothing.
     """
 
     estimate: Floats
@@ -62,7 +65,8 @@ class Resampled:
     replicates: Floats
     errors: Floats
     seeds: int
-    constant: bool
+    scales: tuple[Scale, ...]
+    degenerate: NDArray[np.bool_]
 
     @property
     def effect_size(self) -> Floats:
@@ -76,7 +80,7 @@ def resample(
     contrast: Floats,
     weights: NDArray[np.uint16],
     strata: NDArray[np.intp],
-    statistic: Statistic = POOLED,
+    statistic: Statistic,
 ) -> Resampled:
     """Compute a contrast and its standard error in the data and in each resampled data set.
 
@@ -120,7 +124,8 @@ def resample(
         replicates=replicates,
         errors=errors,
         seeds=seeds,
-        constant=bool((values[..., -2:] == 0).all(axis=-1).any()),
+        scales=tuple(metric.scale for metric in statistic.metrics),
+        degenerate=(np.isnan(values) | (values == [each.degenerate for each in statistic.metrics])).any(axis=(0, 1)),
     )
 
 
@@ -135,8 +140,8 @@ def studentized_interval(
         From `resample`.
     single : bool
         Whether the contrast is a score by itself: the interval is then made on a scale on which its spread varies
-        little (logarithm of RMSE, Fisher's z of PCC and CCC) and stays within the score's range. That of differences
-        and slopes, whose distribution is nearly symmetric, is made symmetric, which has a smaller error of coverage.
+        little (logarithm of RMSE, Fisher's z of CCC, ...) and stays within the score's range. That of differences and
+        slopes, whose distribution is nearly symmetric, is made symmetric, which has a smaller error of coverage.
     generator : numpy.random.Generator, optional
         Source of the seeds' deviates; None for an interval conditional on the seeds.
 
@@ -224,12 +229,8 @@ def _seed_error(
     if seeds == 1:
         return np.full(len(seed_sd), np.nan)
     ones = np.ones((1, clusters))
-    influences = np.stack(
-        [
-            _contrast(weighted(ones, sums[:, [seed]]), sums[:, [seed]], contrast, statistic)[1][0]
-            for seed in range(seeds)
-        ]
-    )
+    alone = [sums[:, [seed]] for seed in range(seeds)]
+    influences = np.stack([_contrast(weighted(ones, own), own, contrast, statistic)[1][0] for own in alone])
     apart = _standard_errors(influences - influences.mean(axis=0), np.ones((seeds, clusters)), members)
     interaction = (apart**2).sum(axis=0) / (seeds - 1)
     return np.sqrt(np.maximum(seed_sd**2 - interaction, 0.0) / seeds)
@@ -273,7 +274,7 @@ def _pivot_limits(
         replicates, errors = replicates + deviates[0], np.hypot(errors, deviates[1])
     if error <= _NO_SPREAD * max(1.0, abs(estimate)):
         return float(estimate), float(estimate)
-    scale = _SCALES[METRICS[metric]] if single else _PLAIN
+    scale = resampled.scales[metric] if single else PLAIN
     if len(resampled.influence) < FEWEST_CLUSTERS:
         return _students_limits(estimate, error, len(resampled.influence) - 1, scale)
     usable = errors > 1e-6 * error
@@ -290,37 +291,9 @@ def _pivot_limits(
     return float(scale.backward(centre - above * width)), float(scale.backward(centre - below * width))
 
 
-def _students_limits(estimate: float, error: float, freedom: int, scale: "_Scale") -> tuple[float, float]:
+def _students_limits(estimate: float, error: float, freedom: int, scale: Scale) -> tuple[float, float]:
     from scipy.special import stdtrit  # heavy, and of use here only
 
     centre, width = scale.forward(np.array(estimate)), error * scale.slope(np.array(estimate))
     tail = stdtrit(freedom, (1 + LEVEL) / 2) * width
     return float(scale.backward(centre - tail)), float(scale.backward(centre + tail))
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """A scale to make an interval on."""
-
-    name: str
-
-    def forward(self, value: Floats) -> Floats:
-        if self.name == "log":
-            return np.log(np.maximum(value, 1e-300))
-        return np.arctanh(np.clip(value, -_EDGE, _EDGE)) if self.name == "z" else value
-
-    def slope(self, value: Floats) -> Floats:
-        if self.name == "log":
-            return 1 / np.maximum(value, 1e-300)
-        return 1 / (1 - np.clip(value, -_EDGE, _EDGE) ** 2) if self.name == "z" else np.ones_like(value)
-
-    def backward(self, value: Floats) -> Floats:
-        if self.name == "log":
-            return np.exp(value)
-        if self.name == "share":
-            return np.clip(value, 0.0, 1.0)
-        return np.tanh(value) if self.name == "z" else value
-
-
-_PLAIN = _Scale("plain")
-_SCALES = {"rmse": _Scale("log"), "sagr": _Scale("share"), "pcc": _Scale("z"), "ccc": _Scale("z")}

@@ -1,59 +1,19 @@
-"""From frame-by-frame predictions to the sums per clip and per cluster that all statistics need."""
+"""From the clips of single runs to the sums per cluster that all statistics need, folds pooled."""
 
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from hocbench.errors import EvaluationError
-from hocbench.evaluation.statistics import Floats, cluster_sums, scores_from_sums
+from hocbench.evaluation.clip_tables import ClipTable, joined
+from hocbench.evaluation.statistics import Pooled
 from hocbench.experiment.description import RowKey
-from hocbench.runs.finished import TARGETS, Run
+from hocbench.metrics.record import Floats
 
 logger = logging.getLogger(__name__)
-
-# Frames with these statuses may lack a prediction: there was no picture to look at.
-WITHOUT_PICTURE = frozenset({"frame_missing", "image_unreadable", "no_face"})
-
-
-@dataclass(frozen=True)
-class ClipTable:
-    """What is kept of the test predictions of one run.
-
-    Attributes
-    ----------
-    source : str
-        The run directory, for messages.
-    clips, subjects : ndarray of str, (clips,)
-        Names, sorted by clip; the subject of each clip is its cluster.
-    sums : ndarray, (targets, clips, sums)
-        See `hocbench.evaluation.statistics.SUMS`, about the centres of the dataset.
-    clip_scores : ndarray, (targets, clips, metrics)
-        Scores of each clip by itself.
-    fingerprint : str
-        Hash of the clips, subjects, frames and labels that were scored.
-    """
-
-    source: str
-    clips: NDArray[np.str_]
-    subjects: NDArray[np.str_]
-    sums: Floats
-    clip_scores: Floats
-    fingerprint: str
-
-    @property
-    def frames(self) -> int:
-        """Number of scored frames."""
-        return int(self.sums[0, :, 0].sum())
-
-    @property
-    def has_clips(self) -> bool:
-        """Whether some clip has several frames, so that scores per clip mean something."""
-        return bool((self.sums[0, :, 0] > 1).any())
 
 
 @dataclass(frozen=True)
@@ -68,8 +28,12 @@ class Cell:
         What went in: every seed has every fold.
     clusters : tuple of str
         Subjects, sorted.
+    targets : tuple of str
+        Of the task.
+    statistic : Pooled
+        What is computed from the sums.
     sums : ndarray, (targets, seeds, clusters, sums)
-        Sums over each subject's frames.
+        Sums over each subject's frames, or units of a classification.
     clip_totals : ndarray, (targets, seeds, clusters, metrics)
         Sums of the scores of each subject's clips.
     clips : ndarray, (clusters,)
@@ -84,6 +48,8 @@ class Cell:
     seeds: tuple[int, ...]
     folds: tuple[int, ...]
     clusters: tuple[str, ...]
+    targets: tuple[str, ...]
+    statistic: Pooled
     sums: Floats
     clip_totals: Floats
     clips: Floats
@@ -92,90 +58,6 @@ class Cell:
 
 
 Tables = Mapping[tuple[int, int], ClipTable]  # keyed by (seed, fold)
-
-
-def scored_frames(run: Run, part: str) -> pd.DataFrame:
-    """Read the frames of one part that have a label and an output.
-
-    Parameters
-    ----------
-    run : Run
-        A finished run.
-    part : str
-        ``"validation"`` or ``"test"``.
-
-    Returns
-    -------
-    DataFrame
-        Sorted by clip and frame; frames without a label, or without a picture and an output, are left out.
-
-    Raises
-    ------
-    EvaluationError
-        If a frame with label and picture has no finite output.
-    """
-    table = run.predictions()
-    table = table[table["part"] == part].reset_index(drop=True)
-    labelled = _finite(table, [f"truth_{target}" for target in TARGETS])
-    predicted = _finite(table, list(TARGETS))
-    lost = labelled & ~predicted & ~table["status"].isin(WITHOUT_PICTURE).to_numpy()
-    if lost.any():
-        row = table[lost].iloc[0]
-        raise EvaluationError(
-            f"{run.path / 'predictions.parquet'} has no finite prediction for {lost.sum()} frames, first frame "
-            f"{row['frame']} of clip {row['clip']} ({part}, status {row['status']}): the training diverged. "
-            "Fit the run again with a smaller learning rate."
-        )
-    return table[labelled & predicted].reset_index(drop=True)
-
-
-def clip_table(frames: pd.DataFrame, centres: Sequence[float], source: str) -> ClipTable:
-    """Reduce scored frames to sums per clip.
-
-    Parameters
-    ----------
-    frames : DataFrame
-        From `scored_frames`, sorted by clip and frame.
-    centres : sequence of float
-        A number near the mean label of each target, the same for all runs of a dataset.
-    source : str
-        The run directory, for messages.
-
-    Returns
-    -------
-    ClipTable
-        Clips sorted by name.
-
-    Raises
-    ------
-    EvaluationError
-        If there are no frames, or a clip has two subjects.
-    """
-    if frames.empty:
-        raise EvaluationError(f"No test frame of {source} can be scored. Look into its predictions.parquet.")
-    codes, clips = pd.factorize(frames["clip"], sort=True)
-    pairs = frames[["clip", "subject"]].drop_duplicates().sort_values("clip", kind="stable")
-    if len(pairs) != len(clips):
-        clip = pairs.loc[pairs["clip"].duplicated(), "clip"].iloc[0]
-        raise EvaluationError(f"Clip {clip} of {source} has two subjects. Index the dataset again.")
-    hashed = hashlib.sha256("\n".join([*clips, *pairs["subject"]]).encode())
-    hashed.update(codes.astype("<i8").tobytes() + frames["frame"].to_numpy("<i8").tobytes())
-    sums, scores = [], []
-    for target, centre in zip(TARGETS, centres, strict=True):
-        truth = frames[f"truth_{target}"].to_numpy(np.float64)
-        prediction = frames[target].to_numpy(np.float64)
-        hashed.update(truth.astype("<f4").tobytes())
-        sums.append(cluster_sums(truth, prediction, codes, len(clips), centre))
-        own = np.bincount(codes, truth) / np.bincount(codes)
-        scores.append(scores_from_sums(cluster_sums(truth, prediction, codes, len(clips), own[codes])))
-    return ClipTable(
-        source=source,
-        clips=np.asarray(clips, dtype=np.str_),
-        subjects=pairs["subject"].to_numpy(np.str_),
-        sums=np.stack(sums),
-        clip_scores=np.stack(scores),
-        fingerprint=hashed.hexdigest(),
-    )
 
 
 def complete_seeds(tables: Tables, key: RowKey) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -239,13 +121,16 @@ def pool(key: RowKey, tables: Tables, seeds: Sequence[int], folds: Sequence[int]
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(clusters)))
     by_seed = [[tables[seed, fold] for fold in folds] for seed in seeds]
-    sums = np.stack([np.concatenate([table.sums for table in row], axis=1) for row in by_seed], axis=1)
+    statistic = joined(first)[0]
+    sums = np.stack([joined(row)[1] for row in by_seed], axis=1)
     scores = np.stack([np.concatenate([table.clip_scores for table in row], axis=1) for row in by_seed], axis=1)
     return Cell(
         key=key,
         seeds=tuple(seeds),
         folds=tuple(folds),
         clusters=tuple(str(name) for name in clusters),
+        targets=first[0].targets,
+        statistic=statistic,
         sums=np.add.reduceat(sums[..., order, :], starts, axis=-2),
         clip_totals=np.add.reduceat(scores[..., order, :], starts, axis=-2),
         clips=np.bincount(codes).astype(np.float64),
@@ -301,7 +186,3 @@ def check_same_frames(table: ClipTable, expected: ClipTable) -> None:
             "scored on the same subjects, frames and labels, so they cannot be compared. Fit both again from the same "
             "crops."
         )
-
-
-def _finite(table: pd.DataFrame, columns: list[str]) -> NDArray[np.bool_]:
-    return np.isfinite(table[columns].to_numpy(np.float64)).all(axis=1)

@@ -8,9 +8,9 @@ import numpy as np
 
 from hocbench.evaluation.intervals import SEEDS_NEEDED, Resampled, resample, studentized_interval
 from hocbench.evaluation.pooling import Cell
-from hocbench.evaluation.statistics import POOLED, Floats, Statistic, bootstrap_weights
+from hocbench.evaluation.statistics import Statistic, bootstrap_weights
 from hocbench.experiment.description import Description
-from hocbench.runs.finished import TARGETS
+from hocbench.metrics.record import Floats
 from hocbench.seeds import generator
 
 
@@ -62,7 +62,7 @@ def contrasts(
     cells: Sequence[Cell],
     weights: Floats,
     *,
-    statistic: Statistic = POOLED,
+    statistic: Statistic | None = None,
     sums: Callable[[Cell, int], Floats] = lambda cell, place: cell.sums[place],
     single: bool = False,
 ) -> Iterator[Contrast]:
@@ -79,7 +79,7 @@ def contrasts(
     weights : ndarray, (cells,)
         Of the contrast.
     statistic : Statistic
-        What is computed from the sums.
+        What is computed from the sums; by default what the cells have.
     sums : callable
         Picks a cell's sums of a target, ``(seeds, clusters, k)``.
     single : bool
@@ -88,8 +88,8 @@ def contrasts(
     first = cells[0]
     dataset, seed = first.key.dataset, setup.seed
     drawn = bootstrap_weights(first.strata, setup.replicates, generator(seed, use="bootstrap", dataset=dataset))
-    for place, target in enumerate(TARGETS):
+    for place, target in enumerate(first.targets):
         table = np.stack([sums(cell, place) for cell in cells])
-        resampled = resample(table, weights, drawn, first.strata, statistic)
+        resampled = resample(table, weights, drawn, first.strata, statistic or first.statistic)
         draws = generator(seed, use="seeds", dataset=dataset) if len(first.seeds) >= SEEDS_NEEDED else None
         yield Contrast(place, target, resampled, *studentized_interval(resampled, single=single, generator=draws))

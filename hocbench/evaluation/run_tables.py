@@ -9,6 +9,7 @@ import pandas as pd
 from hocbench.evaluation.files import share, sorted_table
 from hocbench.experiment.description import KEY_COLUMNS, Description
 from hocbench.experiment.methods import CLIPS
+from hocbench.experiment.tasks import VALENCE_AROUSAL
 from hocbench.runs.finished import TARGETS, Run
 
 AXES_COLUMNS = [*KEY_COLUMNS, "seed", "fold", "run", "label"]
@@ -65,8 +66,8 @@ def frame_counts(runs: Sequence[Run]) -> pd.DataFrame:
     """
     rows = []
     for run in runs:
-        table = run.predictions()
-        values = table[[*TARGETS, *(f"truth_{target}" for target in TARGETS)]].to_numpy(np.float64)
+        table, task = run.predictions(), run.spec.task
+        values = table[[*task.output_columns, *task.truth_columns]].to_numpy(np.float64)
         table["scored"] = np.isfinite(values).all(axis=1)
         for (part, status), group in table.groupby(["part", "status"]):
             counts = {"part": part, "status": status, "frames": len(group), "scored": int(group["scored"].sum())}
@@ -197,10 +198,11 @@ def timeline_runs(runs: Sequence[Run], description: Description) -> list[Run]:
     Returns
     -------
     list of Run
-        Of the first dataset of clips that is no control, of the main rank, and of the smallest seed and fold; none if
-        there is no static run.
+        Of the first dataset of clips with valence and arousal that is no control, of the main rank, and of the
+        smallest seed and fold; none if there is no static run.
     """
-    videos = [name for name, each in description.datasets.items() if each.role == CLIPS and not each.control_of]
+    datasets = [each for each in description.datasets.values() if each.task == VALENCE_AROUSAL]
+    videos = [each.name for each in datasets if each.role == CLIPS and not each.control_of]
     drawn = [run for run in runs if run.row.lasso == 0 and run.row.factorization and description.is_main(run.row)]
     static = [run for run in drawn if run.key.method == "static" and run.key.dataset in videos]
     if not static:

@@ -9,18 +9,20 @@ import numpy as np
 import pandas as pd
 
 from hocbench.evaluation import figure_data, files, run_tables
-from hocbench.evaluation.accumulate import WINDOW_COLUMNS, check_runs, collect
+from hocbench.evaluation.accumulate import check_runs, collect, window_columns
+from hocbench.evaluation.clip_tables import ClipTable
 from hocbench.evaluation.differences import paired_differences, seed_differences
-from hocbench.evaluation.intervals import Resampled
 from hocbench.evaluation.pooling import Cell, Tables, complete_seeds, one_seed_tables, pool
 from hocbench.evaluation.resampling import Setup, contrasts
 from hocbench.evaluation.smoothing import check_windows
-from hocbench.evaluation.statistics import METRICS, PER_CLIP, POOLED, Floats, Statistic, scores_from_sums
+from hocbench.evaluation.statistics import PerClip, Statistic
 from hocbench.evaluation.trends import trend_table
 from hocbench.experiment.description import KEY_COLUMNS, META, Description, RowKey
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
-from hocbench.runs.finished import TARGETS, read_runs
+from hocbench.metrics.record import Floats, Metric
+from hocbench.metrics.records import PRIMARY
+from hocbench.runs.finished import read_runs
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ def evaluate(
         "history": run_tables.histories(runs),
         "costs": run_tables.costs(runs),
         "counts": run_tables.frame_counts(runs),
-        "windows": files.sorted_table(collected.windows, WINDOW_COLUMNS),
+        "windows": files.sorted_table(collected.windows, window_columns(description)),
         "factors": figure_data.factors(runs),
         "quadrants": figure_data.quadrants(collected.errors, setup.labels),
     }
@@ -120,10 +122,10 @@ def score_table(tables: Mapping[RowKey, Tables], setup: Setup) -> pd.DataFrame:
         for (seed, fold), table in entries.items():
             shared = vars(key) | {"seed": seed, "fold": fold, "n_frames": table.frames}
             shared |= {"n_clusters": len(set(table.subjects)), "label": setup.labels[key.dataset]}
-            values = {"pooled": scores_from_sums(table.sums.sum(axis=1))}
+            values = {"pooled": table.statistic.value(table.sums.sum(axis=1))}
             if table.has_clips:
                 values["per_video"] = table.clip_scores.mean(axis=1)
-            rows += [shared | cell for cell in _cells(values)]
+            rows += [shared | cell for cell in _cells(values, table)]
     return files.sorted_table(rows, SCORE_COLUMNS)
 
 
@@ -142,7 +144,7 @@ def interval_table(tables: Mapping[RowKey, Tables], setup: Setup) -> pd.DataFram
     DataFrame
         `INTERVAL_COLUMNS`. `interval` says what varies: with fewer than `SEEDS_NEEDED` seeds the clusters only, and
         the interval is conditional on the seeds. It is NaN with one cluster; `seed_sd` (n - 1 in the denominator) is
-        NaN with one seed. `note` says "one cluster", or "constant predictions" where PCC and CCC are 0 by definition.
+        NaN with one seed. `note` says "one cluster", or why a score says nothing, such as "constant predictions".
     """
     return files.sorted_table(_method_rows(tables, setup), INTERVAL_COLUMNS)
 
@@ -172,7 +174,7 @@ def seed_interval_table(tables: Mapping[RowKey, Tables], setup: Setup) -> pd.Dat
 
 
 def flat_metrics(intervals: pd.DataFrame) -> dict[str, float]:
-    """Pick the pooled CCC of every method as ``dataset.method.target.ccc``, for ``dvc metrics``.
+    """Pick the primary scores of every method as ``dataset.method.target.ccc``, for ``dvc metrics``.
 
     Parameters
     ----------
@@ -184,8 +186,12 @@ def flat_metrics(intervals: pd.DataFrame) -> dict[str, float]:
     dict of str to float
         The method is spelled as its id and the axes that differ from the default, joined by underscores.
     """
-    chosen = intervals[(intervals["metric"] == "ccc") & (intervals["pooling"] == "pooled")]
-    return {f"{row['dataset']}.{_slug(row)}.{row['target']}.ccc": row["mean"] for _, row in chosen.iterrows()}
+    chosen = intervals[intervals["metric"].isin(PRIMARY.values()) & (intervals["pooling"] == "pooled")]
+    return {
+        ".".join([row["dataset"], _slug(row), row["target"], row["metric"]]): row["mean"]
+        for _, row in chosen.iterrows()
+        if pd.notna(row["mean"])
+    }
 
 
 def _slug(row: "pd.Series[Any]") -> str:
@@ -196,13 +202,13 @@ def _slug(row: "pd.Series[Any]") -> str:
     return f"{row['method']}{factorization}{rank}{lasso}{ablation}"
 
 
-def _cells(values: Mapping[str, Floats]) -> list[dict[str, Any]]:
+def _cells(values: Mapping[str, Floats], of: ClipTable) -> list[dict[str, Any]]:
     """Spread (targets, metrics) over rows."""
     return [
-        {"pooling": pooling, "target": target, "metric": metric, "value": table[i, j]}
+        {"pooling": pooling, "target": target, "metric": metric.id, "value": table[i, j]}
         for pooling, table in values.items()
-        for i, target in enumerate(TARGETS)
-        for j, metric in enumerate(METRICS)
+        for i, target in enumerate(of.targets)
+        for j, metric in enumerate(of.statistic.metrics)
     ]
 
 
@@ -219,9 +225,9 @@ def _method_rows(tables: Mapping[RowKey, Tables], setup: Setup, *, pooled_only: 
 
 
 def _interval_rows(cell: Cell, setup: Setup, *, pooled_only: bool) -> list[dict[str, Any]]:
-    poolings: dict[str, tuple[Statistic, Callable[[Cell, int], Floats]]] = {"pooled": (POOLED, _frame_sums)}
+    poolings: dict[str, tuple[Statistic, Callable[[Cell, int], Floats]]] = {"pooled": (cell.statistic, _frame_sums)}
     if cell.has_clips and not pooled_only:
-        poolings["per_video"] = (PER_CLIP, _clip_sums)
+        poolings["per_video"] = (PerClip(cell.statistic.metrics), _clip_sums)
     rows = []
     for pooling, (statistic, sums) in poolings.items():
         for contrast in contrasts(setup, [cell], np.ones(1), statistic=statistic, sums=sums, single=True):
@@ -232,9 +238,9 @@ def _interval_rows(cell: Cell, setup: Setup, *, pooled_only: bool) -> list[dict[
                 "high": contrast.high,
                 "seed_sd": resampled.seed_sd,
             }
-            for place, metric in enumerate(METRICS):
-                note = _note(cell, resampled, metric, pooling)
-                row: dict[str, Any] = {"target": contrast.target, "metric": metric, "pooling": pooling, "note": note}
+            for place, metric in enumerate(statistic.metrics):
+                note = _note(cell, metric, is_degenerate=pooling == "pooled" and bool(resampled.degenerate[place]))
+                row: dict[str, Any] = {"target": contrast.target, "metric": metric.id, "pooling": pooling, "note": note}
                 rows.append(row | {name: column[place] for name, column in values.items()})
     return rows
 
@@ -249,8 +255,7 @@ def _clip_sums(cell: Cell, target: int) -> Floats:
     return np.concatenate([totals, clips], axis=-1)
 
 
-def _note(cell: Cell, resampled: Resampled, metric: str, pooling: str) -> str:
+def _note(cell: Cell, metric: Metric, *, is_degenerate: bool) -> str:
     if len(cell.clusters) < 2:
         return "one cluster"
-    constant = resampled.constant and metric in ("pcc", "ccc") and pooling == "pooled"
-    return "constant predictions" if constant else ""
+    return metric.note if is_degenerate else ""

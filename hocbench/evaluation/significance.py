@@ -6,13 +6,16 @@ could be exchangeable, an interval how large the difference is. Axes as in `hocb
 
 import numpy as np
 
-from hocbench.evaluation.statistics import METRICS, Floats, blocks, scores_from_sums, weighted
+from hocbench.evaluation.statistics import Statistic, blocks, weighted
+from hocbench.metrics.record import Floats
 
 # A permuted difference this close to the observed one is the same but for rounding.
 _ROUNDING = 1e-12
 
 
-def swap_p_values(first: Floats, second: Floats, replicates: int, generator: np.random.Generator) -> Floats:
+def swap_p_values(
+    first: Floats, second: Floats, replicates: int, generator: np.random.Generator, statistic: Statistic
+) -> Floats:
     """Test by cluster permutation whether two methods score alike on the same frames.
 
     If they are exchangeable, swapping their outputs for a whole cluster (for every seed at once) changes nothing in
@@ -27,31 +30,36 @@ def swap_p_values(first: Floats, second: Floats, replicates: int, generator: np.
         Number of random swaps.
     generator : numpy.random.Generator
         Source of the random swaps.
+    statistic : Statistic
+        What is computed from the sums.
 
     Returns
     -------
     ndarray, (metrics,)
-        p values, above 0 and at most 1.
+        p values, above 0 and at most 1; NaN for a score that is not defined.
     """
     clusters = first.shape[1]
     change = first - second
     total_first, total_second = first.sum(axis=1), second.sum(axis=1)
-    observed = np.abs(_difference(total_first, total_second))
+    observed = np.abs(_difference(total_first, total_second, statistic))
     exact = 2**clusters <= replicates
-    extreme, tried = np.zeros(len(METRICS)), 0
+    extreme, tried = np.zeros(len(observed)), 0
     for rows in blocks(2**clusters if exact else replicates):
         if exact:
             swaps = (np.arange(rows.start, rows.stop)[:, None] >> np.arange(clusters)) & 1
         else:
             swaps = generator.integers(0, 2, (rows.stop - rows.start, clusters), dtype=np.uint8)
         moved = weighted(swaps, change)
-        difference = np.abs(_difference(total_first - moved, total_second + moved))
+        difference = np.abs(_difference(total_first - moved, total_second + moved, statistic))
         extreme += (difference >= observed - _ROUNDING).sum(axis=0)
         tried += len(swaps)
-    return extreme / tried if exact else (extreme + 1) / (tried + 1)
+    p_values = extreme / tried if exact else (extreme + 1) / (tried + 1)
+    return np.where(np.isnan(observed), np.nan, p_values)
 
 
-def trend_p_values(sums: Floats, contrast: Floats, replicates: int, generator: np.random.Generator) -> Floats:
+def trend_p_values(
+    sums: Floats, contrast: Floats, replicates: int, generator: np.random.Generator, statistic: Statistic
+) -> Floats:
     """Test by cluster permutation whether scores go up or down along ordered methods (ranks, LASSO weights).
 
     Without a trend the outputs of the methods are exchangeable within each cluster, so the order of the methods is
@@ -67,15 +75,17 @@ def trend_p_values(sums: Floats, contrast: Floats, replicates: int, generator: n
         Number of random orders.
     generator : numpy.random.Generator
         Source of the orders.
+    statistic : Statistic
+        What is computed from the sums.
 
     Returns
     -------
     ndarray, (metrics,)
-        p values, above 0 and at most 1.
+        p values, above 0 and at most 1; NaN for a score that is not defined.
     """
     methods, _, clusters, _ = sums.shape
-    observed = np.abs(_slope(sums.sum(axis=2)[None], contrast))
-    extreme = np.zeros(len(METRICS))
+    observed = np.abs(_slope(sums.sum(axis=2)[None], contrast, statistic))[0]
+    extreme = np.zeros(len(observed))
     for rows in blocks(replicates):
         orders = generator.permuted(
             np.broadcast_to(np.arange(methods), (rows.stop - rows.start, clusters, methods)), axis=-1
@@ -84,8 +94,9 @@ def trend_p_values(sums: Floats, contrast: Floats, replicates: int, generator: n
             sum(weighted(orders[..., place] == method, sums[method]) for method in range(methods))
             for place in range(methods)
         ]
-        extreme += (np.abs(_slope(np.stack(totals, axis=1), contrast)) >= observed - _ROUNDING).sum(axis=0)
-    return (extreme + 1) / (replicates + 1)
+        slopes = np.abs(_slope(np.stack(totals, axis=1), contrast, statistic))
+        extreme += (slopes >= observed - _ROUNDING).sum(axis=0)
+    return np.where(np.isnan(observed), np.nan, (extreme + 1) / (replicates + 1))
 
 
 def slope_contrast(methods: int) -> Floats:
@@ -105,9 +116,9 @@ def slope_contrast(methods: int) -> Floats:
     return steps / (steps**2).sum()
 
 
-def _slope(totals: Floats, contrast: Floats) -> Floats:
+def _slope(totals: Floats, contrast: Floats, statistic: Statistic) -> Floats:
     """Contrast of the mean score over seeds: (..., methods, seeds, sums) to (..., metrics)."""
-    return np.einsum("m,...mk->...k", contrast, scores_from_sums(totals).mean(axis=-2))
+    return np.einsum("m,...mk->...k", contrast, statistic.value(totals).mean(axis=-2))
 
 
 def holm(p_values: Floats) -> Floats:
@@ -130,6 +141,6 @@ def holm(p_values: Floats) -> Floats:
     return corrected
 
 
-def _difference(first: Floats, second: Floats) -> Floats:
+def _difference(first: Floats, second: Floats, statistic: Statistic) -> Floats:
     """Scores of the first minus those of the second, mean over seeds: (..., seeds, sums) to (..., metrics)."""
-    return (scores_from_sums(first) - scores_from_sums(second)).mean(axis=-2)
+    return (statistic.value(first) - statistic.value(second)).mean(axis=-2)

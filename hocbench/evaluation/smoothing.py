@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from hocbench.datasets.columns import NO_CROP
 from hocbench.errors import EvaluationError
 from hocbench.metrics.affect import ccc
-from hocbench.runs.finished import TARGETS
 from hocbench.windows import cut_runs
 
 
@@ -23,7 +22,7 @@ class WindowScore:
     window : int
         Length in frames, odd.
     ccc : tuple of float
-        CCC of valence and of arousal over all validation frames.
+        CCC of each target over all validation frames.
     """
 
     window: int
@@ -65,7 +64,7 @@ def moving_average(values: NDArray[np.float64], frames: NDArray[np.int64], windo
     return centre + (running[stop] - running[start]) / (stop - start)[:, None]
 
 
-def smooth(predictions: pd.DataFrame, window: int) -> pd.DataFrame:
+def smooth(predictions: pd.DataFrame, targets: Sequence[str], window: int) -> pd.DataFrame:
     """Replace the outputs by their moving averages, clip by clip.
 
     A frame without a crop keeps its answer, which no network gave, and is a gap to the others.
@@ -73,7 +72,9 @@ def smooth(predictions: pd.DataFrame, window: int) -> pd.DataFrame:
     Parameters
     ----------
     predictions : DataFrame
-        Scored frames with columns clip, frame, status, valence and arousal, sorted by clip and frame.
+        Scored frames with columns clip, frame, status and the targets, sorted by clip and frame.
+    targets : sequence of str
+        Names of the outputs.
     window : int
         Odd length in frames.
 
@@ -83,25 +84,27 @@ def smooth(predictions: pd.DataFrame, window: int) -> pd.DataFrame:
         A copy with smoothed outputs in double precision.
     """
     result = predictions.copy()
-    values = predictions[list(TARGETS)].to_numpy(np.float64)
+    values = predictions[list(targets)].to_numpy(np.float64)
     frames = predictions["frame"].to_numpy(np.int64)
     smoothed = values.copy()
     seen = np.flatnonzero(predictions["status"].to_numpy() != NO_CROP)
     for own in predictions.iloc[seen].groupby("clip", sort=True).indices.values():
         rows = seen[own]
         smoothed[rows] = moving_average(values[rows], frames[rows], window)
-    for column, target in enumerate(TARGETS):
+    for column, target in enumerate(targets):
         result[target] = smoothed[:, column]
     return result
 
 
-def score_windows(validation: pd.DataFrame, windows: Sequence[int]) -> list[WindowScore]:
+def score_windows(validation: pd.DataFrame, targets: Sequence[str], windows: Sequence[int]) -> list[WindowScore]:
     """Score every window on the validation part.
 
     Parameters
     ----------
     validation : DataFrame
-        Scored validation frames (see `smooth`) with truth_valence and truth_arousal.
+        Scored validation frames (see `smooth`) with the labels, ``truth_valence`` and so on.
+    targets : sequence of str
+        Names of the outputs.
     windows : sequence of int
         Odd lengths in frames.
 
@@ -123,8 +126,8 @@ def score_windows(validation: pd.DataFrame, windows: Sequence[int]) -> list[Wind
         )
     scores = []
     for window in sorted(set(windows)):
-        smoothed = smooth(validation, window)
-        values = tuple(ccc(smoothed[f"truth_{target}"], smoothed[target]) for target in TARGETS)
+        smoothed = smooth(validation, targets, window)
+        values = tuple(ccc(smoothed[f"truth_{target}"], smoothed[target]) for target in targets)
         scores.append(WindowScore(window=window, ccc=values))
     return scores
 

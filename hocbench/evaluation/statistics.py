@@ -1,184 +1,149 @@
 """Scores as functions of sums over clusters, and the drawing of clusters with replacement.
 
-All four scores of a set of frames follow from eight sums over its frames. Sums add up over clusters (subjects, or
-images of a still dataset), so a resampled data set is one product of a weight matrix with the clusters' sums and
-frames are never touched, let alone resampled, one by one. The gradients of the scores by these sums give the share of
-each cluster in a score, from which standard errors follow without any resampling.
+All scores of a set of frames follow from a few sums over its frames (`hocbench.metrics.record`). Sums add up over
+clusters (subjects, or images of a still dataset), so a resampled data set is one product of a weight matrix with the
+clusters' sums and frames are never touched, let alone resampled, one by one. The gradients of the scores by these sums
+give the share of each cluster in a score, from which standard errors follow without any resampling.
 
-Axes: *replicates*, *seeds* (trainings of one network), *clusters*, *sums* (`SUMS`), *metrics* (`METRICS`).
+Axes: *replicates*, *seeds* (trainings of one network), *clusters*, *sums* (the number of frames and those that metrics
+name), *metrics*.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS = ("rmse", "sagr", "pcc", "ccc")
-SUMS = ("n", "y", "p", "yy", "pp", "yp", "squared_error", "equal_signs")
+from hocbench.metrics.record import Floats, Metric
 
-Floats = NDArray[np.float64]
-
-# A variance below this share of the mean square about the centre is rounding, so the values count as constant.
-_ROUNDING = 1e-12
 # Rows of a weight matrix turned into double precision at a time: bounds the memory, changes no result.
 _ROWS = 512
 
 
-def cluster_sums(
-    truth: Floats, prediction: Floats, cluster: NDArray[np.intp], clusters: int, centre: float | Floats
-) -> Floats:
-    """Sum over the frames of each cluster what the scores need.
+def columns_of(
+    metrics: Sequence[Metric], truth: NDArray[Any], output: Floats, centre: float | Floats = 0.0
+) -> dict[str, Floats]:
+    """Compute what the metrics sum over frames or units.
 
     Parameters
     ----------
-    truth, prediction : ndarray, (frames,)
-        Finite labels and outputs.
-    cluster : ndarray of int, (frames,)
-        Number of each frame's cluster, 0 to ``clusters - 1``.
-    clusters : int
-        Number of clusters.
-    centre : float or ndarray, (frames,)
+    metrics : sequence of Metric
+        What is to be scored.
+    truth : ndarray, (n,)
+        Labels: finite numbers, or numbers of classes.
+    output : ndarray, (n,) or (n, classes)
+        Outputs, or probabilities of classes.
+    centre : float or ndarray, (n,)
         Subtracted from labels and outputs before squaring, against cancellation: a number near the mean label.
         Only sums with the same centre may be added.
 
     Returns
     -------
-    ndarray, (clusters, sums)
-        In the order of `SUMS`.
+    dict of str to ndarray, (n,)
+        By name. The order of sums is part of the bytes of results: those of metrics with many come first.
     """
-    y, p = truth - centre, prediction - centre
-    columns = (
-        *(np.ones_like(y), y, p, y * y, p * p, y * p),
-        *((prediction - truth) ** 2, (np.sign(truth) == np.sign(prediction)).astype(np.float64)),
-    )
-    return np.stack([np.bincount(cluster, column, minlength=clusters) for column in columns], axis=-1)
+    parts = sorted((metric.sums(truth, output, centre) for metric in metrics), key=len, reverse=True)
+    return {name: column for part in parts for name, column in part.items()}
 
 
-def scores_from_sums(sums: Floats) -> Floats:
-    """Turn sums over frames into scores (see `hocbench.metrics.affect` for their definitions).
+def cluster_sums(columns: Mapping[str, Floats], cluster: NDArray[np.intp], clusters: int) -> Floats:
+    """Sum over the frames of each cluster what the scores need.
 
     Parameters
     ----------
-    sums : ndarray, (..., sums)
-        Sums over all frames of a data set, with at least one frame.
+    columns : mapping of str to ndarray, (frames,)
+        From `columns_of`.
+    cluster : ndarray of int, (frames,)
+        Number of each frame's cluster, 0 to ``clusters - 1``.
+    clusters : int
+        Number of clusters.
 
     Returns
     -------
-    ndarray, (..., metrics)
-        In the order of `METRICS`; PCC and CCC are 0 where labels or outputs are constant.
+    ndarray, (clusters, sums)
+        The number of frames, then the columns in their order.
     """
-    e = _moments(sums)
-    pcc = np.where(e.varies, np.clip(e.covariance / e.product, -1.0, 1.0), 0.0)
-    ccc = np.where(e.varies, 2 * e.covariance / e.spread, 0.0)
-    return np.stack([np.sqrt(e.error), e.equal, pcc, ccc], axis=-1)
+    ones = np.ones(len(cluster))
+    return np.stack([np.bincount(cluster, column, minlength=clusters) for column in (ones, *columns.values())], axis=-1)
 
 
-def score_gradients(sums: Floats) -> Floats:
-    """Differentiate `scores_from_sums` by the sums.
+class Statistic(Protocol):
+    """What is computed from sums over clusters, and its gradient."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The scores, in their order."""
+
+    def value(self, sums: Floats) -> Floats:
+        """Turn sums (..., k) over a data set, with at least one frame, into scores (..., metrics)."""
+
+    def gradient(self, sums: Floats) -> Floats:
+        """Differentiate `value` by the sums: (..., k) to (..., metrics, k); 0 where a score is constant."""
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Scores of all frames together.
 
     A score does not change if all sums double, so the gradient times the sums is 0 (Euler), and the gradient times
     the sums of one cluster is the influence of that cluster.
 
-    Parameters
-    ----------
-    sums : ndarray, (..., sums)
-        As in `scores_from_sums`.
-
-    Returns
-    -------
-    ndarray, (..., metrics, sums)
-        0 where a score is constant: PCC and CCC of constant labels or outputs, RMSE of perfect outputs.
-    """
-    e = _moments(sums)
-    rmse = np.sqrt(e.error)
-    pcc, ccc = e.covariance / e.product, 2 * e.covariance / e.spread
-    zero, one = np.zeros_like(rmse), np.ones_like(rmse)
-    half_error = np.where(rmse > 0, 0.5 / np.where(rmse > 0, rmse, 1.0), 0.0)
-    by_mean = np.zeros((*rmse.shape, len(METRICS), len(SUMS)))
-    # In the order of SUMS: y, p, yy, pp, yp, squared_error, equal_signs.
-    rows = (
-        (zero, zero, zero, zero, zero, half_error, zero),
-        (zero, zero, zero, zero, zero, zero, one),
-        (
-            *(pcc * e.y / e.variance_y - e.p / e.product, pcc * e.p / e.variance_p - e.y / e.product),
-            *(-pcc / (2 * e.variance_y), -pcc / (2 * e.variance_p), 1 / e.product, zero, zero),
-        ),
-        (
-            *(-2 * e.p * (1 - ccc) / e.spread, -2 * e.y * (1 - ccc) / e.spread),
-            *(-ccc / e.spread, -ccc / e.spread, 2 / e.spread, zero, zero),
-        ),
-    )
-    for metric, row in enumerate(rows):
-        by_mean[..., metric, 1:] = np.stack(row, axis=-1)
-    by_mean[..., 2:, :] *= e.varies[..., None, None]
-    # Means are sums by n: the chain rule, and Euler's equation for n itself.
-    gradients = by_mean / sums[..., None, :1]
-    gradients[..., 0] = -(gradients[..., 1:] * sums[..., None, 1:]).sum(axis=-1) / sums[..., None, 0]
-    return gradients
-
-
-def clip_means(sums: Floats) -> Floats:
-    """Average the clips' own scores: (..., metrics + 1), their sums and last their number, to (..., metrics)."""
-    return sums[..., :-1] / sums[..., -1:]
-
-
-def clip_mean_gradients(sums: Floats) -> Floats:
-    """Differentiate `clip_means`: (..., metrics + 1) to (..., metrics, metrics + 1)."""
-    metrics = sums.shape[-1] - 1
-    gradients = np.zeros((*sums.shape[:-1], metrics, metrics + 1))
-    places = np.arange(metrics)
-    gradients[..., places, places] = 1 / sums[..., -1:]
-    gradients[..., -1] = -clip_means(sums) / sums[..., -1:]
-    return gradients
-
-
-@dataclass(frozen=True)
-class Statistic:
-    """What is computed from sums over clusters, and its gradient.
-
     Attributes
     ----------
-    value : callable
-        Sums (..., k) to scores (..., metrics).
-    gradient : callable
-        Sums (..., k) to (..., metrics, k).
+    metrics : tuple of Metric
+        The scores, in their order.
+    names : tuple of str
+        What the sums after the first, which is the number of frames, are of.
     """
 
-    value: Callable[[Floats], Floats]
-    gradient: Callable[[Floats], Floats]
+    metrics: tuple[Metric, ...]
+    names: tuple[str, ...]
 
+    def value(self, sums: Floats) -> Floats:
+        """Turn sums (..., k) over a data set, with at least one frame, into scores (..., metrics)."""
+        means = self._means(sums)
+        return np.stack([metric.value(means) for metric in self.metrics], axis=-1)
 
-POOLED = Statistic(scores_from_sums, score_gradients)
-# The last of the metrics alone, for a quarter of the work.
-CCC = Statistic(lambda sums: scores_from_sums(sums)[..., -1:], lambda sums: score_gradients(sums)[..., -1:, :])
-PER_CLIP = Statistic(clip_means, clip_mean_gradients)
+    def gradient(self, sums: Floats) -> Floats:
+        """Differentiate `value` by the sums: (..., k) to (..., metrics, k)."""
+        means = self._means(sums)
+        by_mean = np.zeros((*sums.shape[:-1], len(self.metrics), sums.shape[-1]))
+        for place, metric in enumerate(self.metrics):
+            for name, derivative in metric.gradient(means).items():
+                by_mean[..., place, 1 + self.names.index(name)] = derivative
+        # Means are sums by n: the chain rule, and Euler's equation for n itself.
+        gradients = by_mean / sums[..., None, :1]
+        gradients[..., 0] = -(gradients[..., 1:] * sums[..., None, 1:]).sum(axis=-1) / sums[..., None, 0]
+        return gradients
+
+    def only(self, metric: Metric) -> "Pooled":
+        """Return the statistic of one metric alone, of the same sums, for a part of the work."""
+        return Pooled((metric,), self.names)
+
+    def _means(self, sums: Floats) -> dict[str, Floats]:
+        return dict(zip(self.names, np.moveaxis(sums[..., 1:] / sums[..., :1], -1, 0), strict=True))
 
 
 @dataclass(frozen=True)
-class _Moments:
-    """Means, variances and what the scores divide by; 1 there, and variances 1, where something is constant."""
+class PerClip:
+    """Means of the clips' own scores, of sums of these and, last, the number of clips: (..., metrics + 1)."""
 
-    y: Floats
-    p: Floats
-    variance_y: Floats
-    variance_p: Floats
-    covariance: Floats
-    product: Floats
-    spread: Floats
-    error: Floats
-    equal: Floats
-    varies: NDArray[np.bool_]
+    metrics: tuple[Metric, ...]
 
+    def value(self, sums: Floats) -> Floats:
+        """Average: (..., metrics + 1) to (..., metrics)."""
+        return sums[..., :-1] / sums[..., -1:]
 
-def _moments(sums: Floats) -> _Moments:
-    y, p, yy, pp, yp, error, equal = np.moveaxis(sums[..., 1:] / sums[..., :1], -1, 0)
-    variance_y, variance_p, covariance = yy - y * y, pp - p * p, yp - y * p
-    varies = (variance_y > _ROUNDING * yy) & (variance_p > _ROUNDING * pp)
-    variance_y, variance_p = np.where(varies, variance_y, 1.0), np.where(varies, variance_p, 1.0)
-    product = np.sqrt(variance_y * variance_p)
-    spread = np.where(varies, variance_y + variance_p + (y - p) ** 2, 1.0)
-    return _Moments(y, p, variance_y, variance_p, covariance, product, spread, error, equal, varies)
+    def gradient(self, sums: Floats) -> Floats:
+        """Differentiate `value`: (..., metrics + 1) to (..., metrics, metrics + 1)."""
+        metrics = sums.shape[-1] - 1
+        gradients = np.zeros((*sums.shape[:-1], metrics, metrics + 1))
+        places = np.arange(metrics)
+        gradients[..., places, places] = 1 / sums[..., -1:]
+        gradients[..., -1] = -self.value(sums) / sums[..., -1:]
+        return gradients
 
 
 def bootstrap_weights(strata: NDArray[np.intp], replicates: int, generator: np.random.Generator) -> NDArray[np.uint16]:

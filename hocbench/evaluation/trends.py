@@ -10,7 +10,6 @@ from hocbench.evaluation.files import sorted_table
 from hocbench.evaluation.pooling import Cell, Tables, common_cells
 from hocbench.evaluation.resampling import Setup, contrasts
 from hocbench.evaluation.significance import holm, slope_contrast, trend_p_values
-from hocbench.evaluation.statistics import METRICS
 from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
 from hocbench.experiment.methods import IMAGES
 from hocbench.seeds import generator
@@ -102,9 +101,9 @@ def _slopes(cells: list[Cell], setup: Setup) -> list[dict[str, Any]]:
     for contrast in contrasts(setup, cells, weights):
         sums = np.stack([cell.sums[contrast.place] for cell in cells])
         orders = generator(setup.seed, use="orders", dataset=cells[0].key.dataset)
-        p_values = trend_p_values(sums, weights, setup.replicates, orders)
+        p_values = trend_p_values(sums, weights, setup.replicates, orders, cells[0].statistic)
         columns = {"slope": contrast.resampled.estimate, "low": contrast.low, "high": contrast.high, "p": p_values}
-        for place, metric in enumerate(METRICS):
+        for place, metric in enumerate(cells[0].statistic.metrics):
             values = {name: float(column[place]) for name, column in columns.items()}
-            rows.append({"target": contrast.target, "metric": metric} | values)
+            rows.append({"target": contrast.target, "metric": metric.id} | values)
     return rows

@@ -101,7 +101,9 @@ class Description:
 
     def averaged(self, key: RowKey) -> str:
         """Return the id of the method that averages a row's outputs over time, "" where there is none."""
-        if self.datasets[key.dataset].role != CLIPS or key.lasso:
+        dataset = self.datasets[key.dataset]
+        # The mean logits of a clip, by which a classification is scored, are an average already.
+        if dataset.role != CLIPS or dataset.task.unit == "clip" or key.lasso:
             return ""
         return next((method.id for method in self.methods.values() if method.averages == key.method), "")
 

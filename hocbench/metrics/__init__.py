@@ -1,1 +1,1 @@
-"""Scores of predictions, as functions of arrays of truth and prediction."""
+"""Scores of predictions, as functions of arrays of truth and prediction and as functions of means over clusters."""

@@ -1,13 +1,18 @@
 """Scores of a classification: AUC, balanced accuracy, accuracy and Brier score.
 
 Every function takes the true classes, integers of shape (n,) from 0 to ``classes - 1``, and probabilities of shape
-(n, classes), and returns one Python float. One row is one unit that is scored: an image, or a whole clip.
+(n, classes), and returns one Python float. One row is one unit that is scored: an image, or a whole clip. `METRICS`
+holds the same scores as functions of means over units.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hocbench.errors import EvaluationError
+from hocbench.metrics.record import Floats, Means, Metric, mean_metric
+from hocbench.metrics.scales import LOG, LOGIT, SHARE
 
 
 def probabilities(logits: ArrayLike) -> NDArray[np.float64]:
@@ -50,13 +55,9 @@ def auc(truth: ArrayLike, probability: ArrayLike) -> float:
         If all units are of one class, or as in `balanced_accuracy`.
     """
     truth, probability = _checked(truth, probability)
-    classes = probability.shape[1]
-    sides = [truth == place for place in ((1,) if classes == 2 else range(classes))]
-    columns = [1] if classes == 2 else list(range(classes))
     areas = [
-        _area(probability[side, column], probability[~side, column])
-        for side, column in zip(sides, columns, strict=True)
-        if 0 < side.sum() < len(side)
+        float(_placements(probability[truth != place, place], probability[truth == place, place]).mean())
+        for place in _two_sided(truth, probability)
     ]
     if not areas:
         raise EvaluationError(
@@ -130,15 +131,104 @@ def brier(truth: ArrayLike, probability: ArrayLike) -> float:
         As in `balanced_accuracy`.
     """
     truth, probability = _checked(truth, probability)
+    return float(np.mean(_brier_errors(truth, probability)))
+
+
+def _two_sided(truth: NDArray[np.int64], probability: Floats) -> list[int]:
+    """List the classes whose AUC is defined, of two classes the second only."""
+    classes = (1,) if probability.shape[1] == 2 else range(probability.shape[1])
+    return [place for place in classes if 0 < np.count_nonzero(truth == place) < len(truth)]
+
+
+def _placements(others: Floats, values: Floats) -> Floats:
+    """Share of the others that lie below each value, ties counted half: (m,) and (n,) to (n,)."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, values, side="left")
+    ties = np.searchsorted(ordered, values, side="right") - below
+    return (below + 0.5 * ties) / len(others)
+
+
+def _brier_errors(truth: NDArray[np.int64], probability: Floats) -> Floats:
     errors = (probability - np.eye(probability.shape[1])[truth]) ** 2
-    return float(np.mean(errors[:, 1] if probability.shape[1] == 2 else errors.sum(axis=1)))
+    return np.asarray(errors[:, 1] if probability.shape[1] == 2 else errors.sum(axis=1))
 
 
-def _area(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
-    ordered = np.sort(outside)
-    below = np.searchsorted(ordered, inside, side="left")
-    ties = np.searchsorted(ordered, inside, side="right") - below
-    return float(np.mean(below + 0.5 * ties) / len(outside))
+def _hits(truth: NDArray[np.int64], probability: Floats) -> Floats:
+    return (probability.argmax(axis=1) == truth).astype(np.float64)
+
+
+def _class_hits(truth: NDArray[np.int64], probability: Floats, _: float | Floats) -> Means:
+    """Mark the units, and the hits, of each class that there is."""
+    hits = _hits(truth, probability)
+    sums: dict[str, Floats] = {}
+    for place in np.unique(truth):
+        units = (truth == place).astype(np.float64)
+        sums |= {f"units_{place}": units, f"hits_{place}": units * hits}
+    return sums
+
+
+def _balanced_accuracy(means: Means) -> Floats:
+    shares = [_ratio(hits, units) for units, hits in _of_classes(means, "units_", "hits_")]
+    return np.asarray(sum(shares) / len(shares))
+
+
+def _balanced_accuracy_gradient(means: Means) -> Means:
+    places = _places(means, "hits_")
+    gradient = {}
+    for place, (units, hits) in zip(places, _of_classes(means, "units_", "hits_"), strict=True):
+        gradient[f"hits_{place}"] = _ratio(1.0, units) / len(places)
+        gradient[f"units_{place}"] = -_ratio(hits, units**2) / len(places)
+    return gradient
+
+
+def _class_placements(truth: NDArray[np.int64], probability: Floats, _: float | Floats) -> Means:
+    """DeLong's placements of the units of a class among all others, and of these about the AUC.
+
+    Their sums over clusters give the AUC, and its change to first order when clusters are drawn again (DeLong et al.
+    1988, doi:10.2307/2531595; for units in clusters Obuchowski 1997, doi:10.2307/2533958).
+    """
+    places = _two_sided(truth, probability)
+    sums = {} if places else {"undefined": np.zeros(len(truth))}
+    for place in places:
+        units, values = truth == place, probability[:, place]
+        above, below = np.zeros(len(truth)), np.zeros(len(truth))
+        above[units] = _placements(values[~units], values[units])
+        below[~units] = 1 - _placements(values[units], values[~units]) - above[units].mean()
+        sums |= {f"units_{place}": units.astype(np.float64), f"above_{place}": above, f"below_{place}": below}
+    return sums
+
+
+def _auc(means: Means) -> Floats:
+    areas = [
+        _ratio(above, units) + _ratio(below, 1 - units)
+        for units, above, below in _of_classes(means, "units_", "above_", "below_")
+    ]
+    return np.asarray(sum(areas) / len(areas)) if areas else means["undefined"] * np.nan
+
+
+def _auc_gradient(means: Means) -> Means:
+    places = _places(means, "above_")
+    gradient = {} if places else {"undefined": means["undefined"] * np.nan}
+    for place, (units, above, below) in zip(places, _of_classes(means, "units_", "above_", "below_"), strict=True):
+        gradient[f"above_{place}"] = _ratio(1.0, units) / len(places)
+        gradient[f"below_{place}"] = _ratio(1.0, 1 - units) / len(places)
+        gradient[f"units_{place}"] = (_ratio(below, (1 - units) ** 2) - _ratio(above, units**2)) / len(places)
+    return gradient
+
+
+def _places(means: Means, kind: str) -> list[str]:
+    return [name.removeprefix(kind) for name in means if name.startswith(kind)]
+
+
+def _of_classes(means: Means, *kinds: str) -> Iterator[list[Floats]]:
+    """Yield the means of some kinds, class by class; of the last kind there is one for each class."""
+    return ([means[kind + place] for kind in kinds] for place in _places(means, kinds[-1]))
+
+
+def _ratio(part: float | Floats, whole: Floats) -> Floats:
+    """Divide, giving NaN where there is no unit: a class may be absent from a resampled dataset."""
+    shape = np.broadcast_shapes(np.shape(part), whole.shape)
+    return np.divide(part, whole, out=np.full(shape, np.nan), where=whole > 1e-12)
 
 
 def _checked(truth: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -161,3 +251,14 @@ def _checked(truth: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.int64
             "Probabilities must not be negative and sum to 1 in each row; look for a run that diverged."
         )
     return classes.astype(np.int64), values
+
+
+METRICS = (
+    Metric(*("auc", "AUC", "high", LOGIT, auc, _class_placements, _auc, _auc_gradient), note="units of a single class"),
+    Metric(
+        *("balanced_accuracy", "balanced accuracy", "high", SHARE, balanced_accuracy),
+        *(_class_hits, _balanced_accuracy, _balanced_accuracy_gradient),
+    ),
+    mean_metric("accuracy", "accuracy", "high", SHARE, accuracy, _hits),
+    mean_metric("brier", "Brier score", "low", LOG, brier, _brier_errors),
+)

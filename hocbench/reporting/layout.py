@@ -8,6 +8,9 @@ from typing import Any
 import pandas as pd
 
 from hocbench.experiment.description import Description, RowKey
+from hocbench.experiment.records import BUILT_IN
+from hocbench.experiment.tasks import Task
+from hocbench.metrics.records import METRICS, known_metrics
 from hocbench.reporting.markdown import records
 
 PAPER, CONTROL, FURTHER = "paper", "control", "further"
@@ -53,6 +56,25 @@ class TableRow:
     def seeds(self) -> int:
         """Number of training seeds behind the scores, 0 if there is none."""
         return max((int(record["n_seeds"]) for record in self.cells.values()), default=0)
+
+
+def task_of(name: str, description: Description) -> Task:
+    """Return what is predicted on a dataset of the experiment, or on one with a table in the paper."""
+    return (description.datasets.get(name) or BUILT_IN[name]).task
+
+
+def cells_of(task: Task) -> list[Cell]:
+    """List the columns of a table of scores: (target, id of the metric)."""
+    return [(target, metric.id) for target in task.targets for metric in METRICS[task.kind]]
+
+
+def cell_title(cell: Cell) -> str:
+    """Write what a column of scores is of.
+
+    >>> cell_title(("valence", "ccc"))
+    'valence CCC'
+    """
+    return f"{cell[0]} {known_metrics()[cell[1]].title}"
 
 
 def read_layout(table: str) -> list[dict[str, Any]]:

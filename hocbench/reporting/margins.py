@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from hocbench.evaluation.statistics import METRICS
+from hocbench.metrics.records import known_metrics
 from hocbench.reporting.markdown import records
 
 SINCE_NOTE = (
@@ -42,7 +42,8 @@ def margin_cells(row: dict[str, Any], titles: Mapping[str, str]) -> list[str]:
     >>> margin_cells(row | {"wider_bound": float("nan"), "wider_verdict": ""}, {"a": "A"})
     ['A against b, difference of CCC', '≥ -0.02', 'above -0.0074: inconclusive', 'never']
     """
-    quantity = row["metric"].upper() if row["metric"] in METRICS else row["metric"]
+    metric = known_metrics().get(row["metric"])
+    quantity = metric.title if metric else row["metric"]
     names = " against ".join(titles.get(name, name) for name in (row["method"], row["reference"]) if name)
     what = f"difference of {quantity}" if row["statistic"] == "difference" else quantity
     side, tighter = SIDES[row["side"]]

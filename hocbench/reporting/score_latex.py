@@ -6,18 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from hocbench.evaluation.statistics import METRICS
 from hocbench.experiment.description import Description
+from hocbench.experiment.tasks import Task
+from hocbench.metrics.records import METRICS
 from hocbench.reporting import latex
 from hocbench.reporting.facts import Facts, counted, rank_words, score_facts
-from hocbench.reporting.layout import CONTROL, NOT_RUN, PAPER, TableRow, lay_out, layout_notes
+from hocbench.reporting.layout import CONTROL, NOT_RUN, PAPER, Cell, TableRow, cells_of, lay_out, layout_notes, task_of
 from hocbench.reporting.markdown import records
 from hocbench.reporting.paper_scores import read_results
-from hocbench.reporting.score_page import CELLS, table_title
-from hocbench.runs.finished import TARGETS
+from hocbench.reporting.score_page import table_title
 
-BETTER = {"rmse": r"$\downarrow$", "sagr": r"$\uparrow$", "pcc": r"$\uparrow$", "ccc": r"$\uparrow$"}
-COLUMNS = "l" + "c" * len(CELLS)
+BETTER = {"low": r"$\downarrow$", "high": r"$\uparrow$"}
 GAP = r"\addlinespace[2pt]"
 Published = dict[tuple[str, str, str], dict[str, Any]]
 
@@ -45,10 +44,16 @@ def score_latex(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, descri
     facts = score_facts(description.datasets[name], own, counts[counts["dataset"] == name]) if len(own) else None
     notes = {note: letter for letter, note in zip(string.ascii_lowercase, _notes(shown), strict=False)}
     beside = facts is not None and not facts.synthetic
-    ours = latex.tabular(COLUMNS, _header("Ours"), _our_lines(shown, notes, published if beside else {}))
+    task = task_of(name, description)
+    cells = cells_of(task)
+    columns = "l" + "c" * len(cells)
+    ours = latex.tabular(columns, _header("Ours", task), _our_lines(shown, cells, notes, published if beside else {}))
     parts = [ours]
     if not beside:
-        parts += ["Published scores, from the real data", latex.tabular(COLUMNS, _header("Row"), _published(published))]
+        parts += [
+            "Published scores, from the real data",
+            latex.tabular(columns, _header("Row", task), _published(published, cells)),
+        ]
     parts.append(_legend(name, published, notes))
     return latex.table_star(name, _caption(name, facts, beside, description), parts)
 
@@ -68,23 +73,26 @@ def _mark(note: str, notes: Mapping[str, str]) -> str:
     return rf"$^{{\mathrm{{{notes[note]}}}}}$" if note else ""
 
 
-def _header(first: str) -> list[str]:
-    groups = [rf"\multicolumn{{{len(METRICS)}}}{{c}}{{{target.capitalize()}}}" for target in TARGETS]
-    spans = [(2 + i * len(METRICS), 1 + (i + 1) * len(METRICS)) for i in range(len(TARGETS))]
+def _header(first: str, task: Task) -> list[str]:
+    metrics, targets = METRICS[task.kind], task.targets
+    groups = [rf"\multicolumn{{{len(metrics)}}}{{c}}{{{latex.escape(target.capitalize())}}}" for target in targets]
+    spans = [(2 + i * len(metrics), 1 + (i + 1) * len(metrics)) for i in range(len(targets))]
     return [
         latex.line(["", *groups]),
         "".join(rf"\cmidrule(lr){{{start}-{end}}}" for start, end in spans),
-        latex.line([first, *(f"{metric.upper()}\\,{BETTER[metric]}" for _, metric in CELLS)]),
+        latex.line([first, *(f"{metric.title}\\,{BETTER[metric.better]}" for _ in targets for metric in metrics)]),
     ]
 
 
-def _our_lines(rows: Sequence[TableRow], notes: Mapping[str, str], published: Published) -> list[str]:
+def _our_lines(
+    rows: Sequence[TableRow], columns: Sequence[Cell], notes: Mapping[str, str], published: Published
+) -> list[str]:
     """Write each row in two lines, scores and intervals, and the published scores in a third one if there are any."""
     lines: list[str] = []
     for before, row in zip([None, *rows], rows, strict=False):
         if before is not None:
             lines.append(r"\midrule" if before.kind != row.kind else GAP)
-        cells = [_cell(row, cell, notes) for cell in CELLS]
+        cells = [_cell(row, cell, notes) for cell in columns]
         title = latex.escape(row.title) + _mark(_fewer(row, rows), notes)
         lines.append(latex.line([title, *(first for first, _ in cells)]))
         # What is in brackets repeats the title and would make the column too wide.
@@ -93,7 +101,7 @@ def _our_lines(rows: Sequence[TableRow], notes: Mapping[str, str], published: Pu
         if any(below):
             lines.append(latex.line(below))
         if row.kind == PAPER and published:
-            lines.append(latex.line([r"\quad published", *_published_cells(published, row.title)]))
+            lines.append(latex.line([r"\quad published", *_published_cells(published, row.title, columns)]))
     return lines
 
 
@@ -106,13 +114,13 @@ def _cell(row: TableRow, cell: tuple[str, str], notes: Mapping[str, str]) -> tup
     return latex.score_lines(score["mean"], score["low"], score["high"], score["seed_sd"], mark)
 
 
-def _published(published: Published) -> list[str]:
+def _published(published: Published, columns: Sequence[Cell]) -> list[str]:
     methods = dict.fromkeys(method for method, _, _ in published)
-    return [latex.line([latex.escape(method), *_published_cells(published, method)]) for method in methods]
+    return [latex.line([latex.escape(method), *_published_cells(published, method, columns)]) for method in methods]
 
 
-def _published_cells(published: Published, method: str) -> list[str]:
-    found = [published.get((method, *cell)) for cell in CELLS]
+def _published_cells(published: Published, method: str, columns: Sequence[Cell]) -> list[str]:
+    found = [published.get((method, *cell)) for cell in columns]
     return ["--" if record is None else latex.published_number(record["value"], record["status"]) for record in found]
 
 

@@ -4,19 +4,32 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from hocbench.evaluation.statistics import METRICS
 from hocbench.experiment.description import Description
 from hocbench.experiment.records import BUILT_IN
+from hocbench.experiment.tasks import Task
+from hocbench.metrics.records import METRICS
 from hocbench.reporting.facts import Facts, score_facts
-from hocbench.reporting.layout import FURTHER, NOT_RUN, PAPER, TableRow, lay_out, layout_notes
+from hocbench.reporting.layout import (
+    FURTHER,
+    NOT_RUN,
+    PAPER,
+    TableRow,
+    cell_title,
+    cells_of,
+    lay_out,
+    layout_notes,
+    task_of,
+)
 from hocbench.reporting.markdown import STATUS_NOTE, escape, records
 from hocbench.reporting.pages import Block, Heading, Page, Table
 from hocbench.reporting.paper_scores import read_results
-from hocbench.runs.finished import TARGETS
 
-POOLINGS = {"pooled": "Pooled over all test frames", "per_video": "Mean of the scores of each video"}
-CELLS = [(target, metric) for target in TARGETS for metric in METRICS]
-SCORE_HEADER = [f"{target} {metric.upper()}" for target, metric in CELLS]
+# A classification is scored by clip, and its frames without a crop are left out.
+UNITS = {"frame": "Pooled over all test frames", "clip": "All test clips, each by the mean logits of its frames"}
+LOST = {
+    "frame": "are scored with the mean training label",
+    "clip": "are left out, unless their clip has no other, which is scored by the shares of the classes in training",
+}
 NOTE_OF_UNVERIFIED = "U"
 
 
@@ -38,20 +51,20 @@ def score_page(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, descrip
         Scores from real data stand beside the published ones; from synthetic data, or if there are none, the published
         ones stand apart in a table of their own.
     """
-    own = intervals[intervals["dataset"] == name]
+    own, task = intervals[intervals["dataset"] == name], task_of(name, description)
     parts: list[Block] = [_caption(name, own, counts, description)]
     is_published = len(read_results(name)) > 0
     beside = is_published and len(own) > 0 and not (own["label"] == "synthetic").any()
-    for pooling, title in POOLINGS.items():
+    for pooling, title in (("pooled", UNITS[task.unit]), ("per_video", "Mean of the scores of each video")):
         chosen = own[own["pooling"] == pooling]
         if chosen.empty and pooling != "pooled":
             continue
         rows = lay_out(name, chosen, description)
         if beside and pooling == "pooled":
             paper = [row for row in rows if row.kind == PAPER]
-            parts += [f"**{title}, beside the published scores.**", _beside(name, paper), published_notes(name)]
+            parts += [f"**{title}, beside the published scores.**", _beside(name, paper, task), published_notes(name)]
             rows, title = [row for row in rows if row.kind != PAPER], f"{title}, further rows"
-        parts += [f"**{title}.**", score_rows(rows)]
+        parts += [f"**{title}.**", score_rows(rows, task)]
     for control in description.datasets.values():
         if control.control_of == name:
             parts += _negative_control(control.name, intervals, description)
@@ -60,7 +73,7 @@ def score_page(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, descrip
             Heading("Published scores"),
             "Not comparable with the rows above unless those are from the real data.",
         ]
-        parts += [_published(name), published_notes(name)]
+        parts += [_published(name, task), published_notes(name)]
     return Page(table_title(name, description), parts)
 
 
@@ -76,18 +89,28 @@ def _caption(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, descripti
     if intervals.empty:
         return "No run of this dataset is finished."
     facts = score_facts(description.datasets[name], intervals, counts[counts["dataset"] == name])
+    unit = description.datasets[name].task.unit
     label = "**SYNTHETIC data: these scores say nothing about real faces.** " if facts.synthetic else ""
     return (
         f"{label}Profile {escape(description.profile)}: ResNet-18 of width {description.width}, crops of "
         f"{description.crop_size[name]} pixels. {facts.frames} test frames per run, {facts.clusters} {facts.unit} as "
         f"clusters, {facts.seeds} training seed(s), {facts.folds} fold(s); up to {facts.repaired} frames of a run have "
-        f"a repaired crop and are scored, {facts.lost} have none and are scored with the mean training label. "
+        f"a repaired crop and are scored, {facts.lost} have none and {LOST[unit]}. "
         f"{cell_words(facts)} Rank is a multiple of the rank that matches a dense layer's parameters; whole numbers "
-        "count components. RMSE: small is good; SAGR, PCC, CCC: large is good. Rows of the paper come first, then the "
+        f"count components. {_better(description.datasets[name].task)} Rows of the paper come first, then the "
         f'controls, then all others; "{NOT_RUN}": not trained in this profile, "missing": no finished run, "failed": '
         "a score that is no number. The CSV beside this page holds every score of every run, a row per seed and fold; "
         "the intervals are those of `evaluation/intervals.csv`."
     )
+
+
+def _better(task: Task) -> str:
+    """Say which scores are good."""
+    names = {
+        side: ", ".join(metric.title for metric in METRICS[task.kind] if metric.better == side)
+        for side in ("low", "high")
+    }
+    return f"{names['low']}: small is good; {names['high']}: large is good."
 
 
 def cell_words(facts: Facts) -> str:
@@ -95,11 +118,12 @@ def cell_words(facts: Facts) -> str:
     return f"Cells: mean over seeds [{facts.interval}] ± standard deviation over seeds."
 
 
-def score_rows(rows: Sequence[TableRow]) -> Table:
+def score_rows(rows: Sequence[TableRow], task: Task) -> Table:
     """Write rows of scores: the paper's row, our method, what tells it apart, and the scores."""
     names = _names(rows)
-    header = [*names, *SCORE_HEADER]
-    lines = [[*own, *(_score(row, cell) for cell in CELLS)] for row, *own in zip(rows, *names.values(), strict=True)]
+    cells = cells_of(task)
+    header = [*names, *map(cell_title, cells)]
+    lines = [[*own, *(_score(row, cell) for cell in cells)] for row, *own in zip(rows, *names.values(), strict=True)]
     return Table(header, lines, [row.key for row in rows])
 
 
@@ -134,23 +158,23 @@ def _score(row: TableRow, cell: tuple[str, str]) -> str:
     return f"{score['mean']:.3f}{limits}{spread}{note}"
 
 
-def _beside(name: str, rows: Sequence[TableRow]) -> Table:
+def _beside(name: str, rows: Sequence[TableRow], task: Task) -> Table:
     """Write the paper's rows with two columns per score: published with its status, and ours."""
-    published = _published_cells(name)
+    published, cells = _published_cells(name), cells_of(task)
     names = _names(rows)
-    header = [*names, *(f"{title}, {whose}" for title in SCORE_HEADER for whose in ("published", "ours"))]
+    header = [*names, *(f"{cell_title(cell)}, {whose}" for cell in cells for whose in ("published", "ours"))]
     lines = []
     for row, *own in zip(rows, *names.values(), strict=True):
-        pairs = [(published.get((row.title, *cell), "-"), _score(row, cell)) for cell in CELLS]
+        pairs = [(published.get((row.title, *cell), "-"), _score(row, cell)) for cell in cells]
         lines.append([*own, *(text for pair in pairs for text in pair)])
     return Table(header, lines, [row.key for row in rows])
 
 
-def _published(name: str) -> Table:
-    cells = _published_cells(name)
+def _published(name: str, task: Task) -> Table:
+    published, cells = _published_cells(name), cells_of(task)
     methods = dict.fromkeys(read_results(name)["method"])
-    lines = [[escape(method), *(cells.get((method, *cell), "-") for cell in CELLS)] for method in methods]
-    return Table(["method", *SCORE_HEADER], lines)
+    lines = [[escape(method), *(published.get((method, *cell), "-") for cell in cells)] for method in methods]
+    return Table(["method", *map(cell_title, cells)], lines)
 
 
 def _published_cells(name: str) -> dict[tuple[str, str, str], str]:
@@ -165,7 +189,7 @@ def published_notes(name: str) -> str:
     notes: dict[str, list[str]] = {}
     for row in records(read_results(name)):
         if row["status"] != NOTE_OF_UNVERIFIED:
-            cell = f"{row['method']}, {row['target']} {row['metric'].upper()}"
+            cell = f"{row['method']}, {cell_title((row['target'], row['metric']))}"
             notes.setdefault(f"{row['status']}: {row['note']}", []).append(cell)
     parts = [STATUS_NOTE, *(f"{escape(note)} ({escape('; '.join(cells))})." for note, cells in notes.items())]
     parts += [f"Note: {escape(note)}." for note in layout_notes(name)]
@@ -179,4 +203,5 @@ def _negative_control(control: str, intervals: pd.DataFrame, description: Descri
         "a network has nothing to gain from time. Pooled over all test frames."
     )
     own = intervals[(intervals["dataset"] == control) & (intervals["pooling"] == "pooled")]
-    return [Heading("Negative control"), caption, score_rows(lay_out(control, own, description))]
+    rows = score_rows(lay_out(control, own, description), task_of(control, description))
+    return [Heading("Negative control"), caption, rows]

@@ -9,6 +9,7 @@ from hocbench import paths
 from hocbench.evaluation.files import read_table
 from hocbench.experiment.description import Description, RowKey, read_description
 from hocbench.files.staging import staged
+from hocbench.metrics.records import PRIMARY, known_metrics
 from hocbench.reporting.cost import cost_page, cost_table
 from hocbench.reporting.facts import interval_words
 from hocbench.reporting.markdown import escape, records
@@ -16,7 +17,15 @@ from hocbench.reporting.pages import Block, Page, Table, write_page
 from hocbench.reporting.ranks import rank_page, rank_report
 from hocbench.reporting.score_latex import score_latex
 from hocbench.reporting.score_page import score_page
-from hocbench.reporting.text import clusters_of, interval_text, p_text, row_name, synthetic_mark
+from hocbench.reporting.text import (
+    ALL_METRICS,
+    clusters_of,
+    interval_text,
+    metric_titles,
+    p_text,
+    row_name,
+    synthetic_mark,
+)
 from hocbench.reporting.trends import trend_page
 
 
@@ -96,7 +105,8 @@ def difference_page(table: pd.DataFrame, description: Description) -> Page:
         *("target", "metric", "difference [95 %]", "effect size", "p (Holm)"),
     ]
     lines, keys = [], []
-    for row in records(table[table["metric"] == "ccc"]):
+    shown = table[table["metric"].isin(PRIMARY.values())]
+    for row in records(shown):
         keys.append(key := RowKey.read(row))
         reference = description.methods[row["reference"]].named(key.factorization or description.factorization)
         lines.append(
@@ -109,11 +119,11 @@ def difference_page(table: pd.DataFrame, description: Description) -> Page:
                 escape(reference),
                 *([escape(row["reference_ablation"]) or "-"] if referred else []),
                 row["target"],
-                row["metric"].upper(),
+                known_metrics()[row["metric"]].title,
                 interval_text(row["difference"], row["low"], row["high"], signed=True),
                 "-" if pd.isna(row["effect_size"]) else f"{row['effect_size']:+.2f}",
                 p_text(row["p_holm"]),
             ]
         )
-    note = "Shown: CCC. The CSV beside this page holds all metrics." if lines else "No two methods could be compared."
+    note = f"Shown: {metric_titles(shown)}. {ALL_METRICS}" if lines else "No two methods could be compared."
     return Page("Paired differences", [caption, Table(header, lines, keys), note])

@@ -6,6 +6,9 @@ import pandas as pd
 
 from hocbench.experiment.description import Description, RowKey
 from hocbench.experiment.records import BUILT_IN
+from hocbench.metrics.records import known_metrics
+
+ALL_METRICS = "The CSV beside this page holds all metrics."
 
 
 def p_text(p: float) -> str:
@@ -27,6 +30,11 @@ def interval_text(value: float, low: float, high: float, *, signed: bool = False
     """
     form = "+.3f" if signed else ".3f"
     return f"{value:{form}}" + ("" if math.isnan(low) else f" [{low:{form}}, {high:{form}}]")
+
+
+def metric_titles(table: pd.DataFrame) -> str:
+    """Name the metrics of a table: "CCC", or "CCC or AUC" where datasets have different tasks."""
+    return " or ".join(metric.title for metric in known_metrics().values() if metric.id in set(table["metric"]))
 
 
 def synthetic_mark(table: pd.DataFrame, words: str = "SYNTHETIC data.") -> str:

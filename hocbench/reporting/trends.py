@@ -5,15 +5,16 @@ from dataclasses import replace
 import pandas as pd
 
 from hocbench.experiment.description import Description, RowKey
+from hocbench.metrics.records import PRIMARY
 from hocbench.reporting.markdown import escape, records
 from hocbench.reporting.pages import Page, Table
-from hocbench.reporting.text import clusters_of, interval_text, p_text, synthetic_mark
+from hocbench.reporting.text import ALL_METRICS, clusters_of, interval_text, metric_titles, p_text, synthetic_mark
 
 AXES = {"lasso": "LASSO weight", "rank": "rank"}
 
 
 def trend_page(table: pd.DataFrame, description: Description) -> Page:
-    """Write the slopes of CCC along each axis of the sweep.
+    """Write the slopes of the primary scores along each axis of the sweep.
 
     Parameters
     ----------
@@ -23,13 +24,14 @@ def trend_page(table: pd.DataFrame, description: Description) -> Page:
         The profile, and what methods are called.
     """
     title = "Trends along the sweep"
-    shown = table[table["metric"] == "ccc"]
+    shown = table[table["metric"].isin(PRIMARY.values())]
     if shown.empty:
         return Page(
             title, ["The sweep has a single LASSO weight and a single rank, so that there is no trend to test."]
         )
+    name = metric_titles(shown)
     caption = (
-        f"{synthetic_mark(shown)}Profile {escape(description.profile)}. Slope: least squares, CCC per "
+        f"{synthetic_mark(shown)}Profile {escape(description.profile)}. Slope: least squares, {name} per "
         "step from one level to the next, mean over seeds; 95 % studentised interval from resampling "
         f"{clusters_of(shown, description)}. p: the levels' outputs exchanged within subjects, two-sided, "
         "Holm-corrected over the rows of one dataset and axis. A trend need not be a straight line; the tables of "
@@ -37,7 +39,7 @@ def trend_page(table: pd.DataFrame, description: Description) -> Page:
     )
     ablated, several = (shown["ablation"] != "").any(), len(description.ranks) > 1
     header = ["dataset", "method", *(["rank"] if several else []), *(["ablation"] if ablated else [])]
-    header += ["along", "levels", "target", "slope of CCC [95 %]", "p (Holm)", "seeds"]
+    header += ["along", "levels", "target", f"slope of {name} [95 %]", "p (Holm)", "seeds"]
     lines, keys = [], []
     for row in records(shown):
         key = RowKey.read(row)
@@ -56,5 +58,5 @@ def trend_page(table: pd.DataFrame, description: Description) -> Page:
                 str(row["n_seeds"]),
             ]
         )
-    note = "Shown: CCC. The CSV beside this page holds all metrics."
+    note = f"Shown: {name}. {ALL_METRICS}"
     return Page(title, [caption, Table(header, lines, keys), note])

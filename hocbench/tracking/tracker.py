@@ -14,8 +14,8 @@ from hocbench.datasets.columns import NO_CROP
 from hocbench.errors import StoppedEarly
 from hocbench.experiment.spec import RunSpec
 from hocbench.experiment.tasks import Task
-from hocbench.metrics.affect import ccc, pcc, rmse, sagr
-from hocbench.metrics.classification import accuracy, auc, balanced_accuracy, brier, probabilities
+from hocbench.metrics.classification import probabilities
+from hocbench.metrics.records import METRICS
 from hocbench.runs.record import flat
 from hocbench.tracking.mlflow_writer import file_to_send
 from hocbench.tracking.outbox import DAMAGED, FOLDER, Event, Outbox, now_ms, status, to_send
@@ -25,13 +25,6 @@ from hocbench.tracking.store import here
 from hocbench.tracking.switch import is_off
 
 LOGGER = logging.getLogger(__name__)
-SCORES: dict[str, Callable[..., float]] = {"rmse": rmse, "sagr": sagr, "pcc": pcc, "ccc": ccc}
-CLASS_SCORES: dict[str, Callable[..., float]] = {
-    "auc": auc,
-    "balanced_accuracy": balanced_accuracy,
-    "accuracy": accuracy,
-    "brier": brier,
-}
 FILES = ("manifest.json", "history.csv", "cost.json")
 WEIGHTS = "weights.safetensors"
 # Who stops a run, a person or a cluster, does not want to wait.
@@ -42,9 +35,9 @@ IMPORT_S = 60.0  # on a machine that does much else; a few seconds usually
 def _scores(frames: pd.DataFrame, task: Task) -> dict[str, float]:
     """Score predictions of affect, frame by frame."""
     return {
-        f"test_{name}_{target}": float(function(frames[f"truth_{target}"].to_numpy(), frames[target].to_numpy()))
+        f"test_{metric.id}_{target}": metric.function(frames[f"truth_{target}"].to_numpy(), frames[target].to_numpy())
         for target in task.targets
-        for name, function in SCORES.items()
+        for metric in METRICS[task.kind]
     }
 
 
@@ -55,9 +48,9 @@ def _class_scores(frames: pd.DataFrame, task: Task) -> dict[str, float]:
     truth, chances = clips["truth_class"].first(), probabilities(clips[list(task.output_columns)].mean())
     # The AUC of a single class is not defined.
     return {
-        f"test_{name}": function(truth, chances)
-        for name, function in CLASS_SCORES.items()
-        if name != "auc" or truth.nunique() > 1
+        f"test_{metric.id}": metric.function(truth, chances)
+        for metric in METRICS[task.kind]
+        if metric.id != "auc" or truth.nunique() > 1
     }
 
 

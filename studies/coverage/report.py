@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hocbench.evaluation.files import write_csv
-from hocbench.evaluation.statistics import METRICS
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
+from hocbench.metrics.records import METRICS
 from hocbench.reporting.facts import counted
 from hocbench.reporting.markdown import markdown_table
 from hocbench.reporting.style import COLOURS, MARKERS, save, style, subplots
@@ -84,7 +84,7 @@ def coverage_page(table: pd.DataFrame) -> str:
         ["seeds", "clusters", "quantity", "method"], sort=False
     ):
         shares = rows.set_index("metric")["share"]
-        cells = [f"{shares[metric]:.3f}" for metric in METRICS]
+        cells = [f"{shares[metric.id]:.3f}" for metric in METRICS["affect"]]
         lines.append([str(seeds), str(clusters), str(quantity), str(method), *cells])
-    header = ["seeds", "clusters", "quantity", "method", *(metric.upper() for metric in METRICS)]
+    header = ["seeds", "clusters", "quantity", "method", *(metric.title for metric in METRICS["affect"])]
     return "\n\n".join(["# Do intervals and tests keep what they say?", caption, markdown_table(header, lines)]) + "\n"

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from hocbench.evaluation.statistics import Floats, cluster_sums, scores_from_sums
+from hocbench.evaluation.statistics import Pooled, cluster_sums, columns_of
+from hocbench.metrics.record import Floats
+from hocbench.metrics.records import METRICS
 
 SHORTEST, LONGEST = 20, 60  # frames of a subject's clip
 MEMORY = 0.9  # correlation of a frame with the next
@@ -18,6 +20,7 @@ MEAN, LEVEL_SD, WITHIN_SD = 0.15, 0.3, 0.2  # labels, as wide as those of valenc
 GAIN, BIAS_SD, NOISE_SD = 0.7, 0.12, 0.15
 SEED_GAIN_SD, SEED_BIAS_SD = 0.06, 0.05
 POPULATION_SEEDS = 4000
+STATISTIC = Pooled(METRICS["affect"], tuple(columns_of(METRICS["affect"], np.empty(0), np.empty(0))))
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,13 @@ def simulate_sums(design: Design, generator: np.random.Generator) -> Floats:
             gain, bias = _seed(generator) if design.seeds_vary else (GAIN, 0.0)
             noise = NOISE_SD * _autoregressive((design.clusters,), generator)
             output = MEAN + gain * (truth - MEAN) + bias + own_bias + noise
-            sums[method, seed] = cluster_sums(truth[in_clip], output[in_clip], cluster, design.clusters, MEAN)
+            columns = columns_of(STATISTIC.metrics, truth[in_clip], output[in_clip], MEAN)
+            sums[method, seed] = cluster_sums(columns, cluster, design.clusters)
     return sums
 
 
 def population_scores(*, seeds_vary: bool) -> Floats:
-    """Return the scores over all possible subjects and frames, (metrics,), as `hocbench.evaluation.statistics.METRICS`.
+    """Return the scores over all possible subjects and frames, (metrics,), as `STATISTIC` has them.
 
     Where trainings differ, the mean is taken over `POPULATION_SEEDS` of them.
     """
@@ -82,7 +86,7 @@ def _scores_of_seed(gain: float, bias: float) -> Floats:
     # The sums of an imaginary data set of one frame on average.
     y, p = 0.0, bias
     error = (gain - 1) ** 2 * variance + BIAS_SD**2 + NOISE_SD**2 + bias**2
-    return scores_from_sums(np.array([1.0, y, p, variance, output + p * p, covariance + y * p, error, equal]))
+    return STATISTIC.value(np.array([1.0, y, p, variance, output + p * p, covariance + y * p, error, equal]))
 
 
 def _seed(generator: np.random.Generator) -> tuple[float, float]:

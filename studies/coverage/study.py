@@ -17,9 +17,9 @@ from hocbench.evaluation.intervals import (
     studentized_interval,
 )
 from hocbench.evaluation.significance import holm, slope_contrast, swap_p_values, trend_p_values
-from hocbench.evaluation.statistics import METRICS, bootstrap_weights
+from hocbench.evaluation.statistics import bootstrap_weights
 from hocbench.seeds import generator
-from studies.coverage.simulation import Design, population_scores, simulate_sums
+from studies.coverage.simulation import STATISTIC, Design, population_scores, simulate_sums
 
 COLUMNS = ["clusters", "seeds", "quantity", "method", "metric", "share", "draws"]
 REPLICATES = 1000
@@ -70,12 +70,12 @@ def _hits(job: _Job) -> pd.DataFrame:
     hits: dict[tuple[str, str], NDArray[np.float64]] = {}
     for _ in range(job.draws):
         for quantity, method, hit in _one_draw(job, truth, draws):
-            hits[quantity, method] = hits.get((quantity, method), np.zeros(len(METRICS))) + hit
+            hits[quantity, method] = hits.get((quantity, method), np.zeros(len(STATISTIC.metrics))) + hit
     rows = [
-        {"clusters": job.clusters, "seeds": job.seeds, "quantity": quantity, "method": method, "metric": metric}
+        {"clusters": job.clusters, "seeds": job.seeds, "quantity": quantity, "method": method, "metric": metric.id}
         | {"hits": count, "draws": job.draws}
         for (quantity, method), counts in hits.items()
-        for metric, count in zip(METRICS, counts, strict=True)
+        for metric, count in zip(STATISTIC.metrics, counts, strict=True)
     ]
     return pd.DataFrame(rows)
 
@@ -89,18 +89,18 @@ def _one_draw(
     strata = np.zeros(job.clusters, np.intp)
     weights = bootstrap_weights(strata, REPLICATES, draws)
     seeds = draws if job.seeds > 1 else None
-    single = resample(sums[:1], np.ones(1), weights, strata)
-    pair = resample(sums[:2], np.array([1.0, -1.0]), weights, strata)
+    single = resample(sums[:1], np.ones(1), weights, strata, STATISTIC)
+    pair = resample(sums[:2], np.array([1.0, -1.0]), weights, strata, STATISTIC)
     yield from _intervals("score", single, truth, seeds)
-    yield from _intervals("difference", pair, np.zeros(len(METRICS)), seeds)
+    yield from _intervals("difference", pair, np.zeros(len(STATISTIC.metrics)), seeds)
     # Tests are conditional on the seeds, so one seed says all.
     if job.seeds > 1:
         return
     pairs = [(0, 1), (1, 2), (0, 2)]
-    p_values = np.stack([swap_p_values(sums[a], sums[b], REPLICATES, draws) for a, b in pairs])
+    p_values = np.stack([swap_p_values(sums[a], sums[b], REPLICATES, draws, STATISTIC) for a, b in pairs])
     yield "test", "swap", p_values[0] <= LEVEL
     yield "test", "swap, Holm", np.array([(holm(column) <= LEVEL).any() for column in p_values.T])
-    yield "test", "trend", trend_p_values(sums, slope_contrast(METHODS), REPLICATES, draws) <= LEVEL
+    yield "test", "trend", trend_p_values(sums, slope_contrast(METHODS), REPLICATES, draws, STATISTIC) <= LEVEL
 
 
 def _intervals(

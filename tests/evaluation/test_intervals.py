@@ -9,9 +9,11 @@ from hocbench.evaluation.intervals import (
     resample,
     studentized_interval,
 )
-from hocbench.evaluation.statistics import bootstrap_weights, cluster_sums
+from hocbench.evaluation.statistics import bootstrap_weights
 from hocbench.metrics import affect as metrics
+from hocbench.metrics.records import METRICS
 from studies.coverage.simulation import Design, simulate_sums
+from tests.evaluation.sums import STATISTIC, affect_sums
 
 ONE, PAIR = np.ones(1), np.array([1.0, -1.0])
 
@@ -19,14 +21,14 @@ ONE, PAIR = np.ones(1), np.array([1.0, -1.0])
 def resampled_of(sums, contrast=ONE, replicates=1000, seed=0):
     strata = np.zeros(sums.shape[2], int)
     weights = bootstrap_weights(strata, replicates, np.random.default_rng(seed))
-    return resample(sums, contrast, weights, strata)
+    return resample(sums, contrast, weights, strata, STATISTIC)
 
 
 def frames_as_clusters(count, seed=5):
     generator = np.random.default_rng(seed)
     truth = generator.normal(size=count)
     prediction = 0.8 * truth + generator.normal(0, 0.6, size=count)
-    sums = cluster_sums(truth, prediction, np.arange(count), count, 0.0)[None, None]
+    sums = affect_sums(truth, prediction, np.arange(count), count, 0.0)[None, None]
     return truth, prediction, sums
 
 
@@ -44,10 +46,10 @@ def test_standard_errors_of_replicates_are_those_of_the_resampled_data():
     sums = simulate_sums(Design(12, methods=2, seeds=2), np.random.default_rng(1))
     strata = np.array([0] * 5 + [1] * 7)
     weights = bootstrap_weights(strata, 6, np.random.default_rng(2))
-    found = resample(sums, PAIR, weights, strata)
+    found = resample(sums, PAIR, weights, strata, STATISTIC)
     for row, estimate, error in zip(weights, found.replicates, found.errors, strict=True):
         places = np.repeat(np.arange(12), row)
-        again = resample(sums[:, :, places], PAIR, weights[:1], strata[places])
+        again = resample(sums[:, :, places], PAIR, weights[:1], strata[places], STATISTIC)
         np.testing.assert_allclose(again.estimate, estimate, atol=1e-12)
         np.testing.assert_allclose(again.cluster_error, error, atol=1e-12)
 
@@ -93,7 +95,8 @@ def test_seeds_widen_the_interval_to_students_if_nothing_else_varies():
     same = np.full((20000, 4), seeds.mean())
     tiny = np.full_like(same, 1e-9)
     deviation = error * np.sqrt(5)
-    resampled = Resampled(same[0], tiny[0], deviation, error, np.zeros((30, 4)), same, tiny, seeds=5, constant=False)
+    scales, degenerate = tuple(metric.scale for metric in METRICS["affect"]), np.zeros(4, bool)
+    resampled = Resampled(same[0], tiny[0], deviation, error, np.zeros((30, 4)), same, tiny, 5, scales, degenerate)
     low, high = studentized_interval(resampled, single=False, generator=np.random.default_rng(0))
     expected = stats.t.interval(0.95, 4, seeds.mean(), error[0])
     np.testing.assert_allclose([low[3], high[3]], expected, rtol=0.02)
@@ -130,9 +133,9 @@ def test_one_cluster_has_no_interval_and_equal_methods_differ_by_nothing():
 def test_constant_outputs_score_zero_and_are_flagged():
     generator = np.random.default_rng(0)
     truth, cluster = generator.normal(size=100), np.repeat(np.arange(10), 10)
-    found = resampled_of(cluster_sums(truth, np.full(100, 0.2), cluster, 10, 0.0)[None, None])
+    found = resampled_of(affect_sums(truth, np.full(100, 0.2), cluster, 10, 0.0)[None, None])
     low, high = studentized_interval(found, single=True)
-    assert found.constant and low[2:].tolist() == high[2:].tolist() == [0, 0]
+    assert found.degenerate.tolist() == [False, False, True, True] and low[2:].tolist() == high[2:].tolist() == [0, 0]
     assert low[0] < found.estimate[0] < high[0]
 
 
@@ -141,6 +144,6 @@ def test_effect_size_is_the_difference_in_deviations_of_clusters():
     generator = np.random.default_rng(2)
     truth, first, second = generator.normal(size=(3, 50))
     places = np.arange(50)
-    sums = np.stack([cluster_sums(truth, one, places, 50, 0.0)[None] for one in (first, second)])
+    sums = np.stack([affect_sums(truth, one, places, 50, 0.0)[None] for one in (first, second)])
     change = 1.0 * (np.sign(truth) == np.sign(first)) - (np.sign(truth) == np.sign(second))
     assert resampled_of(sums, PAIR).effect_size[1] == pytest.approx(change.mean() / change.std(ddof=1))

@@ -8,7 +8,6 @@ import pytest
 from hocbench.errors import EvaluationError
 from hocbench.evaluation.files import read_table
 from hocbench.evaluation.scores import evaluate
-from hocbench.evaluation.statistics import METRICS
 from hocbench.experiment.methods import METHODS
 from hocbench.metrics import affect as metrics
 from hocbench.runs.finished import TARGETS, read_runs
@@ -48,7 +47,7 @@ def test_scores_are_those_of_the_metric_functions(write_run, tmp_path):
     frames = frames[frames["part"] == "test"].astype({name: float for name in (*TARGETS, "truth_valence")})
     scores = table(out, "scores", method="static").set_index(["target", "metric", "pooling"])["value"]
     for target in TARGETS:
-        for metric in METRICS:
+        for metric in ("rmse", "sagr", "pcc", "ccc"):
             function = getattr(metrics, metric)
             pooled = function(frames[f"truth_{target}"], frames[target])
             clips = [function(clip[f"truth_{target}"], clip[target]) for _, clip in frames.groupby("clip")]

@@ -2,8 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hocbench.evaluation.statistics import scores_from_sums
-from studies.coverage.simulation import LONGEST, SHORTEST, Design, population_scores, simulate_sums
+from studies.coverage.simulation import LONGEST, SHORTEST, STATISTIC, Design, population_scores, simulate_sums
 from studies.coverage.study import COLUMNS, coverage_table
 
 
@@ -12,7 +11,7 @@ def test_population_scores_are_those_of_very_many_subjects(seeds_vary):
     seeds = 60 if seeds_vary else 1
     clusters = 400 if seeds_vary else 30_000
     sums = simulate_sums(Design(clusters, 1, seeds, seeds_vary), np.random.default_rng(0))[0]
-    found = scores_from_sums(sums.sum(axis=1)).mean(axis=0)
+    found = STATISTIC.value(sums.sum(axis=1)).mean(axis=0)
     np.testing.assert_allclose(found, population_scores(seeds_vary=seeds_vary), atol=0.015)
 
 

@@ -109,16 +109,16 @@ def train_everything() -> None:
 
 def forget_the_mean() -> None:
     """Score the CCC without the distance of the means, which makes it larger."""
-    import hocbench.evaluation.statistics as statistics
+    import hocbench.metrics.affect as affect
 
-    moments = statistics._moments
+    moments = affect._moments
 
-    def without(sums: Any) -> Any:
-        found = moments(sums)
+    def without(means: Any) -> Any:
+        found = moments(means)
         object.__setattr__(found, "spread", found.spread - (found.p - found.y) ** 2)
         return found
 
-    _replace("hocbench.evaluation.statistics._moments", without)
+    _replace("hocbench.metrics.affect._moments", without)
 
 
 def smooth_most() -> None:
