@@ -126,10 +126,11 @@ def training_items(clips: Clips, length: int | None, step: int = 1, limit: int |
         Clips that are learned from, where these are fewer: a part of average clips.
     """
     if length is None:
-        return _images(clips)
-    windows = sum(number * _trained(clip, length, step) for clip, number in clips.items())
+        items = _images(clips)
+    else:
+        items = sum(number * _trained(clip, length, step) for clip, number in clips.items())
     there = sum(clips.values())
-    return windows if limit is None else windows * min(1.0, limit / there)
+    return items if limit is None else items * min(1.0, limit / there)
 
 
 def evaluation_items(clips: Clips, length: int | None, step: int = 1) -> float:

@@ -138,7 +138,9 @@ class DatasetEntry(Section):
     folds: list[Annotated[int, Field(ge=0)]] = Field(default=[0], min_length=1, description="folds to run")
     seeds: list[Seed] = Field(min_length=1, description="training seeds; of clips, each among those of its images")
     start: str | None = Field(
-        default=None, description="of clips: the dataset of images whose networks are transducted; None: the only one"
+        default=None,
+        description="of clips: the dataset of images whose networks are transducted, or its own name, to train them on "
+        "its own frames; None: the only dataset of images",
     )
     lasso: bool = Field(default=False, description="of clips: whether the LASSO sweep goes on to this dataset")
     baselines: list[str] = Field(default=[], description="methods beside static, temporal and joint")

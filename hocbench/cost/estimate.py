@@ -17,6 +17,7 @@ from hocbench.cost.sizes import part_sizes
 from hocbench.cost.stepwatch import StepWatch, make_training, now, one_process
 from hocbench.experiment.plan import Run
 from hocbench.experiment.spec import RunSpec
+from hocbench.experiment.tasks import CLASS, Task
 from hocbench.faces.store import CropStore
 from hocbench.runs.environment import environment
 from hocbench.terminal import progress
@@ -92,9 +93,12 @@ def estimate(runs: Sequence[Run]) -> Estimate:
 class _Noise(CropStore):
     """Random pixels and labels in the place of crops."""
 
-    def __init__(self, count: int, size: int) -> None:
+    def __init__(self, count: int, size: int, task: Task) -> None:
         rng = np.random.default_rng(0)
-        self.frames = pd.DataFrame(rng.uniform(-1, 1, (count, 2)), columns=["valence", "arousal"])
+        if task.classes:
+            self.frames = pd.DataFrame({CLASS: rng.choice(task.classes, count)})
+        else:
+            self.frames = pd.DataFrame(rng.uniform(-1, 1, (count, task.outputs)), columns=list(task.targets))
         self.label, self.size = "random", size
         self.crops = rng.integers(0, 256, (POOL, size, size, 3), np.uint8)
 
@@ -107,7 +111,7 @@ def _samples(items: int, spec: RunSpec) -> Samples:
     length, step = window_shape(spec.training)
     rows = np.arange(items * length)
     clips, numbers = np.split(rows, items), np.split(rows * step, items)
-    return Samples(_Noise(len(rows), spec.data.crop.size), rows, clips, numbers=numbers)
+    return Samples(_Noise(len(rows), spec.data.crop.size, spec.task), rows, clips, numbers=numbers, task=spec.task)
 
 
 def measure_step(spec: RunSpec) -> Seconds:

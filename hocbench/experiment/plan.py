@@ -164,17 +164,28 @@ class _Planner:
         return list(self.params.sweep.lasso) if factorization == "cp" else [0.0]
 
     def start_of(self, dataset: Dataset) -> Dataset | None:
-        """Find the dataset of images whose networks are transducted, None if there is none."""
+        """Find the dataset whose 2-D networks are transducted: of images, or itself; None if there is none."""
         images, key = self.of_role(IMAGES), f"datasets.{dataset.name}.start"
         wanted = self.params.datasets[dataset.name].start
         if wanted is None:
             if len(images) > 1:
                 names = ", ".join(each.name for each in images)
                 raise ParameterError(f"{key}: missing, and there are several datasets of images; name one of {names}")
-            return images[0] if images else None
-        if wanted not in {each.name for each in images}:
+            start = images[0] if images else None
+        elif wanted in {dataset.name, *(each.name for each in images)}:
+            start = self.catalog[wanted]
+        else:
             raise ParameterError(f"{key}: there is no datasets.{wanted} of images; add it or name another")
-        return self.catalog[wanted]
+        if start is not None and start.task != dataset.task:
+            raise ParameterError(
+                f"{key}: {start.name} predicts {start.task}, {dataset.name} predicts {dataset.task}; name a dataset of "
+                f"the same task, or {dataset.name} itself"
+            )
+        return start
+
+    def learns_images(self, dataset: Dataset) -> bool:
+        """Whether 2-D networks are trained on a dataset: on images, or on the frames of its own clips."""
+        return dataset.role == IMAGES or self.start_of(dataset) == dataset
 
     def check_seeds(self, dataset: Dataset) -> None:
         """Refuse training seeds that the networks of images do not have, from which those of clips start."""
@@ -226,7 +237,7 @@ class _Planner:
 
     def _parent(self, key: RunKey, method: Method) -> Run | None:
         dataset = self.catalog[key.dataset]
-        if method.role == IMAGES and dataset.role == CLIPS:
+        if method.role == IMAGES and not self.learns_images(dataset):
             return self._add(self._of_start(key, method.id))
         if method.id == "lasso":
             return self._add(key.model_copy(update=self._before(key)))
@@ -237,14 +248,15 @@ class _Planner:
         return self._add(key.model_copy(update={"method": method.start}))
 
     def _of_start(self, key: RunKey, method: str) -> RunKey:
-        """Name the network of images that a network of clips starts from."""
+        """Name the 2-D network that a network of clips starts from; of another dataset it is that of its only fold."""
         start = self.start_of(self.catalog[key.dataset])
         if start is None:
             raise ParameterError(
                 f"datasets.{key.dataset}: {key.method} starts from a network of images, and there is no dataset of "
-                "images; add one, or name methods from scratch only"
+                f"images; add one, set start: {key.dataset} to train it on frames, or name methods from scratch only"
             )
-        return self._on_images(key.model_copy(update={"dataset": start.name, "method": method, "fold": 0}))
+        fold = key.fold if start.name == key.dataset else 0
+        return self._on_images(key.model_copy(update={"dataset": start.name, "method": method, "fold": fold}))
 
     def _before(self, key: RunKey) -> dict[str, Any]:
         """Say what a LASSO run starts from: the plain network, or that of the next smaller weight."""
@@ -254,8 +266,8 @@ class _Planner:
 
     def _make(self, key: RunKey, method: Method, parent: Run | None) -> Run:
         dataset, before = self.catalog[key.dataset], parent.id if parent else None
-        trained = method.trained and method.role == dataset.role
-        spec = make_spec(self.params, key, method, before, trained, self.networks.sources, dataset.task)
+        trained = method.trained and (method.role == CLIPS or self.learns_images(dataset))
+        spec = make_spec(self.params, key, method, before, trained, self.networks.sources, dataset)
         return Run(spec, method, parent)
 
 

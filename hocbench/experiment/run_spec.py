@@ -11,6 +11,7 @@ from hocbench.config.params import Params
 from hocbench.config.training import Stage, Training
 from hocbench.errors import ParameterError
 from hocbench.experiment.methods import IMAGES, Method
+from hocbench.experiment.records import Dataset
 from hocbench.experiment.spec import (
     DataSpec,
     LassoSpec,
@@ -21,7 +22,6 @@ from hocbench.experiment.spec import (
     TemporalSpec,
     TrainingSpec,
 )
-from hocbench.experiment.tasks import VALENCE_AROUSAL, Task
 
 
 def make_spec(
@@ -31,7 +31,7 @@ def make_spec(
     parent: str | None,
     trained: bool,
     sources: Mapping[str, str],
-    task: Task = VALENCE_AROUSAL,
+    dataset: Dataset,
 ) -> RunSpec:
     """Pick what a run is told.
 
@@ -49,8 +49,8 @@ def make_spec(
         Whether its weights are moved.
     sources : mapping of str to str
         Hashes of the sources of the user's own networks.
-    task : Task
-        Of its dataset.
+    dataset : Dataset
+        What it is trained on.
     """
     entry = params.datasets[key.dataset]
     spec = RunSpec(
@@ -67,9 +67,9 @@ def make_spec(
         data=_data(entry),
         network=None if parent else _network(params, key, method, sources),
         temporal=_temporal(params, method, method.network in sources),
-        training=_training(params.training, key, method, trained, task),
+        training=_training(params.training, key, method, trained, dataset),
         rescales=method.rescales,
-        task=task,
+        task=dataset.task,
     )
     return spec.model_copy(update={"run": f"{_slug(key)}-{spec.digest}"})
 
@@ -100,10 +100,10 @@ def _temporal(params: Params, method: Method, is_own: bool) -> TemporalSpec | No
     return None
 
 
-def _training(training: Training, key: RunKey, method: Method, trained: bool, task: Task) -> TrainingSpec:
+def _training(training: Training, key: RunKey, method: Method, trained: bool, dataset: Dataset) -> TrainingSpec:
     stage: Stage = getattr(training.stages, method.settings or method.stage)
     values: dict[str, Any] = {"epochs": stage.epochs if trained else 0}
-    if not task.classes:
+    if not dataset.task.classes:
         values["loss_weights"] = training.loss_weights
     if method.order == 3:
         # An image is no window; what is never read must not make it another run.
@@ -111,15 +111,15 @@ def _training(training: Training, key: RunKey, method: Method, trained: bool, ta
     if method.rescales:
         values |= {"reestimation_batches": training.reestimation_batches, "batch_size": stage.batch_size}
     if values["epochs"]:
-        values |= {"batch_size": stage.batch_size, "steps": _steps(training, method, stage)}
+        values |= {"batch_size": stage.batch_size, "steps": _steps(training, dataset, stage)}
     if method.stage == "lasso":
         values["lasso"] = _lasso(key.lasso, stage)
     return TrainingSpec(**values)
 
 
-def _steps(training: Training, method: Method, stage: Stage) -> StepSpec:
+def _steps(training: Training, dataset: Dataset, stage: Stage) -> StepSpec:
     shared = training.model_dump(include=set(StepSpec.model_fields))
-    if method.role == IMAGES:
+    if dataset.role == IMAGES:
         del shared["clips"]
     own = {"learning_rate": stage.learning_rate}
     return StepSpec(**shared, **own, stop_at_static=getattr(stage, "stop_at_static", False))

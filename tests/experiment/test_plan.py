@@ -121,8 +121,8 @@ def test_an_ablation_of_what_starts_from_images_is_refused_without_images(method
         alone("sewa", ablations=ablations)
     started = "temporal" if method == "joint" else method
     assert str(error.value) == (
-        f"datasets.sewa: {started} starts from a network of images, and there is no dataset of images; add one, or "
-        "name methods from scratch only"
+        f"datasets.sewa: {started} starts from a network of images, and there is no dataset of images; add one, set "
+        "start: sewa to train it on frames, or name methods from scratch only"
     )
 
 
@@ -161,8 +161,79 @@ def test_of_two_datasets_of_images_one_is_named_to_start_from():
     assert str(error.value) == (
         "datasets.sewa.start: missing, and there are several datasets of images; name one of affectnet, faces"
     )
-    with pytest.raises(ParameterError, match=r"datasets\.sewa\.start: there is no datasets\.sewa of images; add it or"):
-        two_of_images("sewa")
+    with pytest.raises(
+        ParameterError, match=r"datasets\.sewa\.start: there is no datasets\.afew_va of images; add it or"
+    ):
+        two_of_images("afew_va")
+
+
+def clips_alone(**change):
+    """Plan for one dataset of clips that starts from itself, in two folds."""
+    baselines = ["static_dense", "frames", "untrained", "inflated"]
+    entry = {"start": "afew_va", "folds": [0, 1], "lasso": True, "baselines": baselines}
+    return alone("afew_va", datasets={"afew_va": BASE["datasets"]["afew_va"] | entry}, **change)
+
+
+def test_clips_that_start_from_themselves_have_2d_networks_trained_on_their_own_frames():
+    runs = clips_alone()
+    flat = [run for run in runs if run.key.method in ("static", "static_dense", "lasso")]
+    weights = [weight for weight in BASE["sweep"]["lasso"] if weight]
+    for fold in (0, 1):
+        names = [(run.key.method, run.key.lasso) for run in flat if run.key.fold == fold]
+        assert sorted(names) == sorted([("static", 0), ("static_dense", 0), *(("lasso", weight) for weight in weights)])
+    for run in flat:
+        assert (run.spec.order, run.key.dataset, run.spec.training.clip_length) == (2, "afew_va", None)
+        assert run.spec.training.epochs > 0
+        assert run.spec.stage == ("lasso" if run.key.method == "lasso" else "static")
+        assert (run.spec.network is None) == (run.key.method == "lasso")
+    later = [run for run in runs if run.parent]
+    starts = {run.key.method: (run.parent.key.method, run.parent.key.lasso) for run in later if not run.key.lasso}
+    assert starts == {
+        **dict.fromkeys(("frames", "untrained", "temporal"), ("static", 0)),
+        "joint": ("temporal", 0),
+        "inflated": ("static_dense", 0),
+    }
+    assert {run.parent.key.method for run in runs if run.key.lasso and run.key.method == "temporal"} == {"lasso"}
+    for run in later:
+        assert all(getattr(run.parent.key, name) == getattr(run.key, name) for name in ("dataset", "fold", "seed"))
+
+
+def test_a_2d_network_of_few_clips_learns_from_their_frames_alone():
+    runs = clips_alone(training={"clips": 2})
+    assert {run.spec.training.steps.clips for run in runs if run.spec.training.steps} == {2}
+    assert {run.spec.training.steps.clips for run in alone("affectnet", training={"clips": 2})} == {None}
+
+
+OWN_CLIPS = """
+from hocbench.experiment.tasks import classification
+
+class Moods:
+    name, layout, role = "moods", "anything", "clips"
+    task = classification("calm", "excited")
+"""
+
+
+def of_moods(tmp_path, change=None, **entry):
+    (tmp_path / "moods.py").write_text(OWN_CLIPS)
+    common = {name: SEWA[name] for name in ("crop", "split", "seeds")}
+    values = common | {"adapter": f"{tmp_path}/moods.py:Moods", "root": "moods"} | entry
+    return alone("affectnet", "moods", datasets={"moods": values}, **(change or {}))
+
+
+def test_a_network_starts_from_one_of_the_same_task(tmp_path):
+    for entry in ({}, {"start": "affectnet"}):
+        with pytest.raises(ParameterError) as error:
+            of_moods(tmp_path, **entry)
+        assert str(error.value) == (
+            "datasets.moods.start: affectnet predicts valence in [-1, 1] and arousal in [-1, 1], moods predicts calm "
+            "or excited; name a dataset of the same task, or moods itself"
+        )
+    runs = [run for run in of_moods(tmp_path, start="moods") if run.key.dataset == "moods"]
+    assert {run.key.method for run in runs} == {"static", "temporal", "joint"}
+    assert {run.spec.task.classes for run in runs} == {("calm", "excited")}
+    assert {run.spec.training.loss_weights for run in runs} == {None}
+    weighted = of_moods(tmp_path, {"training": {"loss_weights": {"ccc": 2.0}}}, start="moods")
+    assert ids(runs) == ids(run for run in weighted if run.key.dataset == "moods")
 
 
 @pytest.mark.parametrize(
