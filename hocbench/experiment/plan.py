@@ -11,7 +11,7 @@ from hocbench.experiment.ablations import changed
 from hocbench.experiment.catalog import make_catalog
 from hocbench.experiment.description import Description, RowKey
 from hocbench.experiment.methods import ALWAYS, CLIPS, IMAGES, Method, find_method
-from hocbench.experiment.networks import own_networks
+from hocbench.experiment.networks import OwnNetworks, own_networks
 from hocbench.experiment.records import Dataset
 from hocbench.experiment.run_spec import make_spec
 from hocbench.experiment.spec import RunKey, RunSpec
@@ -81,24 +81,32 @@ def make_plan(params: Params) -> list[Run]:
         If a method, dataset or network is named that does not exist, or a split list cannot be read.
     """
     runs: dict[str, Run] = {}
-    planner = _Planner(params, runs)
+    # An ablation changes neither datasets nor networks.
+    records = make_catalog(params.datasets), own_networks(params.networks)
+    planner = _Planner(params, runs, *records)
     for dataset in planner.of_role(IMAGES):
         planner.images(dataset)
     for dataset in planner.of_role(CLIPS):
         planner.clips(dataset)
     for place, ablation in enumerate(params.ablations):
-        _Planner(changed(params, place), runs, ablation.title).ablation(ablation, f"ablations.{place}")
+        _Planner(changed(params, place), runs, *records, ablation.title).ablation(ablation, f"ablations.{place}")
     return list(runs.values())
 
 
 class _Planner:
     """Adds runs of one set of parameters, those of the sweep or of an ablation."""
 
-    def __init__(self, params: Params, runs: dict[str, Run], ablation: str = "") -> None:
+    def __init__(
+        self,
+        params: Params,
+        runs: dict[str, Run],
+        catalog: dict[str, Dataset],
+        networks: OwnNetworks,
+        ablation: str = "",
+    ) -> None:
         self.params, self.runs, self.name = params, runs, ablation
-        self.catalog = make_catalog(params.datasets)
-        self.networks = own_networks(params.networks)
-        self.methods = self.networks.methods
+        self.catalog, self.networks, self.methods = catalog, networks, networks.methods
+        self.planned: dict[RunKey, Run] = {}
 
     def of_role(self, role: str) -> list[Dataset]:
         return [dataset for dataset in self.catalog.values() if dataset.role == role]
@@ -228,6 +236,12 @@ class _Planner:
         return key.model_copy(update={"method": "lasso"}) if key.lasso and key.method == "static" else key
 
     def _add(self, key: RunKey) -> Run:
+        # Most runs are what several others start from.
+        if key not in self.planned:
+            self.planned[key] = self._plan(key)
+        return self.planned[key]
+
+    def _plan(self, key: RunKey) -> Run:
         method = self.methods[key.method]
         parent = self._parent(key, method)
         run = self._make(key, method, parent)
