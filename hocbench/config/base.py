@@ -30,6 +30,19 @@ Rank = Annotated[
     BeforeValidator(typed),
 ]
 
+# What keys of earlier parameters are called now: results and overlays of theirs are still around.
+_CHANGE = "write it as a change by its dotted name, such as change: {{{}: ...}}"
+RENAMED = {
+    "rivals": "it is called baselines now",
+    "experiments": "it is called ablations now, with a change by dotted keys: {change: {temporal.init: average}, "
+    "methods: [untrained]}",
+    "runs": "it is called methods now",
+    **{
+        key.rpartition(".")[2]: _CHANGE.format(key)
+        for key in ("temporal.init", "temporal.kernel_size", "network.inner_activation", "training.clips")
+    },
+}
+
 
 class Section(BaseModel):
     """Unknown keys and infinite numbers are refused."""
@@ -76,6 +89,7 @@ def _describe(detail: ErrorDetails, kind: Any) -> str:
     if detail["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(detail["loc"][-1]), valid, n=1, cutoff=0.0)
         hint = f"did you mean {'.'.join([*keys[:-1], near[0]])}?" if near else "remove it"
+        hint = RENAMED.get(str(detail["loc"][-1]), hint)
         return f"{start}unknown key (value {detail['input']!r}); {hint}"
     if detail["type"] == "missing":
         return f"{start}missing; add it"

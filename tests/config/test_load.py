@@ -55,6 +55,14 @@ def test_the_published_penalty_takes_weights_above_the_limit_of_the_other_one():
         ({"datasets": {"sewa": {"synthetic": {"fpss": 3}}}}, "did you mean datasets.sewa.synthetic.fps?"),
         ({"training": {"stages": {"static": {"epoch": 3}}}}, "did you mean training.stages.static.epochs?"),
         ({"evaluation": {"smoothing_windows": [2]}}, "give an odd number"),
+        (
+            {"datasets": {"sewa": {"rivals": ["frames"]}}},
+            "datasets.sewa.rivals: unknown key (value ['frames']); it is called baselines now",
+        ),
+        (
+            {"experiments": []},
+            "experiments: unknown key (value []); it is called ablations now, with a change by dotted keys",
+        ),
         ({"datasets": {"Faces": {"root": "x"}}}, "datasets.Faces"),
         ({"datasets": {"faces": {"root": "x", "seeds": [0]}}}, "datasets.faces.crop: missing; add it"),
         ({"datasets": dict.fromkeys(BASE["datasets"])}, "is not valid; value should have at least 1 item"),

@@ -122,6 +122,11 @@ def test_the_rows_of_an_ablation_are_expected():
             {"methods": ["joint"], "chnage": {"temporal.init": "centre"}},
             "ablations.0.chnage: unknown key (value {'temporal.init': 'centre'}); did you mean ablations.0.change?",
         ),
+        (
+            {"methods": ["joint"], "init": "centre"},
+            "write it as a change by its dotted name, such as change: {temporal.init",
+        ),
+        ({"runs": ["joint"], "change": {"temporal.init": "centre"}}, "(value ['joint']); it is called methods now"),
     ],
 )
 def test_a_wrong_ablation_is_named(ablation, message):
