@@ -41,6 +41,8 @@ class Laboratory:
         Hashes of its data; empty where none were recorded.
     revisions : list of dict
         Of the code that trained: commit, dirty, diff.
+    earlier_code : frozenset of str
+        Hashes of training code that, in earlier records, had computed the bytes of all these runs.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Laboratory:
     copies: dict[str, str] = field(default_factory=dict)
     data: Hashes = field(default_factory=dict)
     revisions: list[dict[str, Any]] = field(default_factory=list)
+    earlier_code: frozenset[str] = frozenset()
 
     def rows(self, name: str) -> list[Row]:
         """Read a table, refusing one that is not as it was written; no rows where there is none."""
@@ -152,7 +155,8 @@ def read_laboratory(folder: Path) -> Laboratory:
         records = {name: Record(path, shared | run["values"], dict(run["outputs"]), ()) for name, run in runs.items()}
         revisions = list(values.get("revision", {}).get("training", []))
         name, data = str(values.get("laboratory", folder.name)), dict(values.get("data", {}))
-        return Laboratory(folder, name, records, dict(values["copies"]), data, revisions)
+        code = frozenset(map(str, values.get("earlier_code", [])))
+        return Laboratory(folder, name, records, dict(values["copies"]), data, revisions, code)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise VerifyError(f"{path} is no record of runs ({error!r}); write it again with `hocbench record`") from None
 

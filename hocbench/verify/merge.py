@@ -146,6 +146,8 @@ def _damage(laboratory: Laboratory) -> Iterator[str]:
 def other_experiment(first: Laboratory, other: Laboratory, pairing: Pairing) -> Iterator[str]:
     """Name why a laboratory is of another experiment than the first one: by parameters, training code or runs."""
     for (group, difference), runs in pairing.differences((*PARAMETERS, CODE)).items():
+        if group == CODE and (difference.b in first.earlier_code or difference.a in other.earlier_code):
+            continue  # the one has computed the bytes of the other
         what = "training code" if group == CODE else f"parameter {difference.key}"
         todo = "the same version" if group == CODE else "the same parameters"
         yield (
@@ -175,7 +177,7 @@ def _revision_notes(laboratories: Sequence[Laboratory]) -> list[str]:
     if len(set(commits.values())) == 1:
         return []
     listed = "; ".join(f"{name}: {text}" for name, text in commits.items())
-    return [f"the laboratories are not of one commit, though their training code is the same ({listed})"]
+    return [f"the laboratories are not of one commit, though their training code computes the same ({listed})"]
 
 
 def commits_of(revisions: Iterable[Mapping[str, Any]]) -> str:

@@ -14,7 +14,8 @@ from hocbench.files.write import write_text
 from hocbench.runs.diff import is_compared
 from hocbench.runs.record import Record
 from hocbench.runs.revision import revision
-from hocbench.verify.laboratory import MANIFESTS, read_results
+from hocbench.verify.laboratory import MANIFESTS, Laboratory, read_laboratory, read_results
+from hocbench.verify.runs import pair_runs
 from hocbench.verify.tables import SEALS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
@@ -59,12 +60,27 @@ def record(results: Path, folder: Path, laboratory: str) -> int:
             copies[path.relative_to(results).as_posix()] = file_hash(to)
         origin = {"laboratory": laboratory, "data": finished.data}
         origin["revision"] = {"training": finished.revisions, "record": revision()}
+        origin["earlier_code"] = sorted(_earlier_code(folder, finished))
         write_text(sealed(summarize(finished.runs) | origin | {"copies": copies}), place / MANIFESTS)
     for name in (*SEALS, "tables"):
         for path in (folder / name).rglob("*"):
             if path.is_file() and path.relative_to(folder).as_posix() not in copies:
                 path.unlink()
     return len(finished.runs)
+
+
+def _earlier_code(folder: Path, finished: Laboratory) -> frozenset[str]:
+    """Find the training code of the record that is replaced, if it had computed the same bytes in every run.
+
+    Laboratories of that code are then still of the same experiment.
+    """
+    earlier = read_laboratory(folder)
+    pairs = pair_runs(earlier.runs, finished.runs)
+    if pairs.missing or pairs.extra or not earlier.runs:
+        return frozenset()
+    same = all(finished.runs[here].outputs == earlier.runs[there].outputs for here, there in pairs.pairs.items())
+    before, now = ({str(run.values.get("code")) for run in runs.values()} for runs in (earlier.runs, finished.runs))
+    return (earlier.earlier_code | before) - now if same else frozenset()
 
 
 def _check_whole(results: Path) -> None:

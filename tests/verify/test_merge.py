@@ -259,7 +259,7 @@ def test_another_commit_is_said_first(laboratories):
     code, printed = laboratories.merge(*folders)
     assert code == 0
     note = (
-        "the laboratories are not of one commit, though their training code is the same (a: 111111111111; b: "
+        "the laboratories are not of one commit, though their training code computes the same (a: 111111111111; b: "
         "222222222222, uncommitted changes dddddddddddd)"
     )
     assert printed.startswith(f"note: {note}")
@@ -309,6 +309,22 @@ def test_other_code_is_refused(laboratories, three):
         f"training code: 0123456789abcdef in laboratory a, feedfeedfeedfeed in d (1 run: afew_va/{path.name}); only "
         "laboratories of the same version can be merged, so leave one of them out or train it again"
     )
+
+
+@pytest.mark.parametrize("kind", ["same", "another"])
+def test_code_that_has_computed_the_same_bytes_is_the_same(laboratories, three, kind):
+    """A reference that is recorded anew keeps the laboratories of its earlier code, if no byte of it has changed."""
+    old, here = laboratories.results("old", outputs="same"), laboratories.results("new", outputs=kind)
+    for path in here.runs.values():
+        here.change(path, code="feedfeedfeedfeed")
+    folder = laboratories.record(old, "reference")
+    assert laboratories.record(here, "reference") == folder
+    assert read_sealed(folder / "manifests.json")["earlier_code"] == (["0123456789abcdef"] if kind == "same" else [])
+    if kind == "same":
+        assert laboratories.merge(folder, *three)[0] == 0
+        assert laboratories.merge(*three, folder)[0] == 0
+    else:
+        assert "training code: feedfeedfeedfeed in laboratory reference" in refused(laboratories, folder, *three)
 
 
 def test_a_folder_without_manifests_is_refused(laboratories, three):
