@@ -64,6 +64,8 @@ class Timeline:
         Whether the file holds time stamps; if not, its pictures follow each other evenly, as players assume.
     varies : bool
         Whether the time stamps lie on no grid; each picture then stands at the frame nearest to it.
+    size : (int, int)
+        Width and height of its pictures in pixels.
     """
 
     rate: Fraction
@@ -79,6 +81,7 @@ class Timeline:
     skips: bool
     stamped: bool
     varies: bool
+    size: tuple[int, int]
 
     def place(self, picture: av.VideoFrame, previous: int) -> int | None:
         """Return the place of a decoded picture, given that of the one before; None if it is not known."""
@@ -143,6 +146,7 @@ def read_timeline(media: str | io.BytesIO, path: Path) -> Timeline:
         rate, varies = _nominal_rate(stream, times.shown, path, stated=avi or not times.key)
         step = Fraction(stream.time_base or 1) * rate if times.key else Fraction(1)
         stated = stream.frames if avi else _nearest(stream.duration or 0, step)
+        size = stream.width, stream.height
         cut = index is None and len(packets) < stream.frames < UNKNOWN_FRAMES
         skips = stream.codec_context.name == "mpeg4"
     # An AVI may begin with chunks without content; players show other files from their first picture on.
@@ -167,6 +171,7 @@ def read_timeline(media: str | io.BytesIO, path: Path) -> Timeline:
         skips=skips,
         stamped=times.key != "",
         varies=varies,
+        size=size,
     )
 
 

@@ -29,6 +29,8 @@ class Video:
         Whether the file says when its pictures are shown; if not, they are taken to follow each other evenly.
     varies : bool
         Whether the times of its pictures lie on no grid; each frame then shows the picture nearest to it.
+    size : (int, int)
+        Width and height of its pictures in pixels.
     """
 
     root: Path
@@ -41,6 +43,7 @@ class Video:
     lost: int = 0
     stamped: bool = True
     varies: bool = False
+    size: tuple[int, int] = (0, 0)
 
     def times(self) -> np.ndarray:
         """Return when each frame is shown, seconds from the first."""
@@ -58,12 +61,12 @@ class Video:
         return {heading: text for heading, text in texts.items() if text}
 
 
-def probe_video(root: Path, source: str) -> Video:
+def probe_video(root: Path, source: str, dataset: str = "sewa") -> Video:
     """Read how many frames a video has, and what is known of their times; a cut one has as many as its header states.
 
     A file that is not a readable video, holds no picture, or states the times of only some raises a DatasetError.
     """
-    path = f"sewa: {root / source}"
+    path = f"{dataset}: {root / source}"
     try:
         timeline = read_timeline(open_media(root, source), Path(path))
     except IndexError:
@@ -82,4 +85,5 @@ def probe_video(root: Path, source: str) -> Video:
         lost=len(timeline.lost),
         stamped=timeline.stamped,
         varies=timeline.varies,
+        size=timeline.size,
     )
