@@ -25,13 +25,6 @@ EMPTY: dict[str, Any] = dict.fromkeys(("value", "low", "high", "p_holm", "publis
 def evidence_table(claims: Claims, results: Results) -> pd.DataFrame:
     """Look up or compute every quantity that a claim rests on.
 
-    Parameters
-    ----------
-    claims : Claims
-        What is asked.
-    results : Results
-        What was measured.
-
     Returns
     -------
     DataFrame
@@ -44,8 +37,8 @@ def evidence_table(claims: Claims, results: Results) -> pd.DataFrame:
     for claim in claims.claims:
         for place, test in enumerate(claim.tests, 1):
             for dataset in test.datasets:
-                about = {"claim": claim.id, "test": place, "dataset": dataset, "statistic": test.statistic}
-                rows += [EMPTY | about | row for row in ROWS[test.statistic](test, dataset, results)]
+                key = {"claim": claim.id, "test": place, "dataset": dataset, "statistic": test.statistic}
+                rows += [EMPTY | key | row for row in ROWS[test.statistic](test, dataset, results)]
     for row in rows:
         row |= _judge(row) | {"title": results.title(row["method"]), "reference_title": results.title(row["reference"])}
     table = pd.DataFrame(rows, columns=EVIDENCE_COLUMNS)
@@ -53,7 +46,7 @@ def evidence_table(claims: Claims, results: Results) -> pd.DataFrame:
 
 
 def place_of(low: float, high: float, tolerance_low: float, tolerance_high: float) -> str:
-    """Tell where an interval lies: inside a range, wholly above or below it, or across its edge."""
+    """Return where an interval lies: inside a range, wholly above or below it, or across its edge."""
     if np.isnan(low) or np.isnan(high):
         return "no interval"
     if low > tolerance_high:

@@ -1,4 +1,4 @@
-"""What the verdicts hang on: the bounds of the ranges at which they would change.
+"""The bounds of the ranges at which verdicts would change.
 
 A verdict is piecewise constant in a bound, because an interval is inside, across or outside a range by comparisons with
 its two limits alone. So the verdict is judged once between each two neighbouring limits, and nothing is searched for.
@@ -38,13 +38,6 @@ class Piece:
 def margin_table(claims: Claims, evidence: pd.DataFrame) -> pd.DataFrame:
     """Find the bounds at which each verdict would flip, one bound at a time, all others as they are.
 
-    Parameters
-    ----------
-    claims : Claims
-        What was claimed.
-    evidence : DataFrame
-        From `hocbench.claims.evidence.evidence_table`.
-
     Returns
     -------
     DataFrame
@@ -54,15 +47,15 @@ def margin_table(claims: Claims, evidence: pd.DataFrame) -> pd.DataFrame:
         beyond `tighter_bound`; NaN and "" where it never does before the range is empty.
     """
     rows = []
-    for claim, dataset, own, label in questions(claims, evidence):
+    for claim, dataset, asked, label in questions(claims, evidence):
 
         def verdict_of(rows: pd.DataFrame, label: str = label, combine: str = claim.combine) -> str:
             return judge(rows, label, combine=combine, seeds_needed=claims.seeds_needed)[0]
 
         for place, test in enumerate(claim.tests, 1):
-            judged = own[(own["test"] == place) & (own["judged"] == 1)]
+            judged = asked[(asked["test"] == place) & (asked["judged"] == 1)]
             for side, bound in sides(test) if len(judged) else ():
-                pieces = verdict_pieces(own, place, test, side, verdict_of)
+                pieces = verdict_pieces(asked, place, test, side, verdict_of)
                 rows.append(
                     {"claim": claim.id, "test": place, "dataset": dataset, "statistic": test.statistic, "label": label}
                     | {column: _joined(judged[column]) for column in ("method", "reference", "metric")}
@@ -87,18 +80,14 @@ def sides(test: Test) -> Iterator[tuple[str, float]]:
 def verdict_pieces(
     evidence: pd.DataFrame, place: int, test: Test, side: str, verdict_of: Callable[[pd.DataFrame], str]
 ) -> list[Piece]:
-    """Tell the verdict on a claim for every bound of one side of one test.
+    """Return the verdict on a claim for every bound of one side of one test.
 
     Parameters
     ----------
     evidence : DataFrame
         Rows of one claim and data set.
-    place : int
-        The test's ordinal.
-    test : Test
-        The test.
-    side : str
-        One of `sides`.
+    place, test, side : int, Test, str
+        The test, its ordinal, and one of its `sides`.
     verdict_of : callable
         Judges such rows.
 
@@ -108,14 +97,14 @@ def verdict_pieces(
         By growing width, without a gap, from the width at which the range is one point (minus infinity if it is open on
         the other side) to infinity; neighbours differ in verdict.
     """
-    own = (evidence["test"] == place) & (evidence["judged"] == 1) & (evidence["outcome"] != "missing")
-    rows = evidence[own]
+    is_judged = (evidence["test"] == place) & (evidence["judged"] == 1) & (evidence["outcome"] != "missing")
+    rows = evidence[is_judged]
     tightest = _tightest(test, side)
     cuts = {cut for cut in _cuts(rows, side) if cut > tightest}
     pieces: list[Piece] = []
     for start, end in pairwise([tightest, *sorted(cuts), np.inf]):
         moved = evidence.copy()
-        moved.loc[own, ["tolerance_low", "tolerance_high", "outcome"]] = _moved(rows, side, _between(start, end))
+        moved.loc[is_judged, ["tolerance_low", "tolerance_high", "outcome"]] = _moved(rows, side, _between(start, end))
         verdict = verdict_of(moved)
         if pieces and pieces[-1].verdict == verdict:
             pieces[-1] = replace(pieces[-1], end=end)
@@ -156,7 +145,7 @@ def _moved(rows: pd.DataFrame, side: str, width: float) -> pd.DataFrame:
         low = np.full(len(rows), -width)
     else:
         high = np.full(len(rows), width)
-    outcomes = [place_of(*each) for each in zip(rows["low"], rows["high"], low, high, strict=True)]
+    outcomes = [place_of(*limits) for limits in zip(rows["low"], rows["high"], low, high, strict=True)]
     return pd.DataFrame({"tolerance_low": low, "tolerance_high": high, "outcome": outcomes}, index=rows.index)
 
 
@@ -187,4 +176,4 @@ def _flips(pieces: list[Piece], side: str, bound: float) -> dict[str, Any]:
 
 def _joined(column: "pd.Series[Any]") -> str:
     """Join what the rows of one test name, each name once."""
-    return "; ".join(dict.fromkeys(str(each) for each in column if each))
+    return "; ".join(dict.fromkeys(str(name) for name in column if name))

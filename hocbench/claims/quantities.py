@@ -31,12 +31,12 @@ def _difference(test: Test, dataset: str, results: Results) -> Iterator[Row]:
     table = table[table["lasso"] > 0] if test.each_lasso else table[table["lasso"] == 0]
     shared = {"method": test.method, "reference": test.reference, "metric": test.metric} | _limits(test)
     for target in test.targets or results.targets(dataset):
-        own = table[table["target"] == target]
-        if own.empty:
+        rows = table[table["target"] == target]
+        if rows.empty:
             yield shared | {"target": target, "value": np.nan, "label": results.label(dataset)}
-        for _, found in own.iterrows():
+        for _, row in rows.iterrows():
             columns = ("rank", "lasso", "low", "high", "p_holm", "n_seeds", "n_clusters", "label")
-            yield shared | {"target": target, "value": found["difference"]} | {key: found[key] for key in columns}
+            yield shared | {"target": target, "value": row["difference"]} | {key: row[key] for key in columns}
 
 
 def _score(test: Test, dataset: str, results: Results) -> Iterator[Row]:
@@ -60,13 +60,13 @@ def _score(test: Test, dataset: str, results: Results) -> Iterator[Row]:
         # A verdict against a published number exists on real data only, and only where its source was seen.
         judged = label == "real" and status in VERIFIED
         shared |= {"judged": judged, "outcome": "unverified" if label == "real" else "real data only"}
-        own = table[table["target"] == target]
-        if own.empty or not judged:
+        rows = table[table["target"] == target]
+        if rows.empty or not judged:
             # Beside a published score no SYNTHETIC one may stand.
             yield shared | ({} if judged else {"value": number})
             continue
         columns = ("rank", "lasso", "low", "high", "n_seeds", "n_clusters")
-        yield shared | {"value": own["mean"].iloc[0]} | {key: own[key].iloc[0] for key in columns}
+        yield shared | {"value": rows["mean"].iloc[0]} | {key: rows[key].iloc[0] for key in columns}
 
 
 def _parameters(test: Test, _: str, results: Results) -> Iterator[Row]:
@@ -91,16 +91,16 @@ def _parameter_ratio(test: Test, _: str, results: Results) -> Iterator[Row]:
 def _count(results: Results, network: str) -> float:
     if results.parameters is None:
         return np.nan
-    own = results.parameters[results.parameters["network"] == network]
-    return float(own["parameters"].iloc[0]) if len(own) else np.nan
+    counts = results.parameters.loc[results.parameters["network"] == network, "parameters"]
+    return float(counts.iloc[0]) if len(counts) else np.nan
 
 
 def _special_case(test: Test, _: str, results: Results) -> Iterator[Row]:
     row = {"method": test.method, "metric": "relative difference", "label": NO_DATA} | _limits(test)
     value, table = np.nan, results.special_cases
     if table is not None:
-        own = table[(table["block"] == test.method) & (table["activations_kept"] == "none")]
-        value = float(own["difference_mean"].iloc[0]) if len(own) else np.nan
+        rows = table[(table["block"] == test.method) & (table["activations_kept"] == "none")]
+        value = float(rows["difference_mean"].iloc[0]) if len(rows) else np.nan
     yield row | dict.fromkeys(("value", "low", "high"), value)
 
 
@@ -174,12 +174,7 @@ def _cost_ratio(test: Test, dataset: str, results: Results, column: str, metric:
 
 
 def over_seeds(values: "pd.Series[float]") -> Row:
-    """Summarise values of seeds.
-
-    Parameters
-    ----------
-    values : Series
-        One value per seed, at least one.
+    """Summarise values, one per seed and at least one.
 
     Returns
     -------

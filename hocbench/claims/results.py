@@ -16,7 +16,7 @@ from hocbench.experiment.tasks import VALENCE_AROUSAL
 
 @dataclass(frozen=True)
 class Results:
-    """What a reproduction has measured; a table that is absent is None.
+    """What a reproduction has measured.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Results:
     seed_differences, seed_intervals : DataFrame
         From the evaluation: by each training seed alone, of data sets with several.
     parameters, special_cases : DataFrame or None
-        From `hocbench counts`.
+        From `hocbench counts`; None where they are absent.
     """
 
     description: Description
@@ -41,9 +41,9 @@ class Results:
     special_cases: pd.DataFrame | None
 
     def label(self, dataset: str) -> str:
-        """Tell what kind of data a data set is; "" if nothing of it was measured."""
-        own = self.costs[self.costs["dataset"] == dataset]
-        return str(own["label"].iloc[0]) if len(own) else ""
+        """Return what kind of data a data set is; "" if nothing of it was measured."""
+        labels = self.costs.loc[self.costs["dataset"] == dataset, "label"]
+        return str(labels.iloc[0]) if len(labels) else ""
 
     def targets(self, dataset: str) -> tuple[str, ...]:
         """Return what is predicted on a dataset; on one that is no part of the experiment, valence and arousal."""
@@ -67,25 +67,15 @@ class Results:
 
     def of_seed(self, seed: int) -> "Results":
         """Return what would have been measured if one training seed alone had been run, on data sets with several."""
-        own = {
-            name: table[table["seed"] == seed]
-            for name in ("seed_differences", "seed_intervals", "sparsity", "costs")
-            for table in [getattr(self, name)]
-        }
+        names = ("seed_differences", "seed_intervals", "sparsity", "costs")
+        tables = {name: table[table["seed"] == seed] for name in names for table in [getattr(self, name)]}
         # No p value is judged.
-        differences = own["seed_differences"].assign(n_seeds=1, p_holm=np.nan)
-        return replace(self, **own, differences=differences, intervals=own["seed_intervals"].assign(n_seeds=1))
+        differences = tables["seed_differences"].assign(n_seeds=1, p_holm=np.nan)
+        return replace(self, **tables, differences=differences, intervals=tables["seed_intervals"].assign(n_seeds=1))
 
 
 def read_results(evaluation: Path, tables: Path) -> Results:
-    """Read what claims are judged by.
-
-    Parameters
-    ----------
-    evaluation : Path
-        Folder written by `hocbench.evaluation.evaluate`.
-    tables : Path
-        Folder with the counts; without them the claims about counts are not judged.
+    """Read what claims are judged by: an evaluation, and a folder of counts, without which some claims are not judged.
 
     Raises
     ------
@@ -93,13 +83,10 @@ def read_results(evaluation: Path, tables: Path) -> Results:
         If the evaluation is absent.
     """
     names = ("differences", "intervals", "sparsity", "costs", "seed_differences", "seed_intervals")
-    own = {name: read_table(evaluation / f"{name}.csv") for name in names}
-    counted = [_if_there(tables / f"{name}.csv") for name in ("parameters", "special_cases")]
-    return Results(read_description(evaluation), **own, parameters=counted[0], special_cases=counted[1])
-
-
-def _if_there(path: Path) -> pd.DataFrame | None:
-    return pd.read_csv(path) if path.is_file() else None
+    measured = {name: read_table(evaluation / f"{name}.csv") for name in names}
+    paths = [tables / f"{name}.csv" for name in ("parameters", "special_cases")]
+    parameters, special_cases = (pd.read_csv(path) if path.is_file() else None for path in paths)
+    return Results(read_description(evaluation), **measured, parameters=parameters, special_cases=special_cases)
 
 
 def published_scores() -> pd.DataFrame:
@@ -120,13 +107,7 @@ def _published(name: str) -> pd.DataFrame:
 
 
 def check_statuses(table: pd.DataFrame, name: str) -> None:
-    """Refuse a table of published numbers with an unknown status.
-
-    Raises
-    ------
-    EvaluationError
-        Naming the row.
-    """
+    """Refuse a table of published numbers with an unknown status: an EvaluationError that names the row."""
     wrong = table[~table["status"].isin(STATUSES)]
     if len(wrong):
         row = wrong.iloc[0]

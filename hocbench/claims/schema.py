@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from hocbench.config.base import Section
 from hocbench.errors import EvaluationError
 from hocbench.metrics.records import PRIMARY, known_metrics
 
@@ -16,11 +17,7 @@ STATUSES = ("P", "S", "U")
 VERIFIED = ("P", "S")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Test(_Section):
+class Test(Section):
     """A quantity, and the range that its whole interval must lie in."""
 
     statistic: Literal[
@@ -54,7 +51,7 @@ class Test(_Section):
         return self
 
 
-class Claim(_Section):
+class Claim(Section):
     """A claim of the authors."""
 
     id: Annotated[str, Field(pattern=r"^[CN]\d+$")]
@@ -69,7 +66,7 @@ class Claim(_Section):
     tests: tuple[Test, ...] = Field(min_length=1)
 
 
-class Claims(_Section):
+class Claims(Section):
     """All claims, and how many seeds a verdict on real data needs."""
 
     seeds_needed: Annotated[int, Field(ge=2)]
@@ -85,17 +82,7 @@ class Claims(_Section):
 
 
 def load_claims(path: Path | None = None) -> Claims:
-    """Read and check the claims.
-
-    Parameters
-    ----------
-    path : Path, optional
-        A YAML file; by default the one that comes with the package.
-
-    Returns
-    -------
-    Claims
-        See there.
+    """Read and check the claims of a YAML file, by default the one that comes with the package.
 
     Raises
     ------
@@ -110,7 +97,7 @@ def load_claims(path: Path | None = None) -> Claims:
         raise EvaluationError(f"{source} cannot be read as claims ({error}); give a YAML file") from None
     except ValidationError as error:
         lines = [f"  {_place(values, detail['loc'])}: {detail['msg']}" for detail in error.errors()]
-        raise EvaluationError(f"{source} is not valid; mend these keys:\n" + "\n".join(lines)) from None
+        raise EvaluationError(f"{source} is not valid; correct these keys:\n" + "\n".join(lines)) from None
 
 
 def _place(values: object, location: tuple[int | str, ...]) -> str:

@@ -20,14 +20,7 @@ HOLDS, DOES_NOT_HOLD = "holds on synthetic data", "does not hold on synthetic da
 
 
 def verdict_table(claims: Claims, evidence: pd.DataFrame) -> pd.DataFrame:
-    """Judge every claim on every data set that it is about.
-
-    Parameters
-    ----------
-    claims : Claims
-        What was claimed.
-    evidence : DataFrame
-        From `hocbench.claims.evidence.evidence_table`.
+    """Judge every claim on every data set that it is about, by a table of `hocbench.claims.evidence.evidence_table`.
 
     Returns
     -------
@@ -35,11 +28,11 @@ def verdict_table(claims: Claims, evidence: pd.DataFrame) -> pd.DataFrame:
         `CLAIM_COLUMNS`, a row per claim and data set; data set "" where none is needed.
     """
     rows = []
-    for claim, dataset, own, label in questions(claims, evidence):
-        verdict, reason = judge(own, label, combine=claim.combine, seeds_needed=claims.seeds_needed)
-        seeds = own.loc[own["n_seeds"] > 0, "n_seeds"]
+    for claim, dataset, asked, label in questions(claims, evidence):
+        verdict, reason = judge(asked, label, combine=claim.combine, seeds_needed=claims.seeds_needed)
+        seeds = asked.loc[asked["n_seeds"] > 0, "n_seeds"]
         rows.append(
-            _about(claim)
+            _description(claim)
             | {"dataset": dataset, "verdict": verdict, "reason": reason, "label": label}
             | {"n_seeds": int(seeds.min()) if len(seeds) else 0}
         )
@@ -50,12 +43,12 @@ def questions(claims: Claims, evidence: pd.DataFrame) -> Iterator[tuple[Claim, s
     """Yield every claim with every data set that it is about: the rows of evidence, and the label of the data."""
     for claim in claims.claims:
         for dataset in dict.fromkeys(dataset for test in claim.tests for dataset in test.datasets):
-            own = evidence[(evidence["claim"] == claim.id) & (evidence["dataset"] == dataset)]
-            yield claim, dataset, own, next((str(each) for each in own["label"] if each), "")
+            rows = evidence[(evidence["claim"] == claim.id) & (evidence["dataset"] == dataset)]
+            yield claim, dataset, rows, next((str(label) for label in rows["label"] if label), "")
 
 
 def judge(evidence: pd.DataFrame, label: str, *, combine: str, seeds_needed: int) -> tuple[str, str]:
-    """Judge one claim on one data set.
+    """Judge one claim on one data set by its rows of evidence.
 
     Parameters
     ----------
@@ -71,7 +64,7 @@ def judge(evidence: pd.DataFrame, label: str, *, combine: str, seeds_needed: int
     Returns
     -------
     verdict, reason : str
-        See the constants of this module; the reason counts the rows and names those that decide.
+        One of the constants of this module; the reason counts the rows and names those that decide.
     """
     judged = evidence[evidence["judged"] == 1]
     present = judged[judged["outcome"] != "missing"]
@@ -97,13 +90,11 @@ def judge(evidence: pd.DataFrame, label: str, *, combine: str, seeds_needed: int
 
 def _all_rows(judged: pd.DataFrame) -> str:
     outside = judged[judged["outcome"].str.startswith("outside")]
+    inside = (judged["outcome"] == "inside").sum()
     if len(outside):
-        return (
-            BETTER
-            if all(_is_better(row) for _, row in outside.iterrows()) and _rest_inside(judged)
-            else (NOT_REPRODUCED)
-        )
-    return REPRODUCED if (judged["outcome"] == "inside").all() else INCONCLUSIVE
+        beaten = all(_is_better(row) for _, row in outside.iterrows()) and inside + len(outside) == len(judged)
+        return BETTER if beaten else NOT_REPRODUCED
+    return REPRODUCED if inside == len(judged) else INCONCLUSIVE
 
 
 def _any_weight(judged: pd.DataFrame) -> tuple[str, str]:
@@ -114,11 +105,6 @@ def _any_weight(judged: pd.DataFrame) -> tuple[str, str]:
         return REPRODUCED, f"one LASSO weight is enough, and every range is met by {', '.join(enough)}"
     verdict = INCONCLUSIVE if INCONCLUSIVE in verdicts.values() else NOT_REPRODUCED
     return verdict, "one LASSO weight would be enough, and none meets every range"
-
-
-def _rest_inside(judged: pd.DataFrame) -> bool:
-    rest = judged[~judged["outcome"].str.startswith("outside")]
-    return bool((rest["outcome"] == "inside").all())
 
 
 def _is_better(row: "pd.Series[Any]") -> bool:
@@ -133,17 +119,17 @@ def _reason(judged: pd.DataFrame) -> str:
     counts = judged["outcome"].value_counts()
     parts = [f"{counts.get('inside', 0)} of {len(judged)} comparisons inside their range"]
     for outcome in ("outside below", "outside above", "on the edge", "no interval", "missing"):
-        named = [_name(row) for _, row in judged[judged["outcome"] == outcome].iterrows()]
-        if named:
-            parts.append(f"{outcome.capitalize()}: " + "; ".join(dict.fromkeys(named)))
+        names = [_name(row) for _, row in judged[judged["outcome"] == outcome].iterrows()]
+        if names:
+            parts.append(f"{outcome.capitalize()}: " + "; ".join(dict.fromkeys(names)))
     return ". ".join(parts)
 
 
 def _beside(evidence: pd.DataFrame) -> str:
     """Name what is shown beside the judged rows, so that no verdict is read without its controls."""
-    shown = evidence[evidence["outcome"] == "shown"]
+    controls = evidence[evidence["outcome"] == "shown"]
     names = []
-    for (note, title, reference), rows in shown.groupby(["note", "title", "reference_title"], sort=False):
+    for (note, title, reference), rows in controls.groupby(["note", "title", "reference_title"], sort=False):
         values = ", ".join(_quantity(row) for _, row in rows.iterrows())
         names.append(f"{note}: {title} against {reference}, {values}")
     return ". Beside it, " + "; ".join(names) if names else ""
@@ -166,6 +152,6 @@ def _quantity(row: "pd.Series[Any]") -> str:
     return " ".join(part for part in parts if part) + value
 
 
-def _about(claim: Claim) -> dict[str, Any]:
+def _description(claim: Claim) -> dict[str, Any]:
     keys = ("title", "statement", "would_change", "protocol", "source", "status")
     return {"claim": claim.id, "since": claim.since.isoformat()} | {key: getattr(claim, key).strip() for key in keys}
