@@ -21,7 +21,7 @@ def report(
     runs: Annotated[str, typer.Option(help="dataset/run of all runs that must be there, JSON list")] = "[]",
 ) -> None:
     """Write one offline HTML file about RESULTS; what is missing there is named in it, and the rest is reported."""
-    from hocbench.reporting.html.material import Sources
+    from hocbench.reporting.html.inputs import Inputs
     from hocbench.reporting.html.write import write_report
     from hocbench.tracking.store import FOLDER
 
@@ -31,7 +31,7 @@ def report(
         raise ParameterError(f"--runs is not JSON ({error}); give a list such as '[\"sewa/joint-84c648e6\"]'") from None
     if not isinstance(planned, list) or not all(isinstance(name, str) and name.count("/") == 1 for name in planned):
         raise ParameterError("--runs is no list of DATASET/RUN; give a list such as '[\"sewa/joint-84c648e6\"]'")
-    found = write_report(Sources(results, prepared, logs, FOLDER, planned, reference), out)
+    found = write_report(Inputs(results, prepared, logs, FOLDER, planned, reference), out)
     sys.stdout.write(f"{out}: {len(found.runs)} runs, {out.stat().st_size / 2**20:.1f} MiB\n")
     for gap in found.gaps:
         names = [*gap.items[:MOST_NAMES], *(["..."] if len(gap.items) > MOST_NAMES else [])]

@@ -14,14 +14,14 @@ from hocbench.claims.results import read_results
 from hocbench.claims.schema import load_claims
 from hocbench.claims.verdicts import verdict_table
 from hocbench.evaluation import files
-from hocbench.experiment.description import Description
+from hocbench.experiment.description import Description, RowKey
 from hocbench.files.checksums import hashes_of, sealed
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
 from hocbench.reporting.margins import MARGIN_HEADER, MARGIN_NOTE, SINCE_NOTE, margin_cells, of_what_was_run, short
 from hocbench.reporting.markdown import escape, records
 from hocbench.reporting.names import verdict_text
-from hocbench.reporting.pages import Block, Heading, Page, Table
+from hocbench.reporting.pages import METHOD, Block, Heading, Page, Table
 from hocbench.reporting.text import dataset_title, interval_text, p_text, synthetic_mark
 
 
@@ -123,15 +123,30 @@ def titles_of(evidence: pd.DataFrame) -> dict[str, str]:
 
 def _claim_section(verdicts: pd.DataFrame, evidence: pd.DataFrame, description: Description) -> list[Block]:
     first = verdicts.iloc[0]
-    header = ["data", "method", "rank", "against", "LASSO", "quantity", "value [95 %]", "p (Holm)", "range", "seeds"]
-    lines = [_evidence_line(row, description) for row in records(evidence)]
     return [
         Heading(f"{first['claim']}: {first['title']}"),
         f"{first['statement']} ({first['source']}; status {first['status']}.)",
         f"*Protocol:* {first['protocol']}",
         f"*What would change the verdict:* {first['would_change']}",
-        Table([*header, "outcome"], lines),
+        evidence_rows(evidence, description),
     ]
+
+
+def evidence_rows(evidence: pd.DataFrame, description: Description) -> Table:
+    """Write rows of evidence, each with the key of the row of scores that it is about."""
+    header = ["data", METHOD, "rank", "against", "LASSO", "quantity", "value [95 %]", "p (Holm)", "range", "seeds"]
+    rows = records(evidence)
+    keys = [
+        RowKey(
+            row["dataset"],
+            row["method"],
+            description.factorization if row["rank"] else "",
+            row["rank"],
+            0.0 if np.isnan(row["lasso"]) else row["lasso"],
+        )
+        for row in rows
+    ]
+    return Table([*header, "outcome"], [_evidence_line(row, description) for row in rows], keys)
 
 
 def _evidence_line(row: dict[str, Any], description: Description) -> list[str]:

@@ -12,10 +12,6 @@ SINCE_NOTE = (
     "“Since” is the day on which a claim's ranges were last changed: only runs of a later day are judged by ranges "
     "written before them. “By seed” is the verdict if that training seed alone had been run, and one were enough."
 )
-MARGINS_NEED = {
-    *("claim", "dataset", "statistic", "method", "reference", "metric", "side", "bound", "verdict"),
-    *("tighter_bound", "tighter_verdict", "wider_bound", "wider_verdict"),
-}
 MARGIN_HEADER = ("what is compared", "range", "tighter", "wider")
 MARGIN_NOTE = (
     "One bound is moved and all others stay. “Tighter”: the verdict once the bound lies beyond the number, and "

@@ -15,7 +15,7 @@ from hocbench.experiment.description import META, Description, RowKey
 from hocbench.experiment.methods import METHODS, with_networks
 from hocbench.experiment.records import BUILT_IN
 from hocbench.files.checksums import hashes_of, sealed
-from hocbench.reporting.html.material import Sources
+from hocbench.reporting.html.inputs import Inputs
 from hocbench.reporting.html.write import write_report
 from hocbench.reporting.markdown import escape
 from hocbench.reporting.pages import Page, Table, write_page
@@ -73,7 +73,7 @@ class Reproduction:
 
     @property
     def sources(self):
-        return Sources(self.results, self.prepared, self.logs, self.tracking)
+        return Inputs(self.results, self.prepared, self.logs, self.tracking)
 
     @property
     def description(self):
@@ -177,15 +177,16 @@ class Reproduction:
             }
             | {"verdict": verdict, "reason": f"reason {n} {self.extra}", "would_change": f"change {n} {self.extra}"}
             | {"protocol": f"protocol {n} {self.extra}", "label": self.label, "since": "2026-11-26"}
+            | {"source": "table 1", "status": "S", "n_seeds": 2}
             | {"by_seed": f"0: {verdict}; 1: inconclusive"}
             for n, verdict in enumerate(names, 1)
         ]
         evidence = [
             {"claim": "C1", "dataset": self.dataset, "statistic": "paired difference", "method": IDS[METHOD]}
-            | {"title": METHOD, "reference_title": DENSE + self.extra, "note": self.extra}
+            | {"test": 1, "judged": 1, "title": METHOD, "reference_title": DENSE + self.extra, "note": self.extra}
             | {"reference": IDS[DENSE], "rank": "0.22", "lasso": 0.0, "target": "valence"}
             | {"metric": "ccc", "value": 0.0684787, "low": 0.055, "high": 0.0842, "p_holm": 0.0004}
-            | {"tolerance_low": -0.02, "tolerance_high": "", "published": 0.71, "status": "S", "n_seeds": 2}
+            | {"tolerance_low": -0.02, "tolerance_high": "inf", "published": 0.71, "status": "S", "n_seeds": 2}
             | {"n_clusters": 40, "outcome": "inside", "label": self.label}
         ]
         margins = [
@@ -219,7 +220,7 @@ class Reproduction:
 
     def report(self, **changes):
         """Write the report; return what was found, and the page as a `Reader`."""
-        sources = Sources(**(vars(self.sources) | changes))
+        sources = Inputs(**(vars(self.sources) | changes))
         out = self.root / "report.html"
         found = write_report(sources, out)
         return found, Reader(out.read_text(encoding="utf-8"))

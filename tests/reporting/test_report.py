@@ -8,10 +8,11 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
+from jinja2 import UndefinedError
 
 from hocbench import paths
 from hocbench.experiment.description import read_description
-from hocbench.reporting.html.elements import element, number, prose
+from hocbench.reporting.html.render import code, render
 from hocbench.reporting.pages import Heading, Page, Table, write_page
 from hocbench.reporting.tables import write_tables
 from hocbench.tracking.links import Link, read_link, write_link
@@ -54,7 +55,7 @@ def test_the_page_opens_with_the_summary_and_the_verdicts(page):
         *("summary", "verdicts", "laboratories", "tables", "figures", "cost", "data", "manifest", "runs", "missing")
     ]
     summary = page.section("summary")
-    for text in ("written", "3 finished of 3", "SEWA 4", "0, 1", "✓ holds on synthetic data 1", "nothing"):
+    for text in ("written", "3 finished of 3", "SEWA 4", "0, 1", "✔ holds on synthetic data 1", "nothing"):
         assert text in summary
     assert "SYNTHETIC data (SEWA)" in page.all("p", class_=None)[1].text or "SYNTHETIC data (SEWA)" in page.source
 
@@ -67,12 +68,20 @@ def test_the_rank_of_scores_without_one_is_named_where_the_sweep_has_several(tmp
 
 def test_a_verdict_is_a_sign_and_words_with_all_that_is_said_about_it(page):
     (row,) = [row for row in page.inside("verdicts", "tr") if "statement 1" in row.text]
-    assert "✓ holds on synthetic data" in row.text
+    assert "✔ holds on synthetic data" in row.text
     assert "reason 1" in row.text
     behind = page.section("verdict-1")
     assert "protocol 1" in behind
     assert "change 1" in behind
-    for text in ("paired difference", "0.068 [0.055,\xa00.084]", "[-0.020,\xa0∞]", "0.71 S", "inside", "0.0004", "40"):
+    for text in (
+        "paired difference",
+        "0.068 [0.055,\xa00.084]",
+        "≥ -0.02",
+        "published 0.71 (S)",
+        "inside",
+        "<\xa00.001",
+        "40",
+    ):
         assert text in behind
     assert "No row of evidence" in page.section("verdict-2")
 
@@ -160,7 +169,7 @@ def test_data_and_manifest_are_summed_up(page):
     data = page.section("data")
     for text in ("6,400", "6,357", "landmarks_failed", "43", "sewa: usable", "1,280", "398 published (P)"):
         assert text in data
-    manifest = page.section("manifest")
+    manifest = page.section("manifest").replace("\n", "")
     for text in ("0ced63ec1ffee5d1", "torch2.13.0", "fast", "training.epochs3 (1); 4 (1); 5 (1)", "deterministicTrue"):
         assert text in manifest
     assert "somebody" not in page.source
@@ -232,27 +241,16 @@ def test_names_from_data_are_text(hostile):
     assert all(HOSTILE in tag.attributes["alt"] for tag in hostile.inside("figures", "img"))
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("0.0684787608", "0.068"),
-        ("-0.00021", "-0.00021"),
-        ("11184000", "11,184,000"),
-        ("2.0", "2"),
-        ("same", "same"),
-        ("", ""),
-        ("nan", "nan"),
-        ("inf", "inf"),
-    ],
-)
-def test_numbers_are_shortened(text, shown):
-    assert number(text) == shown
-
-
 def test_text_is_escaped_and_backticks_are_code():
-    assert element("td", "a < b", title='"&') == '<td title="&quot;&amp;">a &lt; b</td>'
-    assert prose("run `hocbench <x>` & go") == "run <code>hocbench &lt;x&gt;</code> &amp; go"
-    assert prose("one ` alone") == "one ` alone"
+    assert code("run `hocbench <x>` & go") == "run <code>hocbench &lt;x&gt;</code> &amp; go"
+    assert code("one ` alone <") == "one ` alone &lt;"
+    page = render("page.html", page=Page("a", ["<script>"]), title="<script>alert(1)</script>")
+    assert "<title>&lt;script&gt;alert(1)&lt;/script&gt;</title>" in page and "<script" not in page
+
+
+def test_a_name_that_a_template_does_not_know_is_an_error():
+    with pytest.raises(UndefinedError, match="'title' is undefined"):
+        render("page.html", page=Page("a", []))
 
 
 def test_links_to_mlflow_are_kept_and_damaged_ones_are_none(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hocbench.reporting.html.material import Sources
+from hocbench.reporting.html.inputs import Inputs
 from hocbench.reporting.html.write import write_report
 from tests.conftest import ROOT
 from tests.reporting.chromium import Page, program
@@ -48,7 +48,7 @@ def browser(tmp_path_factory):
 def reports(tmp_path_factory):
     """The recorded reference, whose runs are gone, and a small reproduction with dangerous and long names."""
     folder = tmp_path_factory.mktemp("reports")
-    recorded = Sources(ROOT / "results" / "reference", folder / "none", folder / "none", folder / "none")
+    recorded = Inputs(ROOT / "results" / "reference", folder / "none", folder / "none", folder / "none")
     write_report(recorded, folder / "reference.html")
     runs = {f"static-{'long-' * 20}1234": (METHOD, "0.22", 0), "static-dense-9abc": (f"{DENSE} {HOSTILE}"[:90], "", 0)}
     hostile = Reproduction(folder / "hostile", profile="x" * 80, extra=HOSTILE + "long" * 40, runs=runs)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hocbench.files.checksums import hashes_of, read_sealed, sealed
-from hocbench.reporting.html.material import Sources
+from hocbench.reporting.html.inputs import Inputs
 from hocbench.reporting.html.write import write_report
 from hocbench.verify import record
 from tests.reporting.report_folder import Reader
@@ -42,7 +42,7 @@ class Report:
                 (path / name).write_text("")
         none = self._folder / "none"
         out = self._folder / "report.html"
-        found = write_report(Sources(here.folder, none, none, none, (), self.reference), out)
+        found = write_report(Inputs(here.folder, none, none, none, (), self.reference), out)
         text = " ".join(Reader(out.read_text()).section("laboratories").split())
         return [gap.why for gap in found.gaps if gap.what == "Laboratories"], text
 

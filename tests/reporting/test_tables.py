@@ -175,7 +175,7 @@ def test_names_from_data_are_shown_as_they_are():
     page = Written(escape(name), [*blocks, table]).html(name)
     assert Page(page).tables == [[["method", "rank"], [name, "1"]]]
     assert "<script" not in page and "<a " not in page
-    assert page.count("&lt;script&gt;") == 6 and "<em>text</em>" in page
+    assert page.count("&lt;script&gt;") == 7 and "<em>text</em>" in page
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -8,13 +8,15 @@ import pandas as pd
 import pytest
 
 from hocbench.arithmetic import PORTABLE
+from hocbench.claims.verdicts import CLAIM_COLUMNS
 from hocbench.errors import VerifyError
 from hocbench.files.checksums import hashes_of, read_sealed, sealed
 from hocbench.verify import record
 from hocbench.verify.merge import merge
 from tests.verify.reproductions import JOINT, STATIC, Reproduction, text_of
 
-CLAIM = {"claim": "C2", "dataset": "sewa", "title": "time helps", "label": "synthetic"}
+CLAIM = dict.fromkeys((*CLAIM_COLUMNS, "by_seed"), "")
+CLAIM |= {"claim": "C2", "dataset": "sewa", "title": "time helps", "label": "synthetic"}
 EVIDENCE = {"claim": "C2", "statistic": "difference", "dataset": "sewa", "method": JOINT, "rank": "0.5", "lasso": "0"}
 EVIDENCE |= {"reference": STATIC, "target": "valence", "metric": "ccc", "judged": "1"}
 VERDICT = "holds on synthetic data"

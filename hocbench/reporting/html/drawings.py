@@ -1,14 +1,17 @@
 """Figures as they were drawn, with the text that stands beside them."""
 
-import struct
+import base64
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from hocbench.errors import HocbenchError
 from hocbench.files.checksums import read_sealed
 
-PNG = b"\x89PNG\r\n\x1a\n"
+END = b"IEND\xaeB`\x82"  # of each PNG file
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,11 @@ class Drawing:
     content: bytes
     size: tuple[int, int]
 
+    @property
+    def base64(self) -> str:
+        """The file as text."""
+        return base64.b64encode(self.content).decode("ascii")
+
 
 def read_drawing(path: Path) -> tuple[Drawing | None, list[str]]:
     """Read a picture and the text beside it; return what is wrong as well.
@@ -33,20 +41,23 @@ def read_drawing(path: Path) -> tuple[Drawing | None, list[str]]:
     """
     try:
         content = path.read_bytes()
-        if content[:8] != PNG or content[12:16] != b"IHDR" or not content.rstrip(b"\0").endswith(b"IEND\xaeB`\x82"):
-            return None, [f"{path} is no whole PNG picture; delete it and start again"]
-        width, height = struct.unpack(">II", content[16:24])
+        with Image.open(BytesIO(content), formats=["PNG"]) as image:
+            image.load()
+            size = image.size
+        whole = content.endswith(END)  # which Pillow does without
     except FileNotFoundError:
         return None, [f"{path} is absent"]
-    except (OSError, struct.error) as error:
-        return None, [f"{path} cannot be read: {error}"]
+    except (OSError, SyntaxError, ValueError):
+        whole = False
+    if not whole:
+        return None, [f"{path} is no whole PNG picture; delete it and start again"]
     name, problems = path.stem, []
-    about: dict[str, Any] = {}
+    texts: dict[str, Any] = {}
     try:
-        about = read_sealed(path.with_suffix(".json"))
+        texts = read_sealed(path.with_suffix(".json"))
     except HocbenchError as error:
         problems.append(f"title, caption and description: {error}")
     plain = name.replace("_", " ")
-    title, caption = str(about.get("title") or plain.capitalize()), str(about.get("caption") or "")
-    alt = str(about.get("alt") or f"Figure “{plain}”; no description of it was recorded.")
-    return Drawing(name, title, caption, alt, content, (width, height)), problems
+    title, caption = str(texts.get("title") or plain.capitalize()), str(texts.get("caption") or "")
+    alt = str(texts.get("alt") or f"Figure “{plain}”; no description of it was recorded.")
+    return Drawing(name, title, caption, alt, content, size), problems

@@ -10,7 +10,6 @@ import pandas as pd
 
 from hocbench.errors import HocbenchError
 from hocbench.experiment.description import RowKey
-from hocbench.reporting.html.elements import Html, element, page_blocks, prose, section
 from hocbench.reporting.markdown import escape, records
 from hocbench.reporting.merged import SPREAD, bullets, few, heterogeneity, in_order, laboratories, number, spread_cells
 from hocbench.reporting.merged import verdicts as verdict_lines
@@ -95,32 +94,33 @@ def _compare(folder: Path, first: Laboratory, own: Runs) -> tuple[str, list[str]
     return "", sorted(codes)
 
 
-def laboratories_section(found: Recorded, claims: pd.DataFrame, intervals: pd.DataFrame) -> Html:
+def laboratory_page(recorded: Recorded, claims: pd.DataFrame, intervals: pd.DataFrame) -> Page:
     """Write the laboratories, their verdicts and this report's, and the spread of the main rows' scores.
 
     Parameters
     ----------
-    found : Recorded
+    recorded : Recorded
         From `read_recorded`.
     claims, intervals : DataFrame
         This report's verdicts and scores; either may be empty.
     """
-    how = prose(
+    how = (
         "To have one: send the folder that `hocbench record RESULTS --laboratory NAME` writes, and lay it into "
         f"`results/reference/{MORE}/NAME`; `hocbench merge` puts any number of them into one table."
     )
-    if found.merged is None or found.tables is None:
-        return section("laboratories", TITLE, element("p", *found.notes, " ", how))
-    tables = found.tables
+    if recorded.merged is None or recorded.tables is None:
+        return Page(TITLE, [" ".join([*map(escape, recorded.notes), how])])
+    tables = recorded.tables
     here = {(row["claim"], row.get("dataset", "")): row["verdict"] for row in records(claims)}
     blocks: list[Block] = [
-        *([bullets(found.notes)] if found.notes else []),
+        *([bullets(recorded.notes)] if recorded.notes else []),
         *laboratories(tables.laboratories),
         *verdict_lines(tables, here),
-        f"{few(len(found.merged.counted))} {heterogeneity(tables)}",
+        f"{few(len(recorded.merged.counted))} {heterogeneity(tables)}",
         *_score_lines(tables, intervals),
+        how,
     ]
-    return section("laboratories", TITLE, page_blocks(Page(TITLE, blocks)), element("p", how))
+    return Page(TITLE, blocks)
 
 
 def _score_lines(tables: Tables, intervals: pd.DataFrame) -> list[Block]:

@@ -10,6 +10,7 @@ from hocbench.datasets.published_counts import describe_counts
 from hocbench.errors import HocbenchError
 from hocbench.files.checksums import check_beside, read_sealed
 from hocbench.reporting.html.runs import read_json
+from hocbench.reporting.markdown import records
 
 
 @dataclass
@@ -23,13 +24,13 @@ class Ledger:
     check : str
         The text of ``check.txt``, and the published counts.
     usable : bool or None
-        What the check found.
+        What the check ledger.
     crops : dict
         ``crops.json``: how the crops were made, and how many.
-    counts : DataFrame
-        step, reason, action, frames.
-    parts : dict
-        Fold → part → what it holds, of ``splits.json``.
+    counts : list of list of str, or None
+        reason, action, step, frames; None if that is not known.
+    subsets : list of list of str
+        fold, part, frames, clips, subjects, of ``splits.json``.
     problems : list of str
         What is absent or damaged.
     """
@@ -39,8 +40,8 @@ class Ledger:
     check: str = ""
     usable: bool | None = None
     crops: dict[str, Any] = field(default_factory=dict)
-    counts: pd.DataFrame | None = None
-    parts: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    counts: list[list[str]] | None = None
+    subsets: list[list[str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -59,41 +60,45 @@ def read_ledger(folder: Path, dataset: str) -> Ledger:
     Ledger
         What is absent or damaged is named in its problems.
     """
-    found = Ledger(dataset)
+    ledger = Ledger(dataset)
     if not folder.is_dir():
-        found.problems.append(f"no folder {folder}; run `snakemake data`")
-        return found
+        ledger.problems.append(f"no folder {folder}; run `snakemake data`")
+        return ledger
     try:
-        found.check = (folder / "check.txt").read_text(encoding="utf-8")
+        ledger.check = (folder / "check.txt").read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        found.problems.append(f"{folder / 'check.txt'} cannot be read ({type(error).__name__})")
+        ledger.problems.append(f"{folder / 'check.txt'} cannot be read ({type(error).__name__})")
     check = read_json(folder / "check.json") or {}
-    found.usable = bool(check["usable"]) if "usable" in check else None
+    ledger.usable = bool(check["usable"]) if "usable" in check else None
     uses = {"check.json": _compare, "crops.json": _use_crops, "splits.json": _use_splits, "ledger.csv": _count}
     for name, use in uses.items():
         try:
-            use(folder / name, found)
+            use(folder / name, ledger)
         except (HocbenchError, OSError, ValueError, KeyError, AttributeError) as error:
-            found.problems.append(str(error) if isinstance(error, HocbenchError) else f"{folder / name}: {error}")
-    found.label = found.label or str(check.get("label") or "")
-    return found
+            ledger.problems.append(str(error) if isinstance(error, HocbenchError) else f"{folder / name}: {error}")
+    ledger.label = ledger.label or str(check.get("label") or "")
+    return ledger
 
 
-def _compare(path: Path, found: Ledger) -> None:
-    found.check += describe_counts(read_json(path) or {})
+def _compare(path: Path, ledger: Ledger) -> None:
+    ledger.check += describe_counts(read_json(path) or {})
 
 
-def _use_crops(path: Path, found: Ledger) -> None:
-    found.crops = read_sealed(path)
-    found.label = str(found.crops.get("label") or "")
+def _use_crops(path: Path, ledger: Ledger) -> None:
+    ledger.crops = read_sealed(path)
+    ledger.label = str(ledger.crops.get("label") or "")
 
 
-def _use_splits(path: Path, found: Ledger) -> None:
-    found.parts = read_sealed(path)["parts"]
+def _use_splits(path: Path, ledger: Ledger) -> None:
+    ledger.subsets = [
+        [fold, part, *(f"{held[key]:,}" if key in held else "" for key in ("frames", "clips", "subjects"))]
+        for fold, parts in read_sealed(path)["parts"].items()
+        for part, held in parts.items()
+    ]
 
 
-def _count(path: Path, found: Ledger) -> None:
+def _count(path: Path, ledger: Ledger) -> None:
     check_beside(path, "crops.json")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    counts = table.groupby(["step", "reason", "action"]).size()
-    found.counts = counts.rename("frames").reset_index()
+    counts = table.groupby(["step", "reason", "action"]).size().reset_index(name="frames")
+    ledger.counts = [[row["reason"], row["action"], row["step"], f"{row['frames']:,}"] for row in records(counts)]

@@ -9,6 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from hocbench.reporting.names import sign
+
 TEMPLATES = Path(__file__).with_name("templates")
 # An interval or a spread, which is not to be broken in the middle of a narrow column.
 UNBROKEN = re.compile(r"\[[^\[\]]{1,30}\]|± \S+|< \S+")
@@ -27,11 +29,6 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(values)
 
 
-def macro(template: str, name: str, *values: Any) -> str:
-    """Fill in one macro of a template."""
-    return str(getattr(_environment().get_template(template).module, name)(*values))
-
-
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -41,7 +38,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"marks": marks, "whole": whole, "code": code}
+    environment.filters |= {"marks": marks, "whole": whole, "code": code, "sign": sign}
     return environment
 
 

@@ -20,6 +20,7 @@ from hocbench.tracking.outbox import FOLDER as OUTBOX
 
 FINISHED, UNFINISHED, ABSENT, DAMAGED = "finished", "not finished", "absent", "damaged"
 LONGEST_LINE = 300
+LOCAL = "http://127.0.0.1:5000"  # where `make mlflow` serves a store that is a file
 # What is known of an experiment without an evaluation.
 UNKNOWN = Description("", 0, "", "", (), {}, BUILT_IN, METHODS, ())
 
@@ -38,8 +39,8 @@ class RunRecord:
         Why, if it is not finished.
     manifest : dict
         Of a finished run.
-    directory, log, benchmark : Path
-        Where they are, or would be.
+    log : Path
+        Where it is, or would be.
     job : (float, float) or None
         Seconds and MiB of its job.
     link : Link or None
@@ -53,9 +54,7 @@ class RunRecord:
     state: str
     note: str
     manifest: dict[str, Any]
-    directory: Path
     log: Path
-    benchmark: Path
     job: tuple[float, float] | None
     link: Link | None
     waiting: bool
@@ -64,6 +63,26 @@ class RunRecord:
     def name(self) -> str:
         """Dataset and run id."""
         return f"{self.dataset}/{self.id}"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is."""
+        return self.state == FINISHED
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Its key, of a finished run."""
+        return self.manifest["spec"]["key"] if self.finished else {}
+
+    @property
+    def parent(self) -> str:
+        """Name of the run that it starts from, "" for none."""
+        return str((self.manifest.get("inputs") or {}).get("parent") or "")
+
+    @property
+    def address(self) -> str:
+        """Its page in MLflow, "" without one."""
+        return (self.link.address or LOCAL) + self.link.page if self.link else ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +158,6 @@ def read_run_record(name: str, results: Path, logs: Path, tracking: Path) -> Run
     """
     dataset, _, run = name.partition("/")
     directory, log = results / "runs" / dataset / run, logs / "fit" / dataset / f"{run}.log"
-    benchmark = logs / "benchmark" / "fit" / dataset / f"{run}.tsv"
     state, note, manifest = _state(directory, log)
     return RunRecord(
         dataset=dataset,
@@ -147,10 +165,8 @@ def read_run_record(name: str, results: Path, logs: Path, tracking: Path) -> Run
         state=state,
         note=note,
         manifest=manifest,
-        directory=directory,
         log=log,
-        benchmark=benchmark,
-        job=_job(benchmark),
+        job=_job(logs / "benchmark" / "fit" / dataset / f"{run}.tsv"),
         link=read_link(tracking, name),
         waiting=(tracking / OUTBOX / f"{dataset}.{run}.jsonl").is_file(),
     )
