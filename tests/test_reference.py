@@ -12,6 +12,10 @@ from hocbench.experiment.plan import make_plan
 from hocbench.paths import FIGURES, PAPER_DATASETS, all_tables
 from hocbench.reporting.names import verdict_text
 from hocbench.reporting.text import dataset_title
+from hocbench.runs.diff import compare_records
+from hocbench.runs.record import Record, flat
+from hocbench.verify.laboratory import read_laboratory
+from hocbench.verify.merge import merge
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -23,6 +27,16 @@ def test_it_holds_exactly_the_runs_of_the_embedded_plan():
     planned = {(run.key.dataset, run.id) for run in make_plan(load_params([ROOT / "params.yaml"]))}
     costs = read_table(REFERENCE / "evaluation" / "costs.csv")
     assert set(zip(costs["dataset"], costs["run"], strict=True)) == planned
+
+
+def test_it_was_trained_with_the_parameters_of_the_plan_and_so_were_its_laboratories():
+    """Else nobody's run could be compared with it."""
+    recorded = read_laboratory(REFERENCE).runs
+    for run in make_plan(load_params([ROOT / "params.yaml"])):
+        planned = Record(ROOT, flat({"spec": run.spec.model_dump(mode="json")}), {}, ())
+        comparison = compare_records(recorded[run.spec.name], planned)
+        assert not {group.name for group, _ in comparison.reasons} & {"parameters", "seeds"}, comparison.reasons
+    assert len(merge([REFERENCE]).laboratories) >= 5  # it refuses other parameters
 
 
 def test_it_holds_every_table_and_figure_and_says_synthetic():

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from hocbench.config.base import Rank, Section
+from hocbench.config.base import Rank, Section, nested_models
 from hocbench.config.crop import CropOptions
 from hocbench.config.datasets import AnySplit
 from hocbench.config.training import Augmentation, LossWeights
@@ -248,3 +248,26 @@ class RunSpec(Section):
 def canonical_json(value: Any) -> str:
     """Write plain values in the one form that is hashed and handed to jobs."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def is_neutral(key: str, value: Any) -> bool:
+    """Whether a value in a spec is the one that a spec without its key stands for.
+
+    Parameters
+    ----------
+    key : str
+        Dotted, such as "training.steps.precision".
+    value : object
+        As JSON holds it.
+    """
+    models: list[type[BaseModel]] = [RunSpec]
+    default: Any = None
+    for part in key.split("."):
+        field = next((model.model_fields[part] for model in models if part in model.model_fields), None)
+        if field is not None:
+            models, default = nested_models(field.annotation), field.default
+        elif hasattr(default, part):
+            default = getattr(default, part)
+        else:
+            return False
+    return bool(json.dumps(value) == json.dumps(default, default=str))

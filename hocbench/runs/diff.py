@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hocbench.experiment.spec import is_neutral
 from hocbench.runs.record import Record, read_record
 
 # A digest is known by its first digits.
@@ -177,6 +178,9 @@ def _differences(keys: Iterable[str], a: Record, b: Record) -> tuple[Difference,
         recorded = key in a.values, key in b.values
         # A layer that only one of the networks has shows nothing of the order of its computation.
         if not all(recorded) and _below(key, "paths"):
+            continue
+        # A parameter that one of them was recorded before.
+        if not all(recorded) and _below(key, "spec") and is_neutral(key[5:], (a.values | b.values)[key]):
             continue
         if not all(recorded) or a.values[key] != b.values[key]:
             shown = key.removeprefix("spec.").removeprefix("environment.")

@@ -282,3 +282,19 @@ def test_the_command_prints_the_comparison(make):
     assert (done.exit_code, done.stdout) == (0, explain(a, b))
     failed = CliRunner().invoke(app, ["manifest", "diff", str(a), str(a / "none")])
     assert isinstance(failed.exception, RunError)
+
+
+@pytest.mark.parametrize(
+    ("key", "neutral", "other"),
+    [
+        ("spec.training.steps.precision", "float32", "bfloat16"),
+        ("spec.training.steps.augmentation.shift", 0.0, 0.1),
+        ("spec.task.kind", "affect", "classification"),
+        ("spec.task.targets", ["valence", "arousal"], ["class"]),
+    ],
+)
+def test_a_parameter_that_was_added_since_differs_only_if_it_is_used(make, key, neutral, other):
+    without = make("a", {"spec.training.steps.precision": None})
+    assert not compare(without, make("b", {"spec.training.steps.precision": None, key: neutral})).reasons
+    [(group, [difference])] = compare(without, make("c", {"spec.training.steps.precision": None, key: other})).reasons
+    assert (group.name, difference.a) == ("parameters", None)

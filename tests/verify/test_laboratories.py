@@ -24,7 +24,10 @@ def copy(laboratory, to):
 def test_they_are_several_of_one_code():
     found = read_laboratories(REFERENCE)
     assert len(found) == len(LABORATORIES) >= 5  # none has computed the same bytes as another one
-    assert len({run.values["code"] for each in found for run in each.runs.values()}) == 1
+    # Or of code that has computed the bytes of the reference as well.
+    codes = {run.values["code"] for run in found[0].runs.values()}
+    assert len(codes) == 1
+    assert {run.values["code"] for each in found for run in each.runs.values()} <= codes | found[0].earlier_code
     assert all(each.data == found[0].data != {} for each in found)
 
 
