@@ -19,7 +19,6 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import PIL.Image
-import pooch  # noqa: F401
 import requests  # noqa: F401
 import rich.style  # noqa: F401
 import tensorly.decomposition

@@ -13,7 +13,7 @@ from hocbench.datasets.faults import read_each
 from hocbench.datasets.holdings import PICTURES, Holdings, extension, plain_first
 from hocbench.datasets.names import did_you_mean, without_copy_mark
 from hocbench.datasets.numbering import PictureNumbers, decide_shift
-from hocbench.datasets.scales import LabelFile, decide_scale
+from hocbench.datasets.scales import decide_scale, label_files
 from hocbench.datasets.sources import locate
 from hocbench.datasets.tables import to_points
 from hocbench.errors import DatasetError
@@ -52,9 +52,6 @@ class _Reading:
     frames: dict[str, Row]
     pictures: dict[int, str]
 
-    def numbers(self, root: Path) -> PictureNumbers:
-        return PictureNumbers(root / self.source, frozenset(map(int, self.frames)), frozenset(self.pictures))
-
 
 class AfewVa:
     """Film clips with the name of the actor."""
@@ -68,13 +65,22 @@ class AfewVa:
         places = _find_clips(holdings)
         clips: list[_Reading] = []
         read_each(self.name, sorted(places), lambda name: clips.append(_read_clip(holdings, places[name])))
-        shift, numbering = decide_shift(self.name, [clip.numbers(root) for clip in clips if clip.pictures])
-        rows = [row for clip in clips for row in _rows(holdings, clip, shift)]
-        scaled = _scale(rows)
+        if not clips:
+            return pd.DataFrame(), {}
+        numbers = [
+            PictureNumbers(root / clip.source, frozenset(map(int, clip.frames)), frozenset(clip.pictures))
+            for clip in clips
+            if clip.pictures
+        ]
+        shift, numbering = decide_shift(self.name, numbers)
+        frames = pd.DataFrame([row for clip in clips for row in _rows(holdings, clip, shift)])
+        files = label_files(frames, "clip", frames.pop("place"))
+        scale, scaled = decide_scale(self.name, files, RELEASED_SCALE)
+        frames[["valence", "arousal"]] /= scale
         taken = [source for clips in places.values() for clip in clips for source in clip.files]
         archives = {locate(root, source)[0] for source in taken if ".zip/" in source.lower()}
         notes = {"clips": len(places), "archives": len(archives), "picture_numbering": numbering} | scaled
-        return pd.DataFrame(rows), notes | holdings.notes(taken)
+        return frames, notes | holdings.notes(taken)
 
 
 def _find_clips(holdings: Holdings) -> dict[str, list[_Clip]]:
@@ -176,24 +182,6 @@ def _rows(holdings: Holdings, clip: _Reading, shift: int) -> list[Row]:
         | _picture(pictures, clip.source, number, frame)
         for number, frame in sorted(clip.frames.items())
     ]
-
-
-def _scale(rows: list[Row]) -> dict[str, Any]:
-    """Scale the labels of all clips to [-1, 1] and remove their places from the rows; returns notes."""
-    clips: dict[str, list[Row]] = {}
-    for row in rows:
-        clips.setdefault(row["clip"], []).append(row)
-    files = []
-    for frames in clips.values():
-        places = [row["place"] for row in frames]
-        for target in ("valence", "arousal"):
-            values = np.array([row[target] for row in frames], dtype=np.float64)
-            files.append(LabelFile(target, values, places.__getitem__))
-    scale, notes = decide_scale("afew_va", files, RELEASED_SCALE)
-    for row in rows:
-        del row["place"]
-        row |= {target: row[target] / scale for target in ("valence", "arousal")}
-    return notes
 
 
 def _picture(pictures: dict[int, str], description: str, number: str, frame: Row) -> Row:

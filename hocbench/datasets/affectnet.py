@@ -14,7 +14,7 @@ from hocbench.datasets import affectnet_2021
 from hocbench.datasets.holdings import PICTURES, Holdings, extension
 from hocbench.datasets.layouts import COLUMNS, IMAGES, LISTS, UNCERTAIN
 from hocbench.datasets.names import canonical, did_you_mean, folder_name, without_copy_mark
-from hocbench.datasets.scales import LabelFile, decide_scale
+from hocbench.datasets.scales import decide_scale, label_files
 from hocbench.datasets.tables import read_csv, to_numbers, to_points
 from hocbench.errors import DatasetError
 
@@ -274,24 +274,19 @@ def _scale_labels(frames: pd.DataFrame) -> dict[str, Any]:
     """
     # Whoever moved or scaled the labels did the same to the mark, so the expression tells as well.
     nameless = frames.pop("expression").astype(str).isin(NAMELESS)
-    place = frames.pop("place").to_numpy()
+    place = frames.pop("place")
     marked = nameless | (frames[TARGETS] == UNCERTAIN).any(axis=1)
-    scale, notes = _decide_scale(frames, marked, place)
+    scale, notes = _decide(frames[~marked], place)
     if scale > 1:
         # There -2 is a label; the mark is scaled, or stands beside its expression.
         marked = nameless | (frames[TARGETS] == UNCERTAIN * scale).any(axis=1)
-        scale, notes = _decide_scale(frames, marked, place)
+        scale, notes = _decide(frames[~marked], place)
     unusable = marked & (frames["status"] != "frame_missing")
     frames.loc[unusable, "status"] = "uncertain_label"
     frames[TARGETS] = (frames[TARGETS] / scale).mask(marked)
     return notes
 
 
-def _decide_scale(frames: pd.DataFrame, marked: pd.Series, place: np.ndarray) -> tuple[int, dict[str, Any]]:
-    files = []
-    for split in sorted(set(frames["split"])):
-        rows = np.flatnonzero((frames["split"] == split) & ~marked)
-        for target in TARGETS:
-            values = frames[target].to_numpy(dtype=np.float64)[rows]
-            files.append(LabelFile(target, values, place[rows].__getitem__, list_of_stills=True))
-    return decide_scale("affectnet", files, but=f", and not {UNCERTAIN:g} (uncertain)")
+def _decide(frames: pd.DataFrame, place: pd.Series) -> tuple[int, dict[str, Any]]:
+    lists = label_files(frames, "split", place, list_of_stills=True)
+    return decide_scale("affectnet", lists, but=f", and not {UNCERTAIN:g} (uncertain)")

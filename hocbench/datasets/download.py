@@ -13,7 +13,6 @@ from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
-import pooch
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
@@ -22,6 +21,7 @@ from urllib3.response import BaseHTTPResponse
 
 from hocbench.datasets.extract import is_archive, unpack
 from hocbench.errors import FetchError
+from hocbench.files.checksums import file_hash
 from hocbench.files.write import replaced, write_text
 from hocbench.terminal import transfer
 
@@ -85,7 +85,7 @@ def fetch(root: Path, items: Sequence[Item], patience: Patience = PATIENCE) -> N
     (root / FETCHED_MARKER).unlink(missing_ok=True)
     written: dict[str, Path] = {}
     for item, path in zip(items, paths, strict=True):
-        fetched.append({"name": item.name, "sha256": pooch.file_hash(str(path)), "bytes": path.stat().st_size})
+        fetched.append({"name": item.name, "sha256": file_hash(path), "bytes": path.stat().st_size})
         _place(item, path, root, written)
     write_text(json.dumps({"files": fetched}, indent=1) + "\n", root / FETCHED_MARKER)
     shutil.rmtree(downloads)
@@ -154,30 +154,28 @@ def _shown(url: str) -> str:
 
 
 def _retrieve(item: Item, downloads: Path, patience: Patience) -> Path:
-    """Fetch one file with pooch, which checks it."""
-    # They would print whole addresses.
-    pooch.get_logger().setLevel(logging.WARNING)
+    """Fetch one file and check it, unless it is here."""
+    # It would print whole addresses.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     # A file of the same name from elsewhere is another file.
     folder = downloads / hashlib.sha256(item.url.encode()).hexdigest()[:16]
-    folder.mkdir(exist_ok=True)
-    known = f"sha256:{item.sha256.lower()}" if item.sha256 else None
-
-    def download(url: str, output: str, _: Any) -> None:
-        _download(url, folder / f"{item.name}.part", patience)
-        (folder / f"{item.name}.part").replace(output)
-
+    file, part, wanted = folder / item.name, folder / f"{item.name}.part", (item.sha256 or "").lower()
     try:
-        return Path(pooch.retrieve(item.url, known, item.name, str(folder), downloader=download))
+        folder.mkdir(exist_ok=True)
+        if file.is_file() and wanted in ("", file_hash(file)):
+            return file
+        _download(item.url, part, patience)
+        if wanted and file_hash(part) != wanted:
+            part.unlink()
+            raise FetchError(
+                f"{_shown(item.url)} is not the file that was expected: its sha256 is not {item.sha256}; nothing of it "
+                "was kept. Compare the checksum with the one of your source, then fetch again"
+            )
+        return part.replace(file)
     except requests.RequestException as error:
         raise FetchError(f"{_shown(item.url)} cannot be fetched ({type(error).__name__}); check the address") from None
     except OSError as error:
-        raise FetchError(f"{folder / item.name} cannot be written ({error.strerror}); is the disk full?") from None
-    except ValueError:
-        raise FetchError(
-            f"{_shown(item.url)} is not the file that was expected: its sha256 is not {item.sha256}; nothing of it was "
-            "kept. Compare the checksum with the one of your source, then fetch again"
-        ) from None
+        raise FetchError(f"{file} cannot be written ({error.strerror}); is the disk full?") from None
 
 
 def _download(url: str, part: Path, patience: Patience) -> None:

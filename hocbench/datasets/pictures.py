@@ -114,12 +114,7 @@ def _inspect(root: Path, source: str, frames: list[int], quick: bool) -> File:
     if is_video(source):
         return File(len(content), "" if quick else _fault_of_video(root, source, frames))
     try:
-        if not content:
-            raise PictureError("empty file")
-        if quick:
-            open_header(content)
-        else:
-            read_picture(content)
+        open_header(content) if quick else read_picture(content)
     except PictureError as error:
         kind = PurePosixPath(source).suffix.lower()
         named = f", though named {kind}" if str(error) == "not a picture" else ""

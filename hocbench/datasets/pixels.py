@@ -34,8 +34,6 @@ def read_picture(content: bytes) -> np.ndarray:
     PictureError
         If it is empty, cut short, damaged, too large or not a picture.
     """
-    if not content:
-        raise PictureError("empty file")
     header = open_header(content)
     width, height = header.size
     if width * height > MOST_PIXELS:
@@ -55,6 +53,8 @@ def read_picture(content: bytes) -> np.ndarray:
 
 def open_header(content: bytes) -> Image.Image:
     """Read the header of a picture, nothing after it; what is none, or cannot be read, raises a PictureError."""
+    if not content:
+        raise PictureError("empty file")
     try:
         with warnings.catch_warnings():
             # Pillow warns of what is refused here anyway.

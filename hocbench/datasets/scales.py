@@ -67,6 +67,16 @@ class LabelFile:
         return f"{self.target} from {self.known.min():g} to {self.known.max():g}"
 
 
+def label_files(frames: pd.DataFrame, by: str, place: pd.Series, *, list_of_stills: bool = False) -> list[LabelFile]:
+    """Group labels, one row per frame, by the file that they stand in; ``place`` says where each row stands."""
+    files = []
+    for _, rows in frames.groupby(by):
+        places = place[rows.index].tolist()
+        for target in ("valence", "arousal"):
+            files.append(LabelFile(target, rows[target].to_numpy(np.float64), places.__getitem__, list_of_stills))
+    return files
+
+
 def decide_scale(name: str, files: Sequence[LabelFile], released: int = 1, but: str = "") -> tuple[int, dict[str, Any]]:
     """Decide what the labels of a copy have to be divided by to lie in [-1, 1]: one of `SCALES`, and notes.
 
