@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,7 +34,10 @@ def main(folder, out, spec):
     network = resnet18(order=spec.order, width=4, rank=0.3, stem="small").double()
     network.__class__ = Frozen
     accelerator = make_accelerator(int(os.environ.get("WORLD_SIZE", 1)))
-    samples = whole(write_store(folder / f"rank{rank}", [10] * 12))
+    samples = replace(whole(write_store(folder / f"rank{rank}", [10] * 12)), task=spec.task)
+    if spec.task.classes:
+        number = samples.store.frames["clip"].str[1:].astype(int)
+        samples.store.frames["class"] = number.mod(2).map(dict(enumerate(spec.task.classes)))
     training = Training(network, samples, samples, Setting(spec), accelerator)
     training.run()
     frames = predict(network, samples, spec.order, spec.clip_length, accelerator.device)
