@@ -84,3 +84,26 @@ def test_a_missing_column_is_named(write_run):
     path = write_run(edit=lambda table: table.drop(columns="arousal"))
     with pytest.raises(RunError, match="has no column arousal"):
         read_runs([path])[0].predictions()
+
+
+def test_predictions_have_the_columns_of_the_task_of_their_run(write_run):
+    task = {"kind": "classification", "targets": ["class"], "classes": ["calm", "excited"]}
+
+    def classes(table):
+        outputs = {"truth_class": table["frame"] % 2, "logit_0": table["valence"], "logit_1": table["arousal"]}
+        return table[["subject", "clip", "frame", "part", "status"]].assign(**outputs)
+
+    path = write_run(edit=classes)
+    write_run.respecify(path, task=task, training={"epochs": 1})
+    columns = ["subject", "clip", "frame", "part", "status", "truth_class", "logit_0", "logit_1"]
+    assert list(read_runs([path])[0].predictions()) == columns
+    write_run.respecify(path, task=task | {"classes": ["calm", "excited", "moved"]})
+    with pytest.raises(RunError, match="has no column logit_2"):
+        read_runs([path])[0].predictions()
+
+
+def test_weights_of_a_loss_belong_to_affect_alone(write_run):
+    path = write_run()
+    write_run.respecify(path, training={"epochs": 1})
+    with pytest.raises(RunError, match=r"training\.loss_weights belong to affect, which needs them, and to no class"):
+        read_runs([path])

@@ -1,6 +1,7 @@
 """Trackers fed by hand with a sqlite file as store: what is kept, what is delivered, and what is there in the end."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from hocbench.errors import RunError, StoppedEarly, TrackingError
+from hocbench.experiment.tasks import classification
 from hocbench.tracking.outbox import Outbox
 from hocbench.tracking.secrets import without_secrets
 from hocbench.tracking.sender import Sender
@@ -292,6 +294,30 @@ def test_a_run_that_is_being_written_is_left_alone():
         ]
         tracker.finish(run_directory(Path("run")), predictions())
     assert len(children()) == 1
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_scores_of_classes_are_of_clips_by_the_frames_that_were_seen(several, caplog):
+    task = classification("calm", "excited")
+    # Clip, class, logit of the second class and status of each frame; the first class has the logit 0.
+    frames = [("a", 0, -1.0, "ok"), ("a", 0, 2.0, "ok"), ("b", 0, -2.0, "ok"), ("b", 0, 90.0, "no_crop")]
+    frames += [("c", 1, 1.0, "ok"), ("d", 1, 0.4, "no_crop")] if several else []
+    table = pd.DataFrame(frames, columns=["clip", "truth_class", "logit_1", "status"]).assign(part="test", logit_0=0.0)
+    spec = SPEC.model_copy(update={"run": "static-00000001", "task": task})
+    with Tracker(spec, "synthetic") as tracker:
+        tracker.finish(run_directory(Path("run")), table)
+    (child,) = children()
+    scores = {name: values[0][1] for name, values in child["metrics"].items()}
+    # Mean logits of the clips are 0.5, -2, 1 and 0.4.
+    expected = (
+        {"test_accuracy": 0.75, "test_balanced_accuracy": 0.75, "test_auc": 0.75}
+        if several
+        else {"test_accuracy": 0.5, "test_balanced_accuracy": 0.5}
+    )
+    logits = {0.5: 0, -2.0: 0, 1.0: 1, 0.4: 1} if several else {0.5: 0, -2.0: 0}
+    errors = [(1 / (1 + math.exp(-logit)) - truth) ** 2 for logit, truth in logits.items()]
+    assert scores == pytest.approx(expected | {"test_brier": sum(errors) / len(errors)})
+    assert not caplog.records
 
 
 def test_the_other_processes_of_a_run_say_nothing(monkeypatch):
