@@ -36,7 +36,7 @@ def make_portable() -> None:
 
 
 def make_native() -> None:
-    """Take `make_portable` back; to be called before torch is imported. What somebody else has set stays."""
+    """Undo `make_portable`; to be called before torch is imported. What somebody else has set stays."""
     while _ours:
         os.environ.pop(_ours.pop(), None)
 

@@ -6,7 +6,7 @@ message without a traceback and exits with code 2.
 
 
 class HocbenchError(Exception):
-    """Base class of every mistake that the user, not the program, has to mend."""
+    """Base class of every mistake that the user, not the program, has to fix."""
 
 
 class ParameterError(HocbenchError):

@@ -10,16 +10,11 @@ NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library to keep what is freed for the next request.
+    """Make the C library keep what is freed for the next request; return whether it does.
 
-    By default glibc maps every large tensor anew and gives it back when it is freed, so that each step of training
-    pays a page fault and a zeroed page for every 4 KiB of every activation. The memory of a process then stays at its
-    peak until it ends, which is what a training step needs again anyway.
-
-    Returns
-    -------
-    bool
-        Whether the C library took it. Others than glibc, which have no such setting, are left as they are.
+    By default glibc maps every large tensor and gives it back when it is freed, so that each step of training pays a
+    page fault and a zeroed page for every 4 KiB of every activation. The memory of a process then stays at its peak
+    until it ends, which is what a training step needs again anyway. Other C libraries have no such setting.
     """
     name = ctypes.util.find_library("c")
     try:
@@ -29,5 +24,5 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     # The threshold for mapping comes first: setting either one stops glibc from moving both by itself.
-    kept = mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
-    return bool(kept and mallopt(M_TRIM_THRESHOLD, NEVER))
+    done = mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
+    return bool(done and mallopt(M_TRIM_THRESHOLD, NEVER))

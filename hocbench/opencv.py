@@ -13,7 +13,7 @@ try:
     import cv2
 
     _level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it warns that it does as it is told
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it warns that it obeys
     # It reads the variable when it is first asked, once for all threads.
     if cv2.ipp.useIPP():
         cv2.ipp.setUseIPP(False)  # somebody used it before; for this thread it can still be said

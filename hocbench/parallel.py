@@ -21,25 +21,10 @@ def cores() -> int:
 def shared(
     work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], count: int, workers: int, label: str
 ) -> Iterator[Result]:
-    """Do jobs in worker processes and yield their results as they are ready, under a progress bar.
+    """Do jobs in worker processes and yield their results as they are ready, under a progress bar with a label.
 
-    Parameters
-    ----------
-    work : callable
-        A function of a module; gets the items of a job.
-    jobs : iterable of tuple
-        What is to be done.
-    count : int
-        How many jobs there are.
-    workers : int
-        Processes; with 1, or for a single job, it is done here, in order.
-    label : str
-        For the progress bar.
-
-    Raises
-    ------
-    concurrent.futures.process.BrokenProcessPool
-        If a worker was killed.
+    ``work``, a function of a module, gets the items of each of ``count`` jobs. With one worker, or for a single job, it
+    is done here, in order. A worker that is killed raises a BrokenProcessPool.
     """
     if workers == 1 or count < 2:
         for job in progress(jobs, label, count):

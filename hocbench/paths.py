@@ -67,7 +67,7 @@ def data_hashes(profile: str) -> Path:
 
 def score_tables(datasets: Iterable[Dataset]) -> list[str]:
     """Name the tables of scores: of the paper's datasets, and of all others that are no control of another one."""
-    return list(dict.fromkeys([*PAPER_DATASETS, *(each.name for each in datasets if not each.control_of)]))
+    return list(dict.fromkeys([*PAPER_DATASETS, *(dataset.name for dataset in datasets if not dataset.control_of)]))
 
 
 def result_tables(datasets: Iterable[Dataset]) -> list[str]:

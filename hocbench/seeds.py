@@ -7,19 +7,9 @@ import numpy as np
 
 
 def derive_seed(root: int, **axes: str | int | float) -> int:
-    """Hash a root seed and named axes into a seed.
+    """Hash a root seed and named axes, such as ``use="batches", epoch=3``, into a seed.
 
-    Parameters
-    ----------
-    root : int
-        The root seed of the profile.
-    **axes : str, int or float
-        What distinguishes this stream of random numbers, for example ``use="batches", epoch=3``.
-
-    Returns
-    -------
-    int
-        Between 0 and 2**63 - 1; the same for the same root and axes, whatever their order.
+    It is between 0 and 2**63 - 1, and the same for the same root and axes, whatever their order.
     """
     text = json.dumps([root, sorted(axes.items())])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

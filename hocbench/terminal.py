@@ -12,17 +12,7 @@ Item = TypeVar("Item")
 
 
 def progress(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
-    """Yield items while a bar shows how many are done.
-
-    Parameters
-    ----------
-    items : iterable
-        What is worked on.
-    description : str
-        What is done with them.
-    total : int, optional
-        How many there are, where ``len(items)`` does not say.
-    """
+    """Yield items while a bar shows how many are done; ``total`` says how many there are where ``len`` does not."""
     console = Console(stderr=True)
     yield from track(items, description, total=total, console=console, disable=not sys.stderr.isatty())
 

@@ -13,18 +13,9 @@ Clips = Mapping[Stretches, float]  # number of clips of this form
 def cut_runs(frames: np.ndarray, step: int = 1) -> list[list[np.ndarray]]:
     """Cut a clip into runs of frames that are ``step`` apart, never across a gap.
 
-    Parameters
-    ----------
-    frames : ndarray of int, (frames,)
-        Numbers of its usable frames in its video, ascending; at least one.
-    step : int
-        From one frame of a run to the next, counted in frames of the video.
-
-    Returns
-    -------
-    list of list of ndarray
-        For each of the first ``step`` frames that the clip can be begun at, the runs of its every ``step``-th frame:
-        places in ``frames``. Every place is in exactly one run.
+    ``frames`` are the numbers of its usable frames in its video, ascending, one at least. Returns, for each of the
+    first ``step`` frames that the clip can be begun at, the runs of its every ``step``-th frame, as places in
+    ``frames``; every place is in exactly one run.
     """
     offsets = (frames - frames[0]) % step
     parts = []
@@ -35,18 +26,11 @@ def cut_runs(frames: np.ndarray, step: int = 1) -> list[list[np.ndarray]]:
 
 
 def trained_runs(frames: np.ndarray, length: int, step: int = 1) -> list[np.ndarray]:
-    """Choose the runs of a clip that are trained on.
+    """Choose the runs of a clip that are trained on in windows of ``length`` frames; see `cut_runs`.
 
     A run that fills less than half a window would make a clip that mostly stands still, and where a clip has many gaps
     there would be many of these; they are left out where the clip has a longer run, and else all but the longest are,
     so that a clip that is short as a whole is trained on.
-
-    Parameters
-    ----------
-    frames, step
-        See `cut_runs`.
-    length : int
-        Frames of a window.
     """
     chosen: list[np.ndarray] = []
     for runs in cut_runs(frames, step):
@@ -62,10 +46,7 @@ def count_trained(frames: np.ndarray, length: int, step: int = 1) -> int:
 def trained_windows(frames: np.ndarray, length: int, rng: np.random.Generator, step: int = 1) -> list[np.ndarray]:
     """Cut the runs that are trained on into windows from a random start; a short run repeats its last frame.
 
-    Returns
-    -------
-    list of ndarray of int, (length,)
-        Places in ``frames``; `count_trained` of them.
+    Returns `count_trained` windows: places in ``frames``, (length,) each.
     """
     windows = []
     for run in trained_runs(frames, length, step):
@@ -78,13 +59,8 @@ def trained_windows(frames: np.ndarray, length: int, rng: np.random.Generator, s
 def covering_windows(frames: np.ndarray, length: int, step: int = 1) -> list[np.ndarray]:
     """Cover all runs by windows that begin half a window after each other; a short run repeats its last frame.
 
-    A network knows nothing beyond the ends of a window, so a frame at one's edge is seen in the middle of another.
-    The last window ends with its run.
-
-    Returns
-    -------
-    list of ndarray of int, (length,)
-        Places in ``frames``, each in at least one window.
+    A network knows nothing beyond the ends of a window, so a frame at one's edge is seen in the middle of another. The
+    last window ends with its run. Returns places in ``frames``, (length,) each; every place is in at least one.
     """
     windows = []
     for runs in cut_runs(frames, step):
@@ -101,29 +77,16 @@ def _window(run: np.ndarray, start: int, length: int) -> np.ndarray:
 
 
 def stretches(frames: np.ndarray) -> Stretches:
-    """Describe a clip by its usable frames alone; windows of clips of the same form are as many.
-
-    Parameters
-    ----------
-    frames : ndarray of int
-        See `cut_runs`.
-    """
+    """Describe a clip by its usable frames alone, see `cut_runs`; clips of the same form have as many windows."""
     return tuple((int(frames[run[0]] - frames[0]), len(run)) for runs in cut_runs(frames) for run in runs)
 
 
 def training_items(clips: Clips, length: int | None, step: int = 1, limit: int | None = None) -> float:
     """Count the images, or the windows, that are learned from in one epoch.
 
-    Parameters
-    ----------
-    clips : mapping of Stretches to float
-        Number of clips by their frames; a still image is a clip of one.
-    length : int or None
-        Frames of a window; None for images.
-    step : int
-        From one frame of a window to the next.
-    limit : int, optional
-        Clips that are learned from, where these are fewer: a part of average clips.
+    ``clips`` holds the number of clips of each form; a still image is a clip of one frame. ``length`` is None for
+    images, ``step`` leads from one frame of a window to the next, and ``limit`` is how many clips are learned from
+    where these are fewer: a part of average clips.
     """
     if length is None:
         items = _images(clips)

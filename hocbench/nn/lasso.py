@@ -47,12 +47,10 @@ class Penalty(Protocol):
 
 
 class ProximalStep:
-    """Gradient step with soft threshold on every λ of a network.
+    """Gradient step with soft threshold on every λ of a network, which the caller takes out of the main optimiser.
 
     Parameters
     ----------
-    network : module
-        Its λ are taken out of the main optimiser by the caller.
     penalty : float
         LASSO weight, ≥ 0.
     gradient_limit : float
@@ -64,8 +62,8 @@ class ProximalStep:
     ------
     NetworkError
         If the penalty is above the limit. A step of size r moves a λ by at most r · limit and shrinks it by
-        r · penalty, so that every λ would come nearer to zero in every step, and none would ever leave it, whatever
-        the loss says. The size of the step and the rescaling, one number per layer, change nothing in that.
+        r · penalty, so every λ would come nearer to zero in every step, whatever the loss says; rescaling changes
+        nothing in that.
     """
 
     moves_weights = True
@@ -99,12 +97,10 @@ class ProximalStep:
 
 
 class SubgradientPenalty:
-    """The published penalty, γ·Σ|λ| in the loss, by its subgradient γ·sign(λ).
+    """The published penalty, γ·Σ|λ| in the loss, by its subgradient γ·sign(λ); λ stay with the main optimiser.
 
     Parameters
     ----------
-    network : module
-        Its λ stay with the main optimiser.
     penalty : float
         LASSO weight γ, ≥ 0.
     threshold : float
@@ -114,7 +110,7 @@ class SubgradientPenalty:
     ------
     NetworkError
         If the threshold could empty a layer: the largest λ is never smaller than the root mean square. The penalty
-        itself has no such limit, since the gradient that it is added to is not clamped.
+        itself has no limit, since the gradient that it is added to is not clamped.
     """
 
     moves_weights = False

@@ -24,15 +24,13 @@ def factorize(
     pointwise: bool = False,
     skip: Iterable[str] = (),
 ) -> tuple[Network, dict[str, Fit]]:
-    """Factorize every dense convolution of a trained network.
+    """Factorize every dense convolution of a copy of a trained network.
 
     What is no plain convolution with one group, in type, parameters or padding, is left as it is, with the reason in
     its `Fit`, and so is what shares its kernel with such a layer. Hooks and tied parameters stay.
 
     Parameters
     ----------
-    network : module
-        It stays untouched.
     rank, factorization, seed, iterations
         See `FactorizedConv.from_dense`.
     pointwise : bool
@@ -43,7 +41,7 @@ def factorize(
     Returns
     -------
     module, dict of str to Fit
-        A factorized copy, and the error of each layer, or why it was left.
+        The copy, and the error of each layer, or why it was left.
 
     Raises
     ------

@@ -64,7 +64,7 @@ def bottleneck_to_tucker(
 def inverted_residual_to_cp(
     expand: nn.Conv2d, depthwise: nn.Conv2d, project: nn.Conv2d, inner_norm: nn.BatchNorm2d | None = None
 ) -> FactorizedConv:
-    """Copy the convolutions of an inverted residual block into one CP convolution.
+    """Copy the convolutions of an inverted residual block into one CP convolution; see `bottleneck_to_tucker`.
 
     Parameters
     ----------
@@ -77,15 +77,10 @@ def inverted_residual_to_cp(
     Returns
     -------
     FactorizedConv
-        Its rank is the sum of the ranks of the k×k filters, at most k·R: each filter is split by a singular value
-        decomposition, λ are the singular values. Terms below ``k · ε`` of a filter's largest singular value are
-        rounding noise and left out, with ε of the weights' precision. Equal to ``project(depthwise(expand(x)))``,
-        with ``inner_norm`` to ``project(depthwise(relu(inner_norm(expand(x)))))``.
-
-    Raises
-    ------
-    NetworkError
-        Naming the convolution that has other groups, a bias, another number of channels or geometry, or NaN.
+        Equal to ``project(depthwise(expand(x)))``, with ``inner_norm`` to
+        ``project(depthwise(relu(inner_norm(expand(x)))))``. Its rank is the sum of the ranks of the k×k filters, at
+        most k·R: each is split by a singular value decomposition, λ are the singular values. Terms below ``k · ε`` of
+        a filter's largest one are rounding noise and left out, with ε of the weights' precision.
     """
     _check("inverted residual", expand, depthwise, project, inner_norm)
     filters = depthwise.weight.detach()
