@@ -26,21 +26,11 @@ class Scale:
     backward: Callable[[Floats], Floats]
 
 
-def _inside(value: Floats) -> Floats:
-    return np.clip(value, 1 - _EDGE, _EDGE)
-
-
 PLAIN = Scale(lambda value: value, np.ones_like, lambda value: value)
-# Of a share near the middle: plain, and clipped to 0 to 1.
+# Plain, and clipped to 0 to 1.
 SHARE = Scale(lambda value: value, np.ones_like, lambda value: np.clip(value, 0.0, 1.0))
 # Of what is positive.
 LOG = Scale(lambda value: np.log(np.maximum(value, 1e-300)), lambda value: 1 / np.maximum(value, 1e-300), np.exp)
-# Of what lies between 0 and 1, also near the ends.
-LOGIT = Scale(
-    lambda value: np.log(_inside(value) / (1 - _inside(value))),
-    lambda value: 1 / (_inside(value) * (1 - _inside(value))),
-    lambda value: 1 / (1 + np.exp(-value)),
-)
 # Fisher's, of what lies between -1 and 1.
 Z = Scale(
     lambda value: np.arctanh(np.clip(value, -_EDGE, _EDGE)),
