@@ -106,11 +106,10 @@ def _our_lines(
 
 
 def _cell(row: TableRow, cell: tuple[str, str], notes: Mapping[str, str]) -> tuple[str, str]:
-    absence = row.absence(cell)
-    if absence:
-        return absence, ""
-    score = row.cells[cell]
+    absence, score = row.absence(cell), row.cells.get(cell, {})
     mark = _mark(score.get("note", ""), notes)
+    if absence:
+        return absence + mark, ""
     return latex.score_lines(score["mean"], score["low"], score["high"], score["seed_sd"], mark)
 
 

@@ -148,13 +148,12 @@ def _names(rows: Sequence[TableRow]) -> dict[str, list[str]]:
 
 
 def _score(row: TableRow, cell: tuple[str, str]) -> str:
-    absence = row.absence(cell)
+    absence, score = row.absence(cell), row.cells.get(cell, {})
+    note = f" ({escape(score['note'])})" if score.get("note") else ""
     if absence:
-        return absence
-    score = row.cells[cell]
+        return absence + note
     spread = "" if pd.isna(score["seed_sd"]) else f" ± {score['seed_sd']:.3f}"
     limits = "" if pd.isna(score["low"]) else f" [{score['low']:.3f}, {score['high']:.3f}]"
-    note = f" ({escape(score['note'])})" if score.get("note") else ""
     return f"{score['mean']:.3f}{limits}{spread}{note}"
 
 

@@ -17,15 +17,18 @@ from hocbench.evaluation.scores import evaluate
 from hocbench.experiment.description import Description, RowKey
 from hocbench.experiment.methods import CLIPS, IMAGES, METHODS
 from hocbench.experiment.plan import main_rank
-from hocbench.experiment.records import BUILT_IN
+from hocbench.experiment.records import BUILT_IN, Dataset
 from hocbench.experiment.spec import DataSpec, RunKey, RunSpec, TemporalSpec, TrainingSpec
+from hocbench.experiment.tasks import VALENCE_AROUSAL, affect, classification
 from hocbench.runs.finished import read_runs
 
 LENGTH = 40
 DATASETS = BUILT_IN | {
-    "sewa_control": replace(BUILT_IN["sewa"], name="sewa_control", title="SEWA control", control_of="sewa")
+    "sewa_control": replace(BUILT_IN["sewa"], name="sewa_control", title="SEWA control", control_of="sewa"),
+    "joy": Dataset("joy", "Joy", "joy.py:Joy", CLIPS, "subject", task=affect(joy=(0, 10))),
+    "lesions": Dataset("lesions", "Lesions", "lesions.py:Lesions", CLIPS, "subject", task=classification("a", "b")),
 }
-CROP_SIZES = {"affectnet": 48, "sewa": 40, "afew_va": 32, "sewa_control": 40}
+CROP_SIZES = {"affectnet": 48, "sewa": 40, "afew_va": 32, "sewa_control": 40, "joy": 24, "lesions": 28}
 
 
 def make_predictions(dataset, fold, noise, seed):
@@ -60,6 +63,36 @@ def make_predictions(dataset, fold, noise, seed):
     return pd.concat(rows, ignore_index=True)
 
 
+def make_other_predictions(dataset, fold, noise, seed):
+    """Frames of 40 subjects with 2 clips each of another task; each clip lacks the crop of its first frame."""
+    labels = np.random.default_rng([len(dataset), fold])
+    outputs = np.random.default_rng([seed, fold, int(1000 * noise)])
+    rows, length = [], 10
+    for part in ("test", "validation"):
+        for number in range(80):
+            name = f"{part}{fold}-{number // 2:02d}"
+            table = {"subject": name, "clip": f"{name}-{number % 2}", "frame": np.arange(length), "part": part}
+            table["status"] = ["no_crop", *["ok"] * (length - 1)]
+            if dataset == "joy":
+                table["truth_joy"] = (labels.uniform(2, 8) + labels.normal(0, 0.3, length)).astype("f4")
+                table["joy"] = (table["truth_joy"] + outputs.normal(0, 5 * noise, length)).astype("f4")
+            else:
+                truth = labels.integers(0, 2)
+                logit = 2 * truth - 1 + outputs.normal(0, 0.6 + 4 * noise) + outputs.normal(0, 0.5, length)
+                logit[0] = 9 * (1 - 2 * truth)  # an answer that no network gave
+                table |= {"truth_class": truth, "logit_0": np.float32(0), "logit_1": logit.astype("f4")}
+            rows.append(pd.DataFrame(table))
+    return pd.concat(rows, ignore_index=True)
+
+
+def make_history(task):
+    """Three epochs, as a training of a task would record them."""
+    scores = ("auc", "balanced_accuracy") if task.classes else [f"ccc_{target}" for target in task.targets]
+    history = {"epoch": range(3), "train_loss": [3, 2, 1]}
+    history |= {f"validation_{score}": [0.1, 0.2, 0.3] for score in scores[: 1 if task == VALENCE_AROUSAL else None]}
+    return pd.DataFrame(history | {"kept": [0, 0, 1]})
+
+
 def make_layers(lasso):
     zeros = int(100 * lasso)
     shape = {"in_channels": 8, "out_channels": 8, "kernel_size": [3, 3]}
@@ -88,6 +121,7 @@ def make_spec(dataset, method, epochs=None, **axes):
     key = RunKey(dataset=dataset, method=method, **axes)
     only_scored = not known.trained or (known.role == IMAGES and DATASETS[dataset].role == CLIPS)
     epochs = (0 if only_scored else 3) if epochs is None else epochs
+    task = DATASETS[dataset].task
     parts = [method, key.factorization, key.rank, key.lasso, key.ablation, key.fold, key.seed, epochs]
     return RunSpec(
         run="-".join(str(part) for part in parts if part not in (None, "")),
@@ -102,7 +136,8 @@ def make_spec(dataset, method, epochs=None, **axes):
         split=SessionSplit(kind="sessions", ratio=(2, 1, 1)),
         data=DataSpec(crop=CropOptions(size=CROP_SIZES[dataset])),
         temporal=TemporalSpec(kernel_size=3, init="ones") if known.order == 3 else None,
-        training=TrainingSpec(epochs=epochs, loss_weights=LossWeights()),
+        training=TrainingSpec(epochs=epochs, loss_weights=None if task.classes else LossWeights()),
+        task=task,
         rescales=known.rescales,
     )
 
@@ -152,13 +187,12 @@ class Writer:
         key = spec.key
         path = self.root / spec.name
         path.mkdir(parents=True)
-        predictions = make_predictions(dataset, key.fold, noise, key.seed)
+        make = make_predictions if spec.task == VALENCE_AROUSAL else make_other_predictions
+        predictions = make(dataset, key.fold, noise, key.seed)
         if edit is not None:
             predictions = edit(predictions)
         predictions.to_parquet(path / "predictions.parquet", index=False)
-        history = {"epoch": range(3), "train_loss": [3, 2, 1], "validation_ccc_valence": [0.1, 0.2, 0.3]}
-        history |= {"kept": [0, 0, 1]}
-        pd.DataFrame(history).to_csv(path / "history.csv", index=False)
+        make_history(spec.task).to_csv(path / "history.csv", index=False)
         cost = {"parameters": 1234, "multiply_adds": 99, "training_cpu_s": 1.5, "gpu_s": None, "epochs": 3}
         (path / "cost.json").write_text(json.dumps(cost | {"peak_memory_mib": 10.0, "samples_per_s": 7.0}))
         (path / "network.json").write_text(json.dumps({"config": {}, "layers": make_layers(key.lasso)}))
