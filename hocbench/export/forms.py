@@ -25,23 +25,16 @@ Form = Callable[[Tensor], Tensor]
 
 
 def write_forms(folder: Path, folded: FoldedResNet, size: int, label: dict[str, str]) -> dict[str, Form]:
-    """Write network.pt2 and network.onnx.
+    """Write network.pt2 and network.onnx, and return both as read from the files, "pt2" and "onnx".
 
     Parameters
     ----------
-    folder : Path
-        Where to.
-    folded : FoldedResNet
-        On the CPU.
+    folder, folded : Path, FoldedResNet
+        Where to, and the network, on the CPU.
     size : int
         Pixels per side; samples, and frames per clip, stay open.
     label : dict of str to str
         Kept in both files: what the network is.
-
-    Returns
-    -------
-    dict of str to callable
-        "pt2" and "onnx", as read from the files.
     """
     names = dynamic_dimensions(folded.order)
     # Sizes of 1, and equal ones, might be taken for constants.

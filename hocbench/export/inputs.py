@@ -26,7 +26,7 @@ def random_input(shape: Shape, seed: int) -> list[Tensor]:
     """Draw a batch of a shape ``(N, 3, (T,) H, W)``, and one with a sample, and a frame, more."""
     larger = (shape[0] + 1, 3, *(length + 1 for length in shape[2:-2]), *shape[-2:])
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(each, generator=generator) for each in (shape, larger)]
+    return [torch.randn(size, generator=generator) for size in (shape, larger)]
 
 
 def crops_input(named: Path | None, usual: Path, shape: Shape, task: Task) -> tuple[list[Tensor], dict[str, Any]]:
@@ -34,12 +34,10 @@ def crops_input(named: Path | None, usual: Path, shape: Shape, task: Task) -> tu
 
     Parameters
     ----------
-    named, usual : Path
+    named, usual : Path or None, Path
         The store that the user names, and where it is otherwise looked for.
     shape : tuple of int
         Of one batch.
-    task : Task
-        What the network predicts.
 
     Returns
     -------

@@ -56,21 +56,9 @@ class Options:
 
 
 def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str, Any]:
-    """Write network.pt2, network.onnx, paths.json and, last, export.json.
+    """Write network.pt2, network.onnx, paths.json and, last, export.json of a finished run; return what that says.
 
-    Parameters
-    ----------
-    run : Path
-        A finished run; it stays untouched.
-    out : Path
-        Folder to write; it is left alone if anything fails.
-    options : Options, optional
-        See there.
-
-    Returns
-    -------
-    dict
-        What export.json says.
+    The run stays untouched, and ``out`` is left alone if anything fails.
 
     Raises
     ------
@@ -112,7 +100,10 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
             "parameters": {"trained": parameter_count(network), "compacted": parameter_count(small)},
             "crops": note,
             "differences": differences,
-            "files": {name: _describe(folder / name) for name in (PROGRAM, GRAPH, PATHS)},
+            "files": {
+                name: {"bytes": (folder / name).stat().st_size, "sha256": file_hash(folder / name)}
+                for name in (PROGRAM, GRAPH, PATHS)
+            },
         }
         write_json(report, folder / REPORT)
     return report
@@ -138,10 +129,6 @@ def _interface(network: ResNet, task: Task, shape: Shape) -> dict[str, Any]:
         "environment": environment(),
         "tolerance": TOLERANCE,
     }
-
-
-def _describe(file: Path) -> dict[str, Any]:
-    return {"bytes": file.stat().st_size, "sha256": file_hash(file)}
 
 
 def _manifest(run: Path) -> dict[str, Any]:
@@ -174,7 +161,7 @@ def _input_shape(network: ResNet, manifest: dict[str, Any], options: Options) ->
 
 
 def read_implementations(file: Path, network: ResNet) -> dict[str, str]:
-    """Read the implementation of every factorized layer.
+    """Read the implementation of every factorized layer of a network.
 
     Raises
     ------
@@ -202,7 +189,7 @@ def _differences(run: Path, name: str, form: Form, inputs: Batches, expected: Ba
             raise ExportError(
                 f"{run}: on {what} input, the {name} network differs from the trained one by {relative:.1e} of the "
                 f"largest output (allowed: {TOLERANCE:g}); nothing was written. Its weights magnify rounding errors: "
-                "give --paths with other implementations, or train it anew"
+                "give --paths with other implementations, or train it again"
             )
         differences[what] = {"absolute": absolute, "relative": relative}
     return differences

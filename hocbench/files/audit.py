@@ -1,4 +1,4 @@
-"""Look whether everything that was written is still as it was."""
+"""Checks that everything that was written is still as it was."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from hocbench.files.checksums import FILES, SEAL, check_file, read_sealed
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found below some folders.
+    """Findings below some folders.
 
     Attributes
     ----------
@@ -28,13 +28,9 @@ class Verdict:
 
 
 def audit(folders: list[Path]) -> Verdict:
-    """Compare all files below folders with the hashes that were written with them.
+    """Compare all files below folders of results or prepared data with the hashes that were written with them.
 
-    Parameters
-    ----------
-    folders : list of Path
-        Results or prepared data: crop stores, indices, splits, runs, evaluations and tables are recognised by their
-        JSON files. What has no hash, such as figures and logs, is not looked at.
+    What has no hash in a JSON file beside it, such as logs, is not looked at.
 
     Raises
     ------

@@ -1,8 +1,7 @@
 """Files that tell later whether they are still as they were written.
 
 A step writes its files first and last a JSON file, its seal, with their hashes and with a hash of its own text. Whoever
-reads one of the files checks it against the seal beside it. Seals without hashes, written by hand, are taken as they
-are.
+reads one of the files checks it against the seal beside it. Seals written by hand, without hashes, are accepted.
 """
 
 import hashlib
@@ -29,18 +28,7 @@ def hashes_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def sealed(values: dict[str, Any]) -> str:
-    """Write values as sorted JSON with the hash of its own text.
-
-    Parameters
-    ----------
-    values : dict
-        Plain values; those under "files" are hashes of files in the same folder.
-
-    Returns
-    -------
-    str
-        Text of the file.
-    """
+    """Write plain values as sorted JSON with the hash of its own text; "files" has the hashes of files beside it."""
     bare = {key: value for key, value in values.items() if key != SEAL}
     return _text(bare | {SEAL: hashlib.sha256(_text(bare).encode()).hexdigest()})
 
@@ -67,19 +55,14 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
 
 def check_file(path: Path, expected: str | None) -> None:
-    """Refuse a file that is not as it was written.
+    """Refuse a file that is absent or has another sha256 than expected.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    expected : str or None
-        Its sha256; None, where a seal was written by hand, asks only that it is there.
+    With None, of a seal that was written by hand, the file only has to be there.
 
     Raises
     ------
     DamageError
-        If it is absent or has another hash.
+        If it is not as it was written.
     """
     if not path.is_file():
         raise DamageError(f"{path} is not there; start again what writes it")
@@ -88,14 +71,7 @@ def check_file(path: Path, expected: str | None) -> None:
 
 
 def check_beside(path: Path, seal: str) -> None:
-    """Refuse a file that differs from the hash in the seal of its folder, if there is one.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    seal : str
-        Name of the JSON file beside it.
+    """Refuse a file that differs from its hash in the JSON file of this name beside it, if there is one.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Results of a command that take the place of older ones only when all of them are there."""
+"""Results of a command, which replace older ones only when all of them are there."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @contextmanager
 def staged(out: Path, name: str, marker: str | None = None) -> Iterator[Path]:
-    """Give a folder for the files of one command; they go to their places below ``out`` when the block ends well.
+    """Yield a folder for the files of one command; they go to their places below ``out`` when the block ends well.
 
-    Until then, and after any error, what an earlier call left there stays as it was. Of a block that is killed,
-    ``out/.NAME.part`` is left, which the next call removes.
+    Until then, and after any error, what an earlier call left there stays as it was. A block that is killed leaves
+    ``out/.NAME.part``, which the next call removes.
 
     Parameters
     ----------
@@ -38,14 +38,8 @@ def move_into(part: Path, out: Path, marker: str | None = None) -> None:
     """Move all files below a folder to the same places below another, each in one step.
 
     Seals, which are JSON, come last, and of these the outermost: in a mixture of old and new files, which a kill may
-    leave, the old seal does not fit the new files, and readers refuse them.
-
-    Parameters
-    ----------
-    part, out : Path
-        From where, and where to.
-    marker : str, optional
-        The seal whose presence alone readers take for a whole result: it is removed first and comes last.
+    leave, the old seal does not fit the new files, and readers refuse them. ``marker``, the seal whose presence alone
+    readers take for a whole result, is removed first and comes last.
     """
     if marker is not None:
         (out / marker).unlink(missing_ok=True)

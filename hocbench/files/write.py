@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written whole or not at all."""
 
 import json
 from collections.abc import Iterator
@@ -12,14 +12,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside a file; what was written under it takes the file's place when the block ends well.
+    """Yield a temporary name beside a file, whose folder exists; what was written there then takes its place.
 
     After an error the file is as it was, and what was written is gone.
-
-    Parameters
-    ----------
-    path : Path
-        Where the file belongs; its folder exists.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:

@@ -41,7 +41,7 @@ def block_distance(block: str, kept: str, inner_activation: bool, seeds: Sequenc
     The block has the three convolutions, He-initialised, with BatchNorm and ReLU (bottleneck) or ReLU6 (inverted
     residual) after the first two, as far as they are kept. Inputs are Gaussian, BatchNorm is fresh and takes the
     statistics of the batch. In a network a BatchNorm follows either form; it takes scale and shift of each channel
-    away, so the outputs are compared after it. Two unrelated outputs then differ by √2.
+    away, so the outputs are compared after it. Two unrelated outputs then differ by √2. All is float64.
 
     Parameters
     ----------
@@ -53,11 +53,6 @@ def block_distance(block: str, kept: str, inner_activation: bool, seeds: Sequenc
         Whether the factorized convolution has Ψ, with the BatchNorm of the first activation.
     seeds : sequence of int
         Of weights and inputs; nothing is drawn from the global generator.
-
-    Returns
-    -------
-    Distance
-        Computed in float64.
 
     Raises
     ------

@@ -36,11 +36,11 @@ def read_published() -> dict[str, dict[str, Any]]:
 
 def count(network: ResNet, weights: bool, inner_norm: bool) -> int:
     """Count parameters, with or without λ and inner BatchNorm (Ψ)."""
-    total = 0
-    for name, parameter in network.named_parameters():
-        is_weights, is_norm = name.rpartition(".")[2] == "weights", ".inner_norm." in name
-        total += 0 if (is_weights and not weights) or (is_norm and not inner_norm) else parameter.numel()
-    return total
+
+    def is_counted(name: str) -> bool:
+        return (weights or not name.endswith(".weights")) and (inner_norm or ".inner_norm." not in name)
+
+    return sum(parameter.numel() for name, parameter in network.named_parameters() if is_counted(name))
 
 
 def convention_table() -> pd.DataFrame:
@@ -84,8 +84,8 @@ def _odd_kernels(network: ResNet, total: int, millions: float) -> dict[int, int]
         for _, layer in convolutions(network)
     )
     counts, kernel = {}, 1
-    while (found := total + (kernel - taps) * per_tap) <= millions * 1e6 + 1e5:
-        counts[kernel] = found
+    while (parameters := total + (kernel - taps) * per_tap) <= millions * 1e6 + 1e5:
+        counts[kernel] = parameters
         kernel += 2
     return counts
 
@@ -167,6 +167,6 @@ def convention_page(table: pd.DataFrame, dense: pd.DataFrame) -> Page:
 
 
 def _way(total: int, millions: float) -> str:
-    """Say how a count becomes a published number of one decimal."""
+    """Return how a count becomes a published number of one decimal."""
     wanted = round(millions * 10)
     return "rounding" if _rounded(total) == wanted else "cutting" if _cut(total) == wanted else "neither"

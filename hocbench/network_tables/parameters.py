@@ -31,14 +31,7 @@ COLUMNS = [
 
 
 def removed_parameters(network: ResNet, zero_share: dict[str, float]) -> tuple[int, int, int]:
-    """Project shares of zero λ per residual block onto a network.
-
-    Parameters
-    ----------
-    network : ResNet
-        Factorized.
-    zero_share : dict
-        Share of zero λ by block ("stem", "layer1.0", ...).
+    """Project shares of zero λ by residual block ("stem", "layer1.0", ...) onto a factorized network.
 
     Returns
     -------
@@ -58,12 +51,7 @@ def removed_parameters(network: ResNet, zero_share: dict[str, float]) -> tuple[i
 
 
 def parameter_table(sparsity: pd.DataFrame) -> pd.DataFrame:
-    """Put our counts beside the published ones, in the paper's layout.
-
-    Parameters
-    ----------
-    sparsity : DataFrame
-        ``sparsity.csv`` of an evaluation, of one rank.
+    """Put our counts beside the published ones, in the paper's layout, given ``sparsity.csv`` of one rank.
 
     Returns
     -------

@@ -20,10 +20,7 @@ KEPT = {"none": "none", "first": "first (BatchNorm, {})", "both": "both (BatchNo
 def special_case_table(seed: int) -> pd.DataFrame:
     """Compare blocks with the factorized convolutions that have their weights; no data are needed.
 
-    Parameters
-    ----------
-    seed : int
-        Root of the `DRAWS` seeds of weights and inputs.
+    ``seed`` is the root of the `DRAWS` seeds of weights and inputs.
 
     Returns
     -------
@@ -56,7 +53,7 @@ def special_case_page(table: pd.DataFrame) -> Page:
         "of three convolutions (bottleneck: 256 to 64, 3×3, 64 to 256 channels; inverted residual of MobileNet-v2: 24 "
         "to 144, 3×3 depthwise, 144 to 24) are copied into one factorized convolution of the rank shown: Tucker ranks "
         "are out × in × height × width; CP needs a component for each rank-one term of a depthwise filter, at most 3 "
-        "per filter. Ψ is the inner activation, BatchNorm and ReLU behind the first projection."
+        "per filter. Ψ is the inner activation, BatchNorm and ReLU after the first projection."
     )
     header = ["block", "activations it keeps", "factorized as", "rank", "relative difference", "verdict"]
     lines = [

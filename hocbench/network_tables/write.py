@@ -15,15 +15,7 @@ SPECIAL_CASE_SEED = 0
 
 
 def write_counts(evaluation: Path, out: Path) -> None:
-    """Write the tables of parameters, of ways to count, and of special cases.
-
-    Parameters
-    ----------
-    evaluation : Path
-        Folder written by `hocbench.evaluation.evaluate`.
-    out : Path
-        Receives ``<name>.md``, ``.html``, ``.csv`` and ``.json``, and ``parameters.tex``.
-    """
+    """Write the tables of parameters, of ways to count, and of special cases, given the folder of an evaluation."""
     description = read_description(evaluation)
     sparsity = read_table(evaluation / "sparsity.csv")
     parameters = parameter_table(sparsity[sparsity["rank"] == description.rank])

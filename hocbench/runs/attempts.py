@@ -16,10 +16,8 @@ def not_repeated(folder: Path, run: str, attempt: int) -> Iterator[None]:
 
     Parameters
     ----------
-    folder : Path
-        Where trainings are saved.
-    run : str
-        Run id.
+    folder, run : Path, str
+        Where trainings are saved, and run id.
     attempt : int
         1 for the first attempt of a workflow, since when the mistake may have been fixed.
 
@@ -41,15 +39,7 @@ def not_repeated(folder: Path, run: str, attempt: int) -> Iterator[None]:
 
 
 def forget(folder: Path, runs: Iterable[str]) -> None:
-    """Delete the checkpoints of complete runs, which are not lost once somebody has read them.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds a folder per run.
-    runs : iterable of str
-        Run ids.
-    """
+    """Delete the checkpoints of complete runs, by their ids, which are not lost once somebody has read them."""
     for run in runs:
         if (folder / run / COMPLETE).is_file():
             shutil.rmtree(folder / run)

@@ -93,7 +93,7 @@ class Comparison:
     Attributes
     ----------
     a, b : Record
-        See there.
+        The manifests.
     outputs : dict of str to bool or None
         By output file: whether it is equal, None if a manifest does not record it.
     reasons : tuple of (Group, tuple of Difference)
@@ -126,18 +126,7 @@ class Comparison:
 
 
 def compare(a: Path, b: Path) -> Comparison:
-    """Compare what two runs recorded.
-
-    Parameters
-    ----------
-    a, b : Path
-        Run directories, or their manifest.json.
-
-    Raises
-    ------
-    RunError, DamageError
-        See `hocbench.runs.manifest.read_manifest`.
-    """
+    """Compare what two runs, by directory or manifest.json, recorded; see `hocbench.runs.record.read_record`."""
     return compare_records(read_record(a), read_record(b))
 
 
@@ -183,9 +172,9 @@ def _differences(keys: Iterable[str], a: Record, b: Record) -> tuple[Difference,
         if not all(recorded) and _below(key, "spec") and is_neutral(key[5:], (a.values | b.values)[key]):
             continue
         if not all(recorded) or a.values[key] != b.values[key]:
-            shown = key.removeprefix("spec.").removeprefix("environment.")
+            name = key.removeprefix("spec.").removeprefix("environment.")
             texts = [_text(record.values[key]) if key in record.values else None for record in (a, b)]
-            differences.append(Difference(shown, *texts))
+            differences.append(Difference(name, *texts))
     return tuple(sorted(differences, key=lambda difference: not difference.certain))
 
 
@@ -205,14 +194,13 @@ def _compare_outputs(a: dict[str, str], b: dict[str, str]) -> dict[str, bool | N
 
 def describe(comparison: Comparison) -> str:
     """Render a comparison as plain text: the verdict, the reasons, and what cannot be the cause."""
-    named = [f"A  {comparison.a.path}", f"B  {comparison.b.path}"]
     changed = [
         f"{side.path}: {name} is no longer the file that the manifest records; copy it back or run it again"
         for side in (comparison.a, comparison.b)
         for name in side.changed
     ]
     parts = [
-        named,
+        [f"A  {comparison.a.path}", f"B  {comparison.b.path}"],
         [_verdict(comparison.outputs), *changed],
         _reasons(comparison),
         _remaining(comparison),
@@ -241,8 +229,7 @@ def _reasons(comparison: Comparison) -> list[str]:
         lines = ["What only one of them records, and may explain it:"]
     for number, (group, differences) in enumerate(comparison.reasons, 1):
         lines.append(f"{number}. {group.name}: {group.meaning}")
-        for each in differences:
-            lines.append(f"   {each.key}: {' -> '.join(each.shown)}")
+        lines += [f"   {difference.key}: {' -> '.join(difference.shown)}" for difference in differences]
     return lines
 
 

@@ -28,12 +28,10 @@ def write_run(
         The directory.
     weights : bytes
         In the format of safetensors.
-    network : dict
-        Plain values: configuration, and list of layers.
+    network, cost, manifest : dict
+        Plain values: configuration and list of layers; costs; the manifest, which gets the hashes of the other files.
     tables : dict
         "history" and "predictions".
-    cost, manifest : dict
-        Plain values; the manifest gets the hashes of the other files.
     """
     with staged(out, "run", MANIFEST) as folder:
         write_bytes(weights, folder / "weights.safetensors")

@@ -107,15 +107,7 @@ class Run:
 def read_runs(run_dirs: Sequence[Path]) -> list[Run]:
     """Read run directories, refusing any that is unfinished or was changed after it was written.
 
-    Parameters
-    ----------
-    run_dirs : sequence of Path
-        Directories with a ``manifest.json``.
-
-    Returns
-    -------
-    list of Run
-        Sorted by their keys, so that the order of the arguments does not matter.
+    They are sorted by their keys, so that the order of the arguments does not matter.
 
     Raises
     ------
@@ -139,13 +131,7 @@ def _read_run(path: Path) -> Run:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of a run.
-
-    Raises
-    ------
-    RunError
-        If it is none.
-    """
+    """Read a JSON object of a run; a RunError if it is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -26,17 +26,7 @@ def is_finished(run: Path) -> bool:
 
 
 def read_manifest(run: Path) -> dict[str, Any]:
-    """Read the manifest of a finished run.
-
-    Parameters
-    ----------
-    run : Path
-        Run directory, or its manifest.json.
-
-    Returns
-    -------
-    dict
-        As it was written, without its seal.
+    """Read the manifest of a finished run, by its path or its run directory, without its seal.
 
     Raises
     ------
@@ -60,11 +50,6 @@ def read_manifest(run: Path) -> dict[str, Any]:
 @contextmanager
 def manifest_values(run: Path) -> Iterator[dict[str, Any]]:
     """Yield the manifest of a run to a block that picks values from it, and refuse one that lacks them.
-
-    Parameters
-    ----------
-    run : Path
-        See `read_manifest`.
 
     Raises
     ------

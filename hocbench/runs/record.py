@@ -25,7 +25,7 @@ class Record:
     outputs : dict of str to str
         Recorded sha256 by file, without those that differ anyway.
     changed : tuple of str
-        Outputs that lie beside the manifest and are no longer what it records.
+        Outputs beside the manifest that are no longer what it records.
     """
 
     path: Path
@@ -35,12 +35,7 @@ class Record:
 
 
 def read_record(path: Path) -> Record:
-    """Read a manifest and compare the files beside it with it.
-
-    Parameters
-    ----------
-    path : Path
-        A run directory, or its manifest.json.
+    """Read a manifest, by its path or its run directory, and compare the files beside it with it.
 
     Raises
     ------

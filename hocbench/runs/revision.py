@@ -15,7 +15,7 @@ TIMEOUT_S = 20
 
 @functools.cache
 def revision() -> dict[str, Any]:
-    """Ask git.
+    """Ask git which revision of hocbench this is.
 
     Returns
     -------

@@ -30,14 +30,12 @@ def now_ms() -> int:
 
 
 class Outbox:
-    """An outbox that this process writes or delivers, and no other one meanwhile; the file need not exist.
+    """An outbox that this process alone writes or delivers; the file need not exist.
 
     Attributes
     ----------
-    events : list of dict
-        What is in it.
-    problems : list of str
-        A message for each line that cannot be read.
+    events, problems : list of dict, list of str
+        What is in it, and a message for each line that cannot be read.
 
     Raises
     ------

@@ -40,10 +40,8 @@ class Place:
     ----------
     folder : Path
         Absolute path of hocbench's files about MLflow.
-    uri : str
-        Address of the store; may hold a password.
-    local : bool
-        Whether the store is the file in the folder.
+    uri, local : str, bool
+        Address of the store, which may hold a password, and whether it is the file in the folder.
     """
 
     folder: Path
@@ -78,9 +76,7 @@ def here() -> Place:
 
 
 def open_store(place: Place) -> Store:
-    """Connect to a store; database and experiment are made if they are not there.
-
-    Processes that create a database at the same time would break it, hence the lock.
+    """Connect to a store; database and experiment are made if need be, under a lock, since two makers break a database.
 
     Raises
     ------
@@ -168,24 +164,12 @@ def _parent_key(remembered: Path) -> str:
 
 
 def experiment_page() -> str:
-    """Return the path of the page that lists all runs.
-
-    Raises
-    ------
-    TrackingError
-        If the store cannot be reached.
-    """
+    """Return the path of the page that lists all runs; a TrackingError if the store cannot be reached."""
     return f"/#/experiments/{reach(here()).experiment}/runs"
 
 
 def reach(place: Place) -> Store:
-    """Open a store for a command that needs it.
-
-    Raises
-    ------
-    TrackingError
-        If it cannot be reached.
-    """
+    """Open a store for a command that needs it; a TrackingError if it cannot be reached."""
     try:
         return open_store(place)
     except Exception as error:  # MLflow raises many kinds

@@ -56,7 +56,7 @@ def _deliver(outbox: Outbox, place: Place) -> tuple[str, list[str]]:
     """Deliver one outbox; return what came of it and what to print."""
     name, events = outbox.path.stem, outbox.events
     if events and events[-1]["event"] == "delivered":
-        return "waiting", [f"{name}: delivered before, waits for its next try"]
+        return "waiting", [f"{name}: delivered before, waits for its next attempt"]
     if not events or events[0]["event"] != "run":
         outbox.set_aside(DAMAGED)
         return "refused", [f"{name}: its first line is damaged; renamed to {name}.{DAMAGED}"]
@@ -89,7 +89,7 @@ def start_reproduction(profile: str) -> str | None:
     if sender.close(place.patience_s):
         return sender.run
     reason = unreachable(place, sender.error or TimeoutError())
-    LOGGER.warning("%s. Meanwhile runs keep what they have to tell", reason)
+    LOGGER.warning("%s. Meanwhile runs keep their events", reason)
     return None
 
 

@@ -63,10 +63,8 @@ class Tracker:
 
     Parameters
     ----------
-    spec : RunSpec
-        What the run is told.
-    label : str
-        "synthetic" or "real".
+    spec, label : RunSpec, str
+        Of the run, whose data are "synthetic" or "real".
     key : str
         Key of the MLflow run to go on with, as an earlier attempt had it; that in the outbox wins.
 
@@ -180,8 +178,8 @@ class Tracker:
             self._outbox.close_delivered()
         else:
             LOGGER.warning(
-                "MLflow store cannot be reached, what this run has to tell is kept (%s); "
-                "deliver it with `hocbench mlflow sync`",
+                "MLflow store cannot be reached, the events of this run are kept (%s); "
+                "deliver them with `hocbench mlflow sync`",
                 sender.problem,
             )
 
@@ -193,4 +191,4 @@ class Tracker:
             outbox, self._outbox = self._outbox, None
             if outbox is not None:
                 outbox.release()
-            LOGGER.warning("MLflow is told no more about this run: %s", plain(error))
+            LOGGER.warning("MLflow is sent no more about this run: %s", plain(error))

@@ -197,7 +197,7 @@ def test_a_later_try_goes_on_with_the_same_run(monkeypatch, error, status, reach
         list(sync())
     (child,) = children()
     assert (child["status"], child["attempts"]) == (status, ["attempt.1"])
-    assert list(sync()) == ["sewa.static-00000000: delivered before, waits for its next try", "1 waiting"]
+    assert list(sync()) == ["sewa.static-00000000: delivered before, waits for its next attempt", "1 waiting"]
     # It starts from the beginning: the first epochs come once more.
     complete()
     (child,) = children()

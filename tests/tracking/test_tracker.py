@@ -151,7 +151,7 @@ def test_a_run_that_ends_early_does_not_stay_running(laboratory, tracked, tmp_pa
         monkeypatch.setattr("hocbench.training.stages.save_run", interrupt)
     with pytest.raises(error):
         fit(spec, laboratory.crops["affectnet"], None, tmp_path / "out")
-    # The second one goes on with the MLflow run of the first: it is the next try of the same run.
+    # The second one goes on with the MLflow run of the first: it is the next attempt at the same run.
     found = [r for r in runs(tracked) if r.info.run_name == f"affectnet/{run.id}"]
     assert max(found, key=lambda r: r.info.start_time).info.status == status
 
@@ -189,7 +189,7 @@ def test_a_store_that_cannot_be_reached_costs_one_warning(laboratory, tmp_path, 
     monkeypatch.setenv("HOCBENCH_MLFLOW_PARENT", "0123456789abcdef")
     out = laboratory.fit(laboratory.plan("frames"), tmp_path / "frames")
     (warning,) = warnings_of(caplog)
-    assert "MLflow store cannot be reached, what this run has to tell is kept" in warning.getMessage()
+    assert "MLflow store cannot be reached, the events of this run are kept" in warning.getMessage()
     assert "`hocbench mlflow sync`" in warning.getMessage()
     assert "\n" not in warning.getMessage()
     assert all((out / name).read_bytes() == (plain / name).read_bytes() for name in SAME_BYTES)
@@ -227,7 +227,7 @@ def test_a_run_whose_outbox_cannot_be_written_costs_one_warning(laboratory, tmp_
     (tmp_path / ".mlflow").write_text("in the way")
     out = laboratory.fit(laboratory.plan("frames"), tmp_path / "frames")
     (warning,) = warnings_of(caplog)
-    assert "MLflow is told no more about this run" in warning.getMessage()
+    assert "MLflow is sent no more about this run" in warning.getMessage()
     assert all((out / name).read_bytes() == (plain / name).read_bytes() for name in SAME_BYTES)
 
 
