@@ -78,10 +78,15 @@ class Why:
         return "\n".join([*lines, f"Snakemake: {self.snakemake or 'nothing to be done'}"]) + "\n"
 
 
-def _lines(causes: Iterable[Cause], depth: int = 1) -> list[str]:
+def _lines(causes: Iterable[Cause], depth: int = 1, seen: set[Cause] | None = None) -> list[str]:
+    """Write causes as a tree; what is behind one is said where it is met first."""
+    seen = set() if seen is None else seen
     lines = []
     for cause in causes:
-        lines += [f"{'  ' * depth}{cause.kind}: {cause.text}", *_lines(cause.causes, depth + 1)]
+        lines.append(f"{'  ' * depth}{cause.kind}: {cause.text}")
+        if cause not in seen:
+            seen.add(cause)
+            lines += _lines(cause.causes, depth + 1, seen)
     return lines
 
 
@@ -212,12 +217,17 @@ class Explainer:
             causes.append(Cause("parent", f"{run.parent.spec.name}, from which it starts, was done after it"))
         return causes
 
-    def _made_again(self, job: Job) -> Cause:
-        """Explain a job before the training, and those before it."""
-        makers = dict.fromkeys(self._makers[name].reason for name in job.files(UPDATED) if name in self._makers)
-        before = [next(each for each in self.jobs if each.reason == reason) for reason in makers]
-        causes = tuple(self._made_again(each) for each in before)
-        return Cause("data", f"{', '.join(job.outputs)} will be made by rule {job.rule}", (*causes, *_of_rule(job, [])))
+    def _made_again(self, job: Job, seen: set[str] | None = None) -> Cause:
+        """Explain a job before the training by those before it, each once, or by itself."""
+        seen = set() if seen is None else seen
+        causes = []
+        for name in job.files(UPDATED):
+            maker = self._makers.get(name)
+            if maker is not None and maker.outputs[0] not in seen:
+                seen.add(maker.outputs[0])
+                causes.append(self._made_again(maker, seen))
+        text = f"rule {job.rule} will write {Path(job.outputs[0]).parent} first"
+        return Cause("data", text, tuple(causes or _of_rule(job, [])))
 
 
 def _of_rule(job: Job, causes: Sequence[Cause]) -> list[Cause]:
