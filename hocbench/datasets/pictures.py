@@ -94,32 +94,29 @@ def _batches(wanted: dict[str, list[int]]) -> Iterator[dict[str, list[int]]]:
 
 def _inspect_all(root: Path, batch: dict[str, list[int]], quick: bool) -> dict[str, File | None]:
     """Read some files; None stands for one that is missing."""
-    inspected: dict[str, File | None] = {}
-    for source, frames in batch.items():
-        try:
-            inspected[source] = _inspect(root, source, frames, quick)
-        except FileNotFoundError:
-            inspected[source] = None
-        except OSError as error:
-            inspected[source] = File(0, error.strerror or str(error))
-    return inspected
+    return {source: _inspect(root, source, frames, quick) for source, frames in batch.items()}
 
 
-def _inspect(root: Path, source: str, frames: list[int], quick: bool) -> File:
-    path, member = locate(root, source)
-    if is_video(source) and member is None:
-        size = path.stat().st_size
-        return File(size, "" if quick or not size else _fault_of_video(root, source, frames))
-    content = read_bytes(root, source)
-    if is_video(source):
-        return File(len(content), "" if quick else _fault_of_video(root, source, frames))
+def _inspect(root: Path, source: str, frames: list[int], quick: bool) -> File | None:
+    size = 0
     try:
+        path, member = locate(root, source)
+        if is_video(source) and member is None:
+            size = path.stat().st_size
+            return File(size, "" if quick or not size else _fault_of_video(root, source, frames))
+        content = read_bytes(root, source)
+        size = len(content)
+        if is_video(source):
+            return File(size, "" if quick else _fault_of_video(root, source, frames))
         open_header(content) if quick else read_picture(content)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return File(0, error.strerror or str(error))
     except PictureError as error:
         kind = PurePosixPath(source).suffix.lower()
-        named = f", though named {kind}" if str(error) == "not a picture" else ""
-        return File(len(content), f"{error}{named}")
-    return File(len(content))
+        return File(size, f"{error}, though named {kind}" if str(error) == "not a picture" else str(error))
+    return File(size)
 
 
 def _fault_of_video(root: Path, source: str, frames: list[int]) -> str:

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 
 from hocbench.opencv import cv2
-from hocbench.synthetic.face import BROW_IN, CURVE, OPEN, SQUINT, Identities, face_geometry, project
+from hocbench.synthetic.face import BROW_IN, CURVE, OPEN, SQUINT, Identities, face_geometry
 
 BITS = 4  # sub-pixel bits of OpenCV's fixed-point coordinates
 NEUTRAL_SHADE, CHEEK, SOCKET, NOSE, RIM = 128, 150, 78, 150, 98  # soft shading; below neutral is darker
@@ -55,6 +55,19 @@ def render(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     for i in range(len(pictures)):
         pictures[i] = _Face(scene, i, {name: shape[i] for name, shape in fixed.items()}).draw()
     return pictures, landmarks
+
+
+def project(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """Turn, scale and shift points ``(N, k, 3)`` into the picture, ``(N, k, 2)`` in pixels.
+
+    ``pose`` is ``(N, 6)``: yaw, pitch, roll in radians, pixels per unit, x and y of the middle in pixels.
+    """
+    yaw, pitch, roll, scale, x0, y0 = pose.T[:, :, None]
+    x, y, z = np.moveaxis(points, -1, 0)
+    x, z = x * np.cos(yaw) + z * np.sin(yaw), z * np.cos(yaw) - x * np.sin(yaw)
+    y = y * np.cos(pitch) - z * np.sin(pitch)
+    x, y = x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)
+    return np.stack([x * scale + x0, y * scale + y0], -1)
 
 
 class _Face:

@@ -1,20 +1,19 @@
-"""Geometry of a synthetic face: identity and action units in, points in the picture out.
+"""Geometry of a synthetic face: identity and action units in, points in the face frame out; no real person.
 
-Face frame: x to the right, y down, z to the viewer; the unit is half the width of the face. Shapes are computed for
-N faces at once. No real person is depicted.
+x goes to the right, y down, z to the viewer; the unit is half the width of the face. Shapes are those of N faces.
 """
 
 from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 ACTION_UNITS = ("curve", "open", "lid", "squint", "brow_in", "brow_out", "stretch", "gaze")
 CURVE, OPEN, LID, SQUINT, BROW_IN, BROW_OUT, STRETCH, GAZE = range(len(ACTION_UNITS))
 # How far eyes open and brows travel; above 1 makes arousal legible in small crops.
 EYE_TRAVEL, BROW_TRAVEL = 1.3, 1.6
 NEUTRAL = np.array([0.0, 0.1, 0.8, 0.0, 0.0, 0.0, 0.0, 0.0])
-
 # Colours are BGR, as OpenCV draws them.
 SKIN = np.array([[150, 185, 232], [120, 160, 215], [90, 130, 190], [66, 102, 158], [54, 82, 130], [165, 195, 225]])
 HAIR = np.array([[20, 20, 25], [28, 40, 62], [20, 25, 60], [40, 60, 90], [110, 110, 115], [60, 110, 160]])
@@ -115,8 +114,6 @@ def action_units(valence: np.ndarray, arousal: np.ndarray, persons: Identities) 
 @cache
 def _spline(knots: int, points: int) -> np.ndarray:
     """Return the matrix (points, knots) of a natural cubic spline through equally spaced knots."""
-    from scipy.interpolate import CubicSpline
-
     place = np.linspace(0, knots - 1, points)
     return CubicSpline(np.arange(knots), np.eye(knots), bc_type="natural")(place)
 
@@ -131,17 +128,15 @@ def _depth(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _on_face(x: np.ndarray, y: np.ndarray, lift: np.ndarray | float = 0.0) -> np.ndarray:
     x, y = np.broadcast_arrays(x, y)
-    return np.stack([x, y, _depth(x, y) + lift], -1)
+    return _flat(x, y, _depth(x, y) + lift)
 
 
-def _flat(x: np.ndarray, y: np.ndarray, z: float) -> np.ndarray:
-    x, y = np.broadcast_arrays(x, y)
-    return np.stack([x, y, np.full_like(x, z)], -1)
+def _flat(x: np.ndarray, y: np.ndarray, z: np.ndarray | float) -> np.ndarray:
+    return np.stack(np.broadcast_arrays(x, y, z), -1)
 
 
 def _outline(p: dict[str, np.ndarray], opening: np.ndarray) -> dict[str, np.ndarray]:
     """Jaw (17 landmarks), forehead, hair, ears, neck and body."""
-    count = len(opening)
     width, height = p["face_width"], p["face_height"]
     angle = np.linspace(np.pi, 0, 17)[None]
     sine = np.clip(np.sin(angle), 0, 1)
@@ -155,7 +150,7 @@ def _outline(p: dict[str, np.ndarray], opening: np.ndarray) -> dict[str, np.ndar
     across = np.linspace(-1, 1, 9)[None]
     line_y = p["hairline"] + 0.5 * across**4 + 0.04 * np.sin(9 * across * width)
     line_x = across * width
-    fringe = np.stack(np.broadcast_arrays(line_x, line_y, _depth(line_x * 0.8, np.full_like(line_x, -1.0))), -1)
+    fringe = _flat(line_x, line_y, _depth(line_x * 0.8, np.full_like(line_x, -1.0)))
     around = np.linspace(0, 2 * np.pi, 9)[None, :-1]
     ears = {
         f"ear_{side}": _flat(sign * width * 0.99 + 0.11 * np.cos(around), -0.12 + 0.24 * np.sin(around), -0.15)
@@ -172,7 +167,7 @@ def _outline(p: dict[str, np.ndarray], opening: np.ndarray) -> dict[str, np.ndar
         "fringe": np.concatenate([fringe, hair[:, 2:-2]], 1),
     }
     for name, shape in (("neck", neck), ("body", body)):
-        outline[name] = np.broadcast_to(np.c_[shape, np.full(len(shape), -0.3)], (count, len(shape), 3))
+        outline[name] = np.broadcast_to(np.c_[shape, np.full(len(shape), -0.3)], (len(opening), len(shape), 3))
     return outline | ears
 
 
@@ -187,8 +182,7 @@ def _brows(p: dict[str, np.ndarray], brow_in: np.ndarray, brow_out: np.ndarray) 
     lines = {"left": (_on_face(-x, y), thickness), "right": (_on_face(x, y)[:, ::-1], thickness[:, ::-1])}
     out = {}
     for side, (line, thick) in lines.items():
-        down = np.zeros_like(line)
-        down[..., 1] = thick
+        down = thick[..., None] * np.array([0, 1, 0])
         out[f"brow_line_{side}"] = line
         out[f"brow_{side}"] = np.concatenate([line - 0.3 * down, (line + 0.9 * down)[:, ::-1]], 1)
     return out
@@ -241,14 +235,14 @@ def _mouth(
     inner_top, inner_bottom = y0 + bend - 0.25 * gap * round_, y0 + bend + 0.75 * gap * round_
     outer_top = inner_top - p["lip"] * round_**0.6 * (1 + bow)
     outer_bottom = inner_bottom + 1.25 * p["lip"] * round_**0.7
-    line = [_on_face(width * x, y, 0.03) for y in (outer_top, outer_bottom, inner_top, inner_bottom)]
+    lines = [_on_face(width * x, y, 0.03) for y in (outer_top, outer_bottom, inner_top, inner_bottom)]
 
     def between(share: float, top: np.ndarray, bottom: np.ndarray, points: int) -> np.ndarray:
         upper, lower = (_smooth(_on_face(width * x * share, y, 0.03), points) for y in (top, bottom))
         return np.concatenate([upper, lower[:, ::-1]], 1)
 
     return {
-        "mouth_lines": np.stack(line, 1),
+        "mouth_lines": np.stack(lines, 1),
         "lips": between(1.0, outer_top, outer_bottom, 13),
         "mouth_inside": between(0.93, inner_top, inner_bottom, 11),
         "teeth": between(0.8, inner_top, np.minimum(inner_top + 0.085, inner_bottom), 9),
@@ -286,15 +280,13 @@ def face_geometry(persons: Identities, units: np.ndarray) -> dict[str, np.ndarra
         fold_x = sign * (0.22 + (mouth_width - 0.12) * u + 0.03 * np.sin(np.pi * u))
         fold_y = (tip_y + 0.05) * (1 - u) + (mouth_y - 0.12 * curve) * u - 0.03 * squint
         shapes[f"fold_{side}"] = _on_face(fold_x, fold_y)
-    furrow_y = p["brow_y"] + np.array([[-0.02, 0.16, 0.16, -0.02]])
-    shapes["furrow"] = _on_face(np.array([[-0.07, -0.06, 0.06, 0.07]]), furrow_y)
+    furrow_x, furrow_y = np.array([[-0.07, -0.06, 0.06, 0.07]]), np.array([[-0.02, 0.16, 0.16, -0.02]])
+    shapes["furrow"] = _on_face(furrow_x, p["brow_y"] + furrow_y)
     outer_top, outer_bottom, inner_top, inner_bottom = np.moveaxis(mouth.pop("mouth_lines"), 1, 0)
     shapes |= mouth
     shapes["landmarks"] = np.concatenate(
         [
-            shapes.pop("jaw"),
-            shapes.pop("brow_line_left"),
-            shapes.pop("brow_line_right"),
+            *(shapes.pop(name) for name in ("jaw", "brow_line_left", "brow_line_right")),
             bridge,
             base,
             *(np.concatenate([eye["top"][:, [0, 2, 4, 6]], eye["bottom"][:, [4, 2]]], 1) for eye in eyes.values()),
@@ -306,16 +298,3 @@ def face_geometry(persons: Identities, units: np.ndarray) -> dict[str, np.ndarra
         1,
     )
     return shapes
-
-
-def project(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """Turn, scale and shift points ``(N, k, 3)`` into the picture, ``(N, k, 2)`` in pixels.
-
-    ``pose`` is ``(N, 6)``: yaw, pitch, roll in radians, pixels per unit, x and y of the middle in pixels.
-    """
-    yaw, pitch, roll, scale, x0, y0 = pose.T[:, :, None]
-    x, y, z = np.moveaxis(points, -1, 0)
-    x, z = x * np.cos(yaw) + z * np.sin(yaw), z * np.cos(yaw) - x * np.sin(yaw)
-    y = y * np.cos(pitch) - z * np.sin(pitch)
-    x, y = x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)
-    return np.stack([x * scale + x0, y * scale + y0], -1)

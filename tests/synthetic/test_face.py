@@ -3,13 +3,13 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from hocbench.synthetic.draw import project
 from hocbench.synthetic.face import (
     ACTION_UNITS,
     NEUTRAL,
     RANGES,
     action_units,
     face_geometry,
-    project,
     sample_identities,
 )
 

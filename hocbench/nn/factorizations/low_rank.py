@@ -79,7 +79,7 @@ def _distance(core: Tensor, terms: Terms) -> float:
 
 
 def _fibres(core: Tensor) -> Terms:
-    """Take each fibre along the longest mode as a term of its own, which is exact."""
+    """Make each fibre along the longest mode a term of its own, which is exact."""
     longest = max(range(core.ndim), key=lambda mode: core.shape[mode])
     fibres = core.movedim(longest, -1).flatten(0, -2)
     others = [n for mode, n in enumerate(core.shape) if mode != longest]
