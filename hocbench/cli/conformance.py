@@ -44,8 +44,8 @@ def _checked(place: str, data: Path | None) -> Iterator[tuple[str, "list[Verdict
 
     if place.endswith(".py"):
         module = load_module(place, "conformance")
-        classes = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
-        plugins = [each for each in classes if isinstance(each, type) and (_is_adapter(each) or _is_network(each))]
+        values = [value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__]
+        plugins = [value for value in values if isinstance(value, type) and (_is_adapter(value) or _is_network(value))]
         if not plugins:
             raise ParameterError(
                 f"{place} holds neither an adapter, a class with a method read, nor a network, an nn.Module built by "

@@ -1,4 +1,4 @@
-"""``hocbench data``: what a holder of the datasets does with an own copy before any network is trained."""
+"""``hocbench data``: what a holder of the datasets does with a copy before any network is trained."""
 
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ def check(
     root: Path,
     out: Annotated[Path | None, typer.Option(help="folder for check.txt and check.json")] = None,
     exclude: ExcludeOption = None,
-    quick: Annotated[bool, typer.Option("--quick", help="headers only; no damage is looked for behind them")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="headers only; no damage is looked for after them")] = False,
     workers: Annotated[int | None, typer.Option(help="processes, by default one per core")] = None,
 ) -> None:
     """Take stock of a copy: files, read to their ends, labels, splits, duplicates, published counts.
@@ -81,7 +81,7 @@ def verify(dataset: str, root: Path, checksums: ListOption = None) -> None:
             sys.stdout.write(f"{what}: {name}\n")
     if changes.any:
         counts = f"{len(changes.changed)} changed, {len(changes.missing)} missing, {len(changes.added)} added"
-        raise DatasetError(f"{root} is not what {path} lists: {counts}; copy these files again, or register anew")
+        raise DatasetError(f"{root} is not what {path} lists: {counts}; copy these files again, or register them again")
     sys.stdout.write(f"{root}: {changes.checked:,} files as listed in {path}\n")
 
 
@@ -94,8 +94,8 @@ def fetch(
     from hocbench.datasets.download import Item
     from hocbench.datasets.download import fetch as download
 
-    # No server gets to see what stands behind a #.
-    parts = [each.partition("#sha256=") for each in url]
+    # No server gets to see what stands after a #.
+    parts = [address.partition("#sha256=") for address in url]
     download(root, [Item(address, digest or None) for address, _, digest in parts])
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hocbench import paths
-from hocbench.cli.output import print_table
+from hocbench.cli.output import print_rows
 
 OUT = paths.results("laboratories") / "merged"
 
@@ -23,9 +23,6 @@ def merge(
     Refused by name: other parameters, other runs, other training code, damaged files. A laboratory that is given twice
     counts once.
     """
-    from rich.markup import escape
-    from rich.table import Table
-
     from hocbench.reporting.merged import agreement, few, heterogeneity, write_merged
     from hocbench.verify.merge import merge as bring_together
 
@@ -33,10 +30,8 @@ def merge(
     for note in (*merged.repeated, *merged.notes):
         sys.stdout.write(f"note: {note}\n")
     tables = write_merged(merged, out)
-    shown = ["laboratory", "CPU_type", "CPU_instructions", "arithmetic", "threads", "runs", "same_weights"]
-    table = Table(*(name.replace("_", " ") for name in shown), title="Laboratories")
-    for row in tables.laboratories[shown].astype(str).itertuples(index=False):
-        table.add_row(*map(escape, row))
-    print_table(table)
-    said = [few(len(merged.counted)), heterogeneity(tables), f"{out / 'merged.html'} has this"]
-    sys.stdout.write("\n".join([*([agreement(tables)] if len(tables.verdicts) else []), *said]) + "\n")
+    columns = ["laboratory", "CPU_type", "CPU_instructions", "arithmetic", "threads", "runs", "same_weights"]
+    rows = tables.laboratories[columns].astype(str).itertuples(index=False)
+    print_rows([name.replace("_", " ") for name in columns], rows, "Laboratories")
+    notes = [few(len(merged.counted)), heterogeneity(tables), f"{out / 'merged.html'} has this"]
+    sys.stdout.write("\n".join([*([agreement(tables)] if len(tables.verdicts) else []), *notes]) + "\n")

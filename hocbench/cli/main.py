@@ -18,7 +18,7 @@ from hocbench.cli.evidence import claims
 from hocbench.cli.laboratory import merge
 from hocbench.cli.manifest import manifest_app
 from hocbench.cli.mlflow import mlflow_app
-from hocbench.cli.output import print_table
+from hocbench.cli.output import print_rows
 from hocbench.cli.report import report
 from hocbench.cli.start import start
 from hocbench.cli.verify import record, verify
@@ -49,14 +49,9 @@ def main() -> None:
 @app.command()
 def params() -> None:
     """Describe every key of params.yaml."""
-    from rich.table import Table
-
     from hocbench.config.describe import describe_params
 
-    table = Table("key", "type", "default", "meaning")
-    for row in describe_params():
-        table.add_row(*row)
-    print_table(table)
+    print_rows(("key", "type", "default", "meaning"), describe_params())
 
 
 @app.command()
@@ -66,8 +61,6 @@ def plan(
     cost: Annotated[bool, typer.Option("--cost", help="measure steps and estimate what the runs will take")] = False,
 ) -> None:
     """Show which runs the parameters ask for and what each starts from, or what they will cost on this machine."""
-    from rich.table import Table
-
     from hocbench.config.load import load_params
     from hocbench.experiment.plan import make_plan
 
@@ -81,11 +74,11 @@ def plan(
     if cost:
         print_cost(runs)
         return
-    table = Table("dataset", "run", "method", "seed", "fold", "LASSO", "starts from", title=f"{len(runs)} runs")
+    rows = []
     for run in runs:
         key, parent = run.key, run.parent.spec.name if run.parent else ""
-        table.add_row(key.dataset, run.id, run.title, str(key.seed), str(key.fold), f"{key.lasso:g}", parent)
-    print_table(table)
+        rows.append([key.dataset, run.id, run.title, str(key.seed), str(key.fold), f"{key.lasso:g}", parent])
+    print_rows(("dataset", "run", "method", "seed", "fold", "LASSO", "starts from"), rows, f"{len(runs)} runs")
 
 
 @app.command()
@@ -134,7 +127,7 @@ def fit(
     networks: Annotated[str, typer.Option(help="places of networks of your own by name, JSON")] = "{}",
     workers: Annotated[int, typer.Option(help="processes that prepare batches")] = 0,
     checkpoint_minutes: Annotated[float, typer.Option(help="from one checkpoint to the next")] = 10.0,
-    attempt: Annotated[int, typer.Option(help="which try of a workflow this is")] = 1,
+    attempt: Annotated[int, typer.Option(help="which attempt of a workflow this is")] = 1,
     keep_checkpoint: Annotated[
         bool, typer.Option("--keep-checkpoint", help="until a later step reads the run")
     ] = False,
@@ -177,7 +170,7 @@ def audit(
         bool, typer.Option("--delete", help="delete what is damaged; the workflow makes it again")
     ] = False,
 ) -> None:
-    """Look whether stores, runs and tables are still as they were written. Exit code 2: some are not."""
+    """Check that stores, runs and tables are still as they were written. Exit code 2: some are not."""
     from hocbench.errors import DamageError
     from hocbench.files.audit import audit as look
     from hocbench.files.audit import delete as remove
@@ -212,8 +205,8 @@ def export(
     from hocbench.export import Options, export_run
 
     report = export_run(run, out, Options(batch, clip_length, size, paths, crops))
-    worst = max(found["relative"] for form in report["differences"].values() for found in form.values())
-    sizes = ", ".join(f"{name} {about['bytes'] / 2**20:.1f} MiB" for name, about in report["files"].items())
+    worst = max(difference["relative"] for form in report["differences"].values() for difference in form.values())
+    sizes = ", ".join(f"{name} {file['bytes'] / 2**20:.1f} MiB" for name, file in report["files"].items())
     sys.stdout.write(f"{out}: {sizes}; differs by at most {worst:.1e} of the largest output ({report['label']})\n")
 
 

@@ -10,23 +10,9 @@ PRINTED = "give what the workflow prints with `snakemake -n -p`"
 
 
 def read_json(text: str, option: str, kind: Any, hint: str = PRINTED) -> Any:
-    """Read the value of an option.
+    """Read the JSON of an option, a value of a kind of `hocbench.config.base.check_values`.
 
-    Parameters
-    ----------
-    text : str
-        As given.
-    option : str
-        Its name, for messages.
-    kind : type
-        See `hocbench.config.base.check_values`.
-    hint : str
-        Where the user finds what to give.
-
-    Returns
-    -------
-    object
-        Of that kind.
+    ``hint`` says where the user finds what to give.
 
     Raises
     ------

@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -37,7 +37,7 @@ class _Output:
             self._discard()
 
     def _discard(self) -> None:
-        """Let what follows, and what is still held here, go nowhere: the end of the process would fail of it."""
+        """Send what follows, and what is still held here, nowhere: the end of the process would fail of it."""
         with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), self._stream.fileno())
 
@@ -57,18 +57,29 @@ def lasting_output() -> Iterator[None]:
         sys.stdout.reconfigure(errors="replace")
     # A stream that was closed before the start (`>&-`) is None.
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        out, told = _Output(sys.stdout or nowhere), _Output(sys.stderr or nowhere)
-        sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, told)
+        out, messages = _Output(sys.stdout or nowhere), _Output(sys.stderr or nowhere)
+        sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, messages)
         try:
             yield
         finally:
             out.flush()
             if out.lost:
-                told.write(f"hocbench: error: standard output cannot be written ({out.lost}); send it elsewhere\n")
-            told.flush()
+                messages.write(f"hocbench: error: standard output cannot be written ({out.lost}); send it elsewhere\n")
+            messages.flush()
             sys.stdout, sys.stderr = before
     if out.lost:
         sys.exit(2)
+
+
+def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print rows of plain text as a table."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*header, title=title)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    print_table(table)
 
 
 def print_table(table: "Table") -> None:

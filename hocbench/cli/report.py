@@ -1,15 +1,15 @@
 """``hocbench report``: one HTML file about a profile."""
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hocbench.errors import ParameterError
 
 MOST_NAMES = 3  # that are printed; the report has all
+EXAMPLE = "give a list such as '[\"sewa/joint-84c648e6\"]'"
 
 
 def report(
@@ -21,19 +21,17 @@ def report(
     runs: Annotated[str, typer.Option(help="dataset/run of all runs that must be there, JSON list")] = "[]",
 ) -> None:
     """Write one offline HTML file about RESULTS; what is missing there is named in it, and the rest is reported."""
+    from hocbench.cli.options import read_json
     from hocbench.reporting.html.inputs import Inputs
     from hocbench.reporting.html.write import write_report
     from hocbench.tracking.store import FOLDER
 
-    try:
-        planned = json.loads(runs)
-    except json.JSONDecodeError as error:
-        raise ParameterError(f"--runs is not JSON ({error}); give a list such as '[\"sewa/joint-84c648e6\"]'") from None
+    planned = read_json(runs, "--runs", Any, EXAMPLE)
     if not isinstance(planned, list) or not all(isinstance(name, str) and name.count("/") == 1 for name in planned):
-        raise ParameterError("--runs is no list of DATASET/RUN; give a list such as '[\"sewa/joint-84c648e6\"]'")
-    found = write_report(Inputs(results, prepared, logs, FOLDER, planned, reference), out)
-    sys.stdout.write(f"{out}: {len(found.runs)} runs, {out.stat().st_size / 2**20:.1f} MiB\n")
-    for gap in found.gaps:
+        raise ParameterError(f"--runs is no list of DATASET/RUN; {EXAMPLE}")
+    data = write_report(Inputs(results, prepared, logs, FOLDER, planned, reference), out)
+    sys.stdout.write(f"{out}: {len(data.runs)} runs, {out.stat().st_size / 2**20:.1f} MiB\n")
+    for gap in data.gaps:
         names = [*gap.items[:MOST_NAMES], *(["..."] if len(gap.items) > MOST_NAMES else [])]
-        told = f" ({', '.join(names)})" if names else ""
-        sys.stdout.write(f"missing: {gap.what}: {gap.why}{told}\n")
+        listed = f" ({', '.join(names)})" if names else ""
+        sys.stdout.write(f"missing: {gap.what}: {gap.why}{listed}\n")

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
@@ -14,15 +15,7 @@ from hocbench.errors import HocbenchError, StoppedEarly
 
 
 def start(app: typer.Typer, name: str = "hocbench") -> None:
-    """Run the commands of an app; exit with 2 and one message for a user's mistake.
-
-    Parameters
-    ----------
-    app : Typer
-        The commands.
-    name : str
-        Of the program, for messages.
-    """
+    """Run the commands of an app; exit with 2 and one message, after the name of the program, for a user's mistake."""
     with lasting_output():
         _run(app, name)
 
@@ -39,38 +32,37 @@ def _run(app: typer.Typer, name: str) -> None:
         app(standalone_mode=True)
     except HocbenchError as error:
         # Names that are not UTF-8 cannot be written to every stream.
-        text = str(error).encode(errors="backslashreplace").decode()
-        sys.stderr.write(f"{name}: error: {text}\n")
-        sys.exit(2)
+        _refuse(name, str(error).encode(errors="backslashreplace").decode())
     except OSError as error:
         # A folder that may not be written, a file in the way, a full disk; anything else is a fault of this program.
         if error.strerror is None:
             raise
         where = error.filename2 or error.filename
-        named = f"{where}: " if where else ""
-        sys.stderr.write(
-            f"{name}: error: {named}{error.strerror}; check the path, its permissions and the free space\n"
-        )
-        sys.exit(2)
+        path = f"{where}: " if where else ""
+        _refuse(name, f"{path}{error.strerror}; check the path, its permissions and the free space")
     except UnicodeEncodeError as error:
         if error.reason != "surrogates not allowed":
             raise
         # So Python reads the bytes of a name that is not UTF-8; no table can hold it.
         before, after = error.object[: error.start].splitlines(), error.object[error.start :].splitlines()
         word = ((before or [""])[-1] + after[0]).encode(errors="surrogateescape")
-        sys.stderr.write(f"{name}: error: the name of a file or folder is not UTF-8 ({word!r}); rename it\n")
-        sys.exit(2)
+        _refuse(name, f"the name of a file or folder is not UTF-8 ({word!r}); rename it")
     except StoppedEarly as stopped:
         sys.stderr.write(f"{name}: {stopped}\n")
         sys.exit(StoppedEarly.exit_code)
 
 
+def _refuse(name: str, message: str) -> NoReturn:
+    sys.stderr.write(f"{name}: error: {message}\n")
+    sys.exit(2)
+
+
 def _ignore_settings_of_matplotlib() -> None:
-    """Let figures be the same to the byte, whatever notebook, shell or home directory say about matplotlib.
+    """Make figures the same to the byte, whatever notebook, shell or home directory say about matplotlib.
 
     Before it is imported, since a backend that it does not know or a file that is not UTF-8 would end the import.
     """
     package = importlib.util.find_spec("matplotlib")
     if package is not None and package.origin is not None:
-        own = Path(package.origin).parent / "mpl-data" / "matplotlibrc"
-        os.environ |= {"MPLBACKEND": "Agg", "MATPLOTLIBRC": str(own)}
+        settings = Path(package.origin).parent / "mpl-data" / "matplotlibrc"
+        os.environ |= {"MPLBACKEND": "Agg", "MATPLOTLIBRC": str(settings)}

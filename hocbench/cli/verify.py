@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hocbench import paths
-from hocbench.cli.output import print_table
+from hocbench.cli.output import print_rows
 from hocbench.errors import VerifyError
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ def verify(
 
 
 def _print(result: "Verification") -> None:
-    from rich.markup import escape
-    from rich.table import Table
 
     from hocbench.reporting import verification as report
 
@@ -60,10 +58,7 @@ def _print(result: "Verification") -> None:
         if title != report.VERDICTS:
             # Causes are too long for this table, and have one of their own.
             columns = header[:-1] if title == report.WORST_CELLS else header
-            table = Table(*columns, title=title)
-            for row in rows:
-                table.add_row(*map(escape, row[: len(columns)]))
-            print_table(table)
+            print_rows(columns, [row[: len(columns)] for row in rows], title)
     lines = [*report.byte_lines(result.bytes), report.EXEMPT_NOTE, report.label_note(result)]
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -71,7 +71,7 @@ def test_register_and_verify_name_what_changed(hocbench, rendered, tmp_path):
     video.write_bytes(b"x")
     code, printed, error = hocbench("data", "verify", "sewa", root, "--checksums", listed)
     assert (code, printed) == (2, f"changed: {video.relative_to(root)}\n")
-    assert "1 changed, 0 missing, 0 added; copy these files again, or register anew" in error
+    assert "1 changed, 0 missing, 0 added; copy these files again, or register them again" in error
 
 
 def test_checksums_lie_in_data_unless_told_otherwise(hocbench, rendered, tmp_path, monkeypatch):
