@@ -4,9 +4,17 @@ import ast
 import re
 from functools import cache
 
+import numpy as np
 import pytest
+import yaml
 
+from hocbench.config.load import parse_params
+from hocbench.experiment.plan import make_plan
+from hocbench.files.checksums import read_sealed
+from hocbench.reporting.figures import FIGURES, draw_figure
+from tests.reporting.conftest import Written
 from tests.test_architecture import ROOMS, ROOT, modules
+from tests.workflow.leaves import merged
 
 PAGES = ("docs/architecture.md", "CONTRIBUTING.md")
 CODE = re.compile(r"`([^`\n]+)`")
@@ -70,3 +78,54 @@ def test_names_and_paths_that_do_not_exist_are_seen():
 def test_the_map_lists_the_rooms_in_their_order():
     table = text_of("docs/architecture.md").split("## Rooms")[1].split("\n## ")[0]
     assert tuple(re.findall(r"^\| (\w+) \|", table, re.MULTILINE))[1:] == ROOMS
+
+
+def blocks(language, section):
+    text = text_of("docs/architecture.md").split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def example(section):
+    """Run the Python example of a section; return its names."""
+    (text,) = blocks("python", section)
+    names = {}
+    exec(text, names)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("section", "dataset", "method"), [("a dataset", "clips", "joint"), ("a method", "sewa", "tsm")]
+)
+def test_what_a_page_adds_to_the_parameters_is_planned(monkeypatch, section, dataset, method):
+    monkeypatch.chdir(ROOT)
+    (overlay,) = blocks("yaml", f"To add {section}")
+    plan = make_plan(parse_params(merged(yaml.safe_load(overlay) | {"ablations": []})))
+    assert (dataset, method) in {(run.key.dataset, run.key.method) for run in plan}
+
+
+def test_the_tasks_of_the_page(capsys):
+    example("To add a task")
+    assert capsys.readouterr().out == "1 ('truth_pain',) ('logit_0', 'logit_1') clip\n"
+
+
+def test_the_metric_of_the_page_is_what_it_says():
+    metric = example("To add a metric")["MAE"]
+    draw = np.random.default_rng(3)
+    truth, output = draw.normal(size=50), draw.normal(size=50)
+    means = {name: values.mean() for name, values in metric.sums(truth, output, 0.0).items()}
+    assert metric.value(means) == pytest.approx(metric.function(truth, output))
+    by_hand = sum(abs(a - b) for a, b in zip(truth, output, strict=True)) / 50
+    assert metric.function(truth, output) == pytest.approx(by_hand)
+
+
+def test_the_figure_of_the_page_is_drawn(tmp_path, monkeypatch):
+    evaluation = Written(tmp_path)("scanty", label="real", plan=lambda write: write("affectnet"))
+    monkeypatch.setitem(FIGURES, "hours", example("To add a figure")["draw"])
+    draw_figure("hours", evaluation, tmp_path / "hours")
+    assert read_sealed(tmp_path / "hours.json")["title"] == "Hours of training"
+    assert (tmp_path / "hours.png").stat().st_size > 1000
+
+
+def test_every_page_is_there():
+    pages = re.findall(r"^## To add an? (\w+)$", text_of("docs/architecture.md"), re.MULTILINE)
+    assert pages == ["dataset", "task", "method", "metric", "figure", "stage", "parameter"]
