@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from hocbench.datasets.checksums import checksum_lines
 from hocbench.datasets.columns import SYNTHETIC_MARKER
 from hocbench.errors import DatasetError
@@ -22,7 +24,7 @@ PREPARED = (
 RENDERED = "rendered files"
 KEY = "datasets"
 
-Hashes = dict[str, dict[str, str]]  # by data set, what → hash
+Hashes = dict[str, dict[str, str]]  # by dataset, what → hash
 
 
 def write_hashes(prepared: Sequence[Path], rendered: Mapping[str, Path], path: Path) -> None:
@@ -53,14 +55,10 @@ def write_hashes(prepared: Sequence[Path], rendered: Mapping[str, Path], path: P
 
 def read_hashes(path: Path) -> Hashes:
     """Read what `write_hashes` wrote; a file that is absent, damaged or holds something else is refused."""
-    values = read_sealed(path).get(KEY)
-    if not isinstance(values, dict) or not all(_is_part(part) for part in values.values()):
-        raise DatasetError(f"{path} holds no hashes of data; write it again with `hocbench data hashes`")
-    return values
-
-
-def _is_part(part: Any) -> bool:
-    return isinstance(part, dict) and all(isinstance(value, str) for value in part.values())
+    try:
+        return TypeAdapter(Hashes).validate_python(read_sealed(path).get(KEY))
+    except ValidationError:
+        raise DatasetError(f"{path} holds no hashes of data; write it again with `hocbench data hashes`") from None
 
 
 def _hash_prepared(folder: Path) -> dict[str, str]:

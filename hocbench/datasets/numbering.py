@@ -87,15 +87,9 @@ def decide_numbering(spans: Sequence[Span], convention: str, slack: int = 0) -> 
         statement = f"{kind}, as {votes[kind]} of {len(spans)} say" + (f"; {silent} cannot tell" * bool(silent))
     else:
         statement = f"{kind} by convention, as none of {len(spans)} can tell"
-    against = [span for span in spans if not _agrees(span, kind, slack)]
-    return Numbering(kind, statement, tuple(against))
-
-
-def _agrees(span: Span, kind: str, slack: int) -> bool:
-    if span.allows(kind):
-        return True
     # Numbers that fit another way exactly are not a few too many of this one.
-    return not span.says and span.allows(kind, slack)
+    against = [span for span in spans if not span.allows(kind, 0 if span.says else slack)]
+    return Numbering(kind, statement, tuple(against))
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,9 @@ def decide_scale(name: str, files: Sequence[LabelFile], released: int = 1, but: 
 
 def _decide(files: Sequence[LabelFile], released: int) -> tuple[int, dict[str, Any]]:
     """Choose the smallest scale that holds half of the files that can tell."""
-    telling = [file for file in files if file.magnitude > 0 and not (released > 1 and _may_be_either(file))]
+    telling = [
+        file for file in files if file.magnitude > 0 and not (released > 1 and file.whole and file.magnitude <= 1)
+    ]
     if not telling:
         notes: dict[str, Any] = {"label_scale": released}
         if any(file.magnitude for file in files):
@@ -119,10 +121,6 @@ def _decide(files: Sequence[LabelFile], released: int) -> tuple[int, dict[str, A
     sizes = np.array([file.magnitude for file in telling])
     scale = next((scale for scale in SCALES if np.mean(sizes <= scale) >= 0.5), SCALES[-1])
     return scale, {"label_scale": scale}
-
-
-def _may_be_either(file: LabelFile) -> bool:
-    return file.whole and file.magnitude <= 1
 
 
 def _outside(name: str, file: LabelFile, scale: int, but: str) -> str:

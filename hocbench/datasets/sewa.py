@@ -12,7 +12,6 @@ from hocbench.datasets.annotations import Annotation, read_annotation
 from hocbench.datasets.faults import read_each, refuse_all
 from hocbench.datasets.holdings import Holdings, extension
 from hocbench.datasets.label_rate import Join, Track, join_all
-from hocbench.datasets.layouts import SEGMENT
 from hocbench.datasets.names import did_you_mean
 from hocbench.datasets.numbering import FROM_1, Span, decide_numbering
 from hocbench.datasets.scales import decide_scale
@@ -157,8 +156,7 @@ def _annotation(reading: _Reading, folder: Path, files: SegmentFiles, target: st
 
 def _frames(segment: _Segment, scale: int, joins: tuple[Join, Join], origin: int) -> pd.DataFrame:
     """Make the rows of a segment: one per frame of the video, labelled or not, so that none moves another."""
-    match = SEGMENT.match(segment.name)
-    session, subject = (match.group(3), match.group(4)) if match else ("", "")
+    session, subject = segment.name.split("_")[2:4]
     length = segment.video.frames
     labels = {
         "valence": joins[0].pick(segment.valence) / scale,
@@ -169,8 +167,8 @@ def _frames(segment: _Segment, scale: int, joins: tuple[Join, Join], origin: int
     status = np.where(np.isnan(labels["valence"]) | np.isnan(labels["arousal"]), "label_missing", status)
     return pd.DataFrame(
         {
-            "subject": f"P{subject}",
-            "session": f"S{session}",
+            "subject": subject,
+            "session": session,
             "clip": segment.name,
             "frame": joins[0].origin + np.arange(length),
             "source": segment.source,
