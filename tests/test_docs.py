@@ -16,7 +16,7 @@ from tests.reporting.conftest import Written
 from tests.test_architecture import ROOMS, ROOT, modules
 from tests.workflow.leaves import merged
 
-PAGES = ("docs/architecture.md", "CONTRIBUTING.md")
+PAGES = ("docs/architecture.md", "docs/your-own.md", "CONTRIBUTING.md")
 CODE = re.compile(r"`([^`\n]+)`")
 NAME = re.compile(r"hocbench(?:\.\w+)+")
 PLACE = re.compile(r"[\w.*-]+(?:/[\w.*-]*)+|[\w-]+\.(?:py|md|yaml|toml|txt|smk)")
