@@ -1,6 +1,7 @@
 """Gathers what a report is made of, and notes precisely what is not there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ class ReportData:
     @property
     def manifests(self) -> list[dict[str, Any]]:
         """Those of the finished runs."""
-        return [run.manifest for run in self.runs.values() if run.state == FINISHED]
+        return [run.manifest for run in self.runs.values() if run.finished]
 
     @property
     def labels(self) -> dict[str, set[str]]:
@@ -123,10 +124,9 @@ class ReportData:
         for manifest in self.manifests:
             labels.setdefault(str(manifest["spec"]["key"].get("dataset")), set()).add(str(manifest.get("label")))
         for name in ("costs.csv", "intervals.csv"):
-            table = self.tables.get(name, pd.DataFrame())
-            if {"dataset", "label"} <= set(table.columns):
-                for dataset, label in table[["dataset", "label"]].drop_duplicates().itertuples(index=False):
-                    labels.setdefault(str(dataset), set()).add(str(label))
+            table = self.tables.get(name, pd.DataFrame(columns=["dataset", "label"]))
+            for dataset, label in table[["dataset", "label"]].drop_duplicates().itertuples(index=False):
+                labels.setdefault(str(dataset), set()).add(str(label))
         for ledger in self.ledgers:
             if ledger.label:
                 labels.setdefault(ledger.dataset, set()).add(ledger.label)
@@ -139,6 +139,18 @@ class ReportData:
         return {
             name: verdicts.count(name) for name in [*SYMBOLS, *sorted({*verdicts} - {*SYMBOLS})] if name in verdicts
         }
+
+    def note(self, what: str, why: str, items: Iterable[str] = ()) -> None:
+        """Note that something is missing; see `Gap`."""
+        self.gaps.append(Gap(what, why, tuple(items)))
+
+    @contextmanager
+    def noting(self, what: str, lead: str = "") -> Iterator[None]:
+        """Note what cannot be read inside the block."""
+        try:
+            yield
+        except (HocbenchError, OSError, ValueError) as error:
+            self.note(what, f"{lead}{error}")
 
     def labelled(self, label: str) -> list[str]:
         """Return the titles of the datasets that are "synthetic" or "real"."""
@@ -187,126 +199,104 @@ def gather(inputs: Inputs) -> ReportData:
     for dataset in data.in_order(datasets):
         ledger = read_ledger(inputs.prepared / dataset, dataset)
         data.ledgers.append(ledger)
-        data.gaps += [Gap(f"Data of {dataset}", problem) for problem in ledger.problems]
+        for problem in ledger.problems:
+            data.note(f"Data of {dataset}", problem)
     data.recorded = read_recorded(inputs.reference, data.manifests)
     if data.recorded.fault:
-        data.gaps.append(Gap("Laboratories", data.recorded.fault))
+        data.note("Laboratories", data.recorded.fault)
     return data
 
 
 def _read_evaluation(folder: Path, data: ReportData) -> None:
     if not folder.is_dir():
-        data.gaps.append(Gap("Evaluation", f"no folder {folder}; run `hocbench evaluate`"))
+        data.note("Evaluation", f"no folder {folder}; run `hocbench evaluate`")
         return
-    absent = tuple(name for name in paths.EVALUATION_FILES if not (folder / name).is_file())
+    absent = [name for name in paths.EVALUATION_FILES if not (folder / name).is_file()]
     if absent:
-        data.gaps.append(Gap("Evaluation", f"files absent from {folder}", absent))
-    if (folder / META).is_file():
-        try:
+        data.note("Evaluation", f"files absent from {folder}", absent)
+    if META not in absent:
+        with data.noting("Evaluation"):
             data.description = read_description(folder)
-        except HocbenchError as error:
-            data.gaps.append(Gap("Evaluation", str(error)))
     for path in sorted(folder.glob("*.csv")):
-        try:
+        with data.noting("Evaluation", f"{path} cannot be read: "):
             data.tables[path.name] = read_table(path)
-        except (HocbenchError, ValueError, OSError) as error:
-            data.gaps.append(Gap("Evaluation", f"{path} cannot be read: {error}"))
     for path in sorted(folder.glob("*.parquet")):
-        try:
+        with data.noting("Evaluation"):
             check_beside(path, SEAL)
-        except HocbenchError as error:
-            data.gaps.append(Gap("Evaluation", str(error)))
 
 
 def _read_claims(folder: Path, data: ReportData) -> None:
-    for name, (what, needed) in CLAIM_TABLES.items():
+    for name, (absence, needed) in CLAIM_TABLES.items():
         path = folder / f"{name}.csv"
         if not path.is_file():
-            data.gaps.append(Gap("Verdicts", f"{what}: {path} is absent; run `hocbench claims`"))
+            data.note("Verdicts", f"{absence}: {path} is absent; run `hocbench claims`")
             continue
-        try:
+        with data.noting("Verdicts", f"{path} cannot be read: "):
             check_beside(path, "claims.json")
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
             numbers = [column for column in NUMBERS if column in table]
             table[numbers] = table[numbers].apply(pd.to_numeric)
-        except (HocbenchError, ValueError, OSError) as error:
-            data.gaps.append(Gap("Verdicts", f"{path} cannot be read: {error}"))
-            continue
-        lacking = needed - set(table.columns)
-        if lacking:
-            data.gaps.append(Gap("Verdicts", f"{path} has no column {', '.join(sorted(lacking))}"))
-        else:
-            setattr(data, name, table)
-    if len(data.claims) and len(data.evidence):
-        unknown = set(data.evidence["claim"]) - set(data.claims["claim"])
-        for claim in sorted(unknown):
-            data.gaps.append(Gap("Verdicts", f"there is evidence about claim {claim}, but no verdict on it"))
+            lacking = needed - set(table.columns)
+            if lacking:
+                data.note("Verdicts", f"{path} has no column {', '.join(sorted(lacking))}")
+            else:
+                setattr(data, name, table)
+    if len(data.claims):
+        for claim in sorted(set(data.evidence["claim"]) - set(data.claims["claim"])):
+            data.note("Verdicts", f"there is evidence about claim {claim}, but no verdict on it")
 
 
 def _read_pages(folder: Path, data: ReportData) -> None:
     known = paths.all_tables(data.description.datasets.values())
     for name in [*known, *sorted({path.stem for path in folder.glob("*.json")} - set(known))]:
-        try:
+        with data.noting(f"Table {name}"):
             data.pages[name] = read_page(folder / f"{name}.json")
-        except HocbenchError as error:
-            data.gaps.append(Gap(f"Table {name}", str(error)))
 
 
 def _read_drawings(folder: Path, data: ReportData) -> None:
-    names = [*paths.FIGURES, *sorted({path.stem for path in folder.glob("*.png")} - set(paths.FIGURES))]
-    for name in names:
+    for name in [*paths.FIGURES, *sorted({path.stem for path in folder.glob("*.png")} - set(paths.FIGURES))]:
         drawing, problems = read_drawing(folder / f"{name}.png")
-        data.gaps += [Gap(f"Figure {name}", problem) for problem in problems]
-        if drawing:
-            data.drawings.append(drawing)
+        for problem in problems:
+            data.note(f"Figure {name}", problem)
+        data.drawings += [drawing] if drawing else []
 
 
 def _read_speed(folder: Path, data: ReportData) -> None:
-    page = folder / "speed.json"
-    if not page.is_file():
+    if not (folder / "speed.json").is_file():
         return
-    try:
-        data.speed_page = read_page(page)
-    except HocbenchError as error:
-        data.gaps.append(Gap("Speed", str(error)))
+    with data.noting("Speed"):
+        data.speed_page = read_page(folder / "speed.json")
     # It has no caption; the page says what was measured.
     data.speed_drawing, problems = read_drawing(folder / "speed.png")
     if data.speed_drawing is None:
-        data.gaps += [Gap("Speed", problem) for problem in problems]
+        data.note("Speed", "; ".join(problems))
 
 
 def _read_runs(inputs: Inputs, data: ReportData) -> None:
-    columns = set(KEY_COLUMNS)
-    costs, intervals = (data.tables.get(name, pd.DataFrame()) for name in ("costs.csv", "intervals.csv"))
-    whole = (columns | {"run"}) <= set(costs.columns)
-    evaluated = [f"{d}/{r}" for d, r in zip(costs["dataset"], costs["run"], strict=True)] if whole else []
-    if whole:
-        empty = pd.DataFrame(columns=[*columns])
-        data.rows = rows_of(costs, intervals if columns <= set(intervals.columns) else empty, data.description)
+    costs = data.tables.get("costs.csv", pd.DataFrame(columns=[*KEY_COLUMNS, "run"]))
+    intervals = data.tables.get("intervals.csv", pd.DataFrame(columns=[*KEY_COLUMNS]))
+    data.rows = rows_of(costs, intervals, data.description)
+    evaluated = [name for names in data.rows.runs.values() for name in names]
     for name in run_names(inputs.results, inputs.logs, inputs.planned, evaluated):
         data.runs[name] = read_run_record(name, inputs.results, inputs.logs, inputs.tracking)
-    _note_runs(inputs, data, evaluated)
-
-
-def _note_runs(inputs: Inputs, data: ReportData, evaluated: Sequence[str]) -> None:
-    runs = data.runs.values()
+    runs, finished = data.runs.values(), [run for run in data.runs.values() if run.finished]
     profiles = sorted({str(manifest["spec"].get("profile")) for manifest in data.manifests})
     if len(profiles) == 1:
         (data.profile,) = profiles
     elif profiles:
-        data.gaps.append(Gap("Runs", f"they are of several profiles: {', '.join(profiles)}"))
+        data.note("Runs", f"they are of several profiles: {', '.join(profiles)}")
     for state in sorted({run.state for run in runs} - {FINISHED}):
-        named = tuple(f"{run.name}: {run.note}" for run in runs if run.state == state)
-        data.gaps.append(Gap("Runs", f"{len(named)} of {len(runs)} {state}", named))
+        named = [f"{run.name}: {run.note}" for run in runs if run.state == state]
+        data.note("Runs", f"{len(named)} of {len(runs)} {state}", named)
     if evaluated:
-        unscored = tuple(run.name for run in runs if run.state == FINISHED and run.name not in evaluated)
+        unscored = [run.name for run in finished if run.name not in evaluated]
         if unscored:
-            data.gaps.append(Gap("Evaluation", "finished runs that are not in it; run `hocbench evaluate`", unscored))
-        others = tuple(sorted(set(evaluated) - set(inputs.planned))) if inputs.planned else ()
+            data.note("Evaluation", "finished runs that are not in it; run `hocbench evaluate`", unscored)
+        others = sorted(set(evaluated) - set(inputs.planned)) if inputs.planned else []
         if others:
-            data.gaps.append(Gap("Evaluation", "runs in it that the parameters no longer ask for", others))
+            data.note("Evaluation", "runs in it that the parameters no longer ask for", others)
     elif not runs:
-        data.gaps.append(Gap("Runs", f"none in {inputs.results / 'runs'}, and no log of one in {inputs.logs}"))
-    untracked = [run for run in runs if run.state == FINISHED and run.link is None]
+        data.note("Runs", f"none in {inputs.results / 'runs'}, and no log of one in {inputs.logs}")
+    untracked = sum(run.link is None for run in finished)
     if untracked:
-        data.gaps.append(Gap("MLflow", f"{len(untracked)} of {len(runs)} runs are not tracked; nothing depends on it"))
+        data.note("MLflow", f"{untracked} of {len(runs)} runs are not tracked; nothing depends on it")

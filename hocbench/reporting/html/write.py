@@ -84,10 +84,8 @@ def _summary(data: ReportData) -> list[tuple[str, str]]:
         if "seed" in synthetic:
             data_seeds.setdefault(str(spec["key"].get("dataset")), set()).add(str(synthetic["seed"]))
     seeds, folds = ({str(spec["key"].get(name)) for spec in specs} for name in ("seed", "fold"))
-    costs = data.tables.get("costs.csv")
-    if costs is not None and {"seed", "fold"} <= set(costs.columns):
-        seeds |= set(map(str, costs["seed"]))
-        folds |= set(map(str, costs["fold"]))
+    costs = data.tables.get("costs.csv", pd.DataFrame(columns=["seed", "fold"]))
+    seeds, folds = seeds | {*costs["seed"].astype(str)}, folds | {*costs["fold"].astype(str)}
     drawn = "; ".join(f"{data.name_of(name)} {_listed(data_seeds[name])}" for name in data.in_order(data_seeds))
     known = data.description
     ranks = f"{', '.join(known.ranks)}; verdicts, and scores without a rank of their own, are of rank {known.rank}"
