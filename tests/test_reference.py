@@ -10,8 +10,7 @@ from hocbench.evaluation.files import read_table
 from hocbench.experiment.description import META, RowKey, parse_description
 from hocbench.experiment.plan import make_plan
 from hocbench.paths import FIGURES, PAPER_DATASETS, all_tables
-from hocbench.reporting.names import verdict_text
-from hocbench.reporting.text import dataset_title
+from hocbench.reporting.text import dataset_title, verdict_text
 from hocbench.runs.diff import compare_records
 from hocbench.runs.record import Record, flat
 from hocbench.verify.laboratory import read_laboratory

@@ -12,6 +12,7 @@ from hocbench.reporting import latex
 from hocbench.reporting.layout import read_layout
 from hocbench.reporting.markdown import STATUS_NOTE, escape, records
 from hocbench.reporting.pages import Bullets, Page, Table
+from hocbench.reporting.text import number
 
 CP_IMAGE, CP_VIDEO, TEMPORAL = "CP 2-D", "CP 3-D, transducted", "temporal factors alone"
 # Order and kind of our networks.
@@ -131,13 +132,11 @@ def parameter_page(table: pd.DataFrame, description: Description) -> Page:
 
 
 def _numbers(row: dict[str, Any]) -> list[str]:
-    lasso = "-" if pd.isna(row["lasso"]) else f"{row['lasso']:g}"
-    return [lasso, "-" if pd.isna(row["parameters"]) else f"{row['parameters'] / 1e6:.3f}"]
+    return [number(row["lasso"], "g"), number(row["parameters"] / 1e6, ".3f")]
 
 
 def _percentages(row: dict[str, Any]) -> list[str]:
-    shares = (row["removed_share"], row["removed_factorized"], row["zero_share"])
-    return ["-" if pd.isna(share) else f"{100 * share:.1f}" for share in shares]
+    return [number(100 * row[share], ".1f") for share in ("removed_share", "removed_factorized", "zero_share")]
 
 
 def parameter_latex(table: pd.DataFrame, description: Description) -> str:

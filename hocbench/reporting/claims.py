@@ -20,9 +20,8 @@ from hocbench.files.staging import staged
 from hocbench.files.write import write_text
 from hocbench.reporting.margins import MARGIN_HEADER, MARGIN_NOTE, SINCE_NOTE, margin_cells, of_what_was_run, short
 from hocbench.reporting.markdown import escape, records
-from hocbench.reporting.names import verdict_text
 from hocbench.reporting.pages import METHOD, Block, Heading, Page, Table
-from hocbench.reporting.text import dataset_title, interval_text, p_text, synthetic_mark
+from hocbench.reporting.text import dataset_title, interval_text, number, p_text, synthetic_mark, verdict_text
 
 
 def write_claims(evaluation: Path, tables: Path, out: Path) -> pd.DataFrame:
@@ -160,7 +159,7 @@ def _evidence_line(row: dict[str, Any], description: Description) -> list[str]:
         row["title"] or "-",
         row["rank"] or "-",
         against or "-",
-        "-" if np.isnan(row["lasso"]) else f"{row['lasso']:g}",
+        number(row["lasso"], "g"),
         quantity,
         value_text(row) if row["outcome"] not in ("real data only", "unverified") else "-",
         p_text(row["p_holm"]),

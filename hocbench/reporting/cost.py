@@ -9,6 +9,7 @@ import pandas as pd
 from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
 from hocbench.reporting.markdown import escape, records
 from hocbench.reporting.pages import Page, Table
+from hocbench.reporting.text import number
 
 ALL_RUNS = "all runs"
 NUMBERS = (
@@ -128,9 +129,8 @@ def cost_page(costs: pd.DataFrame, table: pd.DataFrame, description: Description
 
 
 def _line(row: dict[str, Any], description: Description, ablated: bool) -> list[str]:
-    lasso = "-" if pd.isna(row["lasso"]) else f"{row['lasso']:g}"
     method = escape(description.title(RowKey.read(row))) if row["method"] else "-"
-    names = [row["dataset"], method, escape(row["rank"]) or "-", lasso]
+    names = [row["dataset"], method, escape(row["rank"]) or "-", number(row["lasso"], "g")]
     names += [escape(row["ablation"]) or "-"] if ablated else []
     if not row["runs"]:
         return [*names, *["missing"] * len(NUMBERS)]
@@ -139,14 +139,10 @@ def _line(row: dict[str, Any], description: Description, ablated: bool) -> list[
         *names,
         str(row["runs"]),
         *(show_hours(row[key]) for key in ("cpu_h", "cpu_h_with_start", "gpu_h", "gpu_h_with_start")),
-        *(_show(value, "{:,.0f}") for value in (row["peak_memory_mib"], gpu_memory, row["samples_per_s"])),
-        _show(100 * row["waiting_share"], "{:.1f}"),
-        _show(row["parameters"], "{:,.0f}"),
+        *(number(value, ",.0f") for value in (row["peak_memory_mib"], gpu_memory, row["samples_per_s"])),
+        number(100 * row["waiting_share"], ".1f"),
+        number(row["parameters"], ",.0f"),
     ]
-
-
-def _show(value: float, form: str) -> str:
-    return "-" if pd.isna(value) else form.format(value)
 
 
 def show_hours(hours: float) -> str:

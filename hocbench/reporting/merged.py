@@ -16,9 +16,8 @@ from hocbench.files.checksums import hashes_of, sealed
 from hocbench.files.staging import staged
 from hocbench.files.write import write_text
 from hocbench.reporting.markdown import escape, records
-from hocbench.reporting.names import SYMBOLS, verdict_text
 from hocbench.reporting.pages import Block, Bullets, Heading, Page, Table
-from hocbench.reporting.text import dataset_title
+from hocbench.reporting.text import SYMBOLS, dataset_title, interval_text, number, verdict_text
 from hocbench.verify.heterogeneity import prediction_factor
 from hocbench.verify.laboratory import MANIFESTS
 from hocbench.verify.merge import MERGED, Merged
@@ -263,11 +262,11 @@ def spread_cells(row: Mapping[str, Any]) -> dict[str, str]:
     values = [value for name, value in row.items() if name.startswith(f"{VALUE}_")]
     interval = NONE if math.isnan(row["low"]) else f"[{row['low']:.3f}, {row['high']:.3f}]"
     deviations = [number(row[name], ".4f") for name in ("between_sd", "seed_sd", "same_seed_sd", "tau")]
-    mean = f"{row['mean']:.3f} [{min(values):.3f}, {max(values):.3f}]"
-    cells = mean, *deviations, number(row["p"], ".2g"), number(row["i2"], ".0%"), interval
+    cells = (
+        interval_text(row["mean"], min(values), max(values)),
+        *deviations,
+        number(row["p"], ".2g"),
+        number(row["i2"], ".0%"),
+        interval,
+    )
     return dict(zip(SPREAD, cells, strict=True))
-
-
-def number(value: float, form: str) -> str:
-    """Write a number, or that there is none."""
-    return NONE if math.isnan(value) else format(value, form)

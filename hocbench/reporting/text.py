@@ -10,6 +10,22 @@ from hocbench.metrics.records import known_metrics
 
 ALL_METRICS = "The CSV beside this page holds all metrics."
 
+# Of a verdict, told apart without colour.
+SYMBOLS = {
+    "reproduced": "✔",
+    "better than published": "✔",
+    "holds on synthetic data": "✔",
+    "not reproduced": "✘",
+    "does not hold on synthetic data": "✘",
+    "inconclusive": "?",
+    "not run": "–",
+}
+
+
+def verdict_text(verdict: str) -> str:
+    """Return a verdict after its symbol, which is a dot for one that is not known."""
+    return f"{SYMBOLS.get(verdict, '•')} {verdict}"
+
 
 def p_text(p: float) -> str:
     """Write a p value with three decimals; a smaller one as a bound, an absent one as a dash.
@@ -17,9 +33,7 @@ def p_text(p: float) -> str:
     >>> p_text(0.0004), p_text(0.0234), p_text(float("nan"))
     ('< 0.001', '0.023', '-')
     """
-    if math.isnan(p):
-        return "-"
-    return f"{p:.3f}" if p >= 0.0005 else "< 0.001"
+    return "< 0.001" if p < 0.0005 else number(p, ".3f")
 
 
 def interval_text(value: float, low: float, high: float, *, signed: bool = False) -> str:
@@ -35,6 +49,15 @@ def interval_text(value: float, low: float, high: float, *, signed: bool = False
 def metric_titles(table: pd.DataFrame) -> str:
     """Name the metrics of a table: "CCC", or "CCC or AUC" where datasets have different tasks."""
     return " or ".join(metric.title for metric in known_metrics().values() if metric.id in set(table["metric"]))
+
+
+def number(value: float, form: str) -> str:
+    """Write a number, a dash where there is none.
+
+    >>> number(0.25, ".0%"), number(float("nan"), ".3f")
+    ('25%', '-')
+    """
+    return "-" if math.isnan(value) else format(value, form)
 
 
 def synthetic_mark(table: pd.DataFrame, words: str = "SYNTHETIC data.") -> str:

@@ -20,9 +20,9 @@ from hocbench.reporting.html.drawings import Drawing, read_drawing
 from hocbench.reporting.html.laboratories import Recorded, read_recorded
 from hocbench.reporting.html.ledger import Ledger, read_ledger
 from hocbench.reporting.html.runs import FINISHED, UNKNOWN, Rows, RunRecord, read_run_record, rows_of, run_names
-from hocbench.reporting.names import SYMBOLS
+from hocbench.reporting.markdown import records
 from hocbench.reporting.pages import Page, read_page
-from hocbench.reporting.text import dataset_title
+from hocbench.reporting.text import SYMBOLS, dataset_title
 
 # Tables of the claims: what is said if one is absent, and the columns that it has to have.
 CLAIM_TABLES = {
@@ -124,9 +124,8 @@ class ReportData:
         for manifest in self.manifests:
             labels.setdefault(str(manifest["spec"]["key"].get("dataset")), set()).add(str(manifest.get("label")))
         for name in ("costs.csv", "intervals.csv"):
-            table = self.tables.get(name, pd.DataFrame(columns=["dataset", "label"]))
-            for dataset, label in table[["dataset", "label"]].drop_duplicates().itertuples(index=False):
-                labels.setdefault(str(dataset), set()).add(str(label))
+            for row in records(self.tables.get(name, pd.DataFrame())):
+                labels.setdefault(row["dataset"], set()).update({row["label"]} if "label" in row else ())
         for ledger in self.ledgers:
             if ledger.label:
                 labels.setdefault(ledger.dataset, set()).add(ledger.label)

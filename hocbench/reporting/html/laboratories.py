@@ -11,10 +11,10 @@ import pandas as pd
 from hocbench.errors import HocbenchError
 from hocbench.experiment.description import RowKey
 from hocbench.reporting.markdown import escape, records
-from hocbench.reporting.merged import SPREAD, bullets, few, heterogeneity, in_order, laboratories, number, spread_cells
+from hocbench.reporting.merged import SPREAD, bullets, few, heterogeneity, in_order, laboratories, spread_cells
 from hocbench.reporting.merged import verdicts as verdict_lines
 from hocbench.reporting.pages import Block, Page, Table
-from hocbench.reporting.text import dataset_title
+from hocbench.reporting.text import dataset_title, number
 from hocbench.runs.record import Record, flat
 from hocbench.verify.laboratory import MANIFESTS, MORE, Laboratory, Runs, distinct_values, read_laboratory
 from hocbench.verify.merge import CODE, Merged, commits_of, merge

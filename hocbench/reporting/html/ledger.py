@@ -46,20 +46,7 @@ class Ledger:
 
 
 def read_ledger(folder: Path, dataset: str) -> Ledger:
-    """Read what the steps before the training have recorded.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the prepared dataset.
-    dataset : str
-        Its name.
-
-    Returns
-    -------
-    Ledger
-        What is absent or damaged is named in its problems.
-    """
+    """Read what the steps before the training have recorded in the folder of a prepared dataset."""
     ledger = Ledger(dataset)
     if not folder.is_dir():
         ledger.problems.append(f"no folder {folder}; run `snakemake data`")

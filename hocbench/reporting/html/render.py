@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from hocbench.reporting.names import sign
+from hocbench.reporting.text import SYMBOLS
 
 TEMPLATES = Path(__file__).with_name("templates")
 # An interval or a spread, which is not to be broken in the middle of a narrow column.
@@ -38,8 +38,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"marks": marks, "whole": whole, "code": code, "sign": sign}
+    environment.filters |= {"marks": marks, "whole": whole, "code": code, "sign": _sign}
     return environment
+
+
+def _sign(verdict: str) -> str:
+    return SYMBOLS.get(verdict, "•")
 
 
 @cache

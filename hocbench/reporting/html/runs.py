@@ -27,18 +27,16 @@ UNKNOWN = Description("", 0, "", "", (), {}, BUILT_IN, METHODS, ())
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run, finished or not.
+    """One run: whether it is finished, why not, and what is there of it.
 
     Attributes
     ----------
     dataset, id : str
         Where it belongs, and its run id.
-    state : str
-        "finished", "not finished", "absent" or "damaged".
-    note : str
-        Why, if it is not finished.
+    state, note : str
+        `FINISHED`, `UNFINISHED`, `ABSENT` or `DAMAGED`; why, if it is not finished.
     manifest : dict
-        Of a finished run.
+        Of a finished run, otherwise empty.
     log : Path
         Where it is, or would be.
     job : (float, float) or None
@@ -87,7 +85,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of the tables with their runs.
+    """The rows of the tables.
 
     Attributes
     ----------
@@ -105,35 +103,27 @@ class Rows:
 
 
 def rows_of(costs: pd.DataFrame, intervals: pd.DataFrame, description: Description) -> Rows:
-    """Find the runs behind each row of the tables.
+    """Find the runs behind each row of the tables, in the order of the tables' files.
 
     Parameters
     ----------
-    costs : DataFrame
-        ``costs.csv``: a row per run; may be empty.
-    intervals : DataFrame
-        ``intervals.csv``, which also has the rows of smoothed outputs; may be empty.
+    costs, intervals : DataFrame
+        ``costs.csv``, a row per run, and ``intervals.csv``, which also has the rows of smoothed outputs; may be empty.
     description : Description
         Datasets and methods.
-
-    Returns
-    -------
-    Rows
-        In the order of the tables' files.
     """
-    found = Rows()
+    rows = Rows()
     for record in records(costs):
-        found.runs.setdefault(RowKey.read(record), []).append(f"{record['dataset']}/{record['run']}")
+        rows.runs.setdefault(RowKey.read(record), []).append(f"{record['dataset']}/{record['run']}")
     for record in records(intervals[[*KEY_COLUMNS]].drop_duplicates()):
         row = RowKey.read(record)
         method = description.methods.get(row.method)
         averaged = replace(row, method=method.averages if method else "")
-        if averaged in found.runs:
-            found.same[row] = averaged
+        if averaged in rows.runs:
+            rows.same[row] = averaged
     # Those of no table are never linked to; a number each keeps names from data out of the ids.
-    for place, row in enumerate([*found.runs, *found.same], 1):
-        found.anchors[row] = f"row-{place}"
-    return found
+    rows.anchors.update((row, f"row-{place}") for place, row in enumerate([*rows.runs, *rows.same], 1))
+    return rows
 
 
 def run_names(results: Path, logs: Path, planned: Sequence[str], evaluated: Sequence[str]) -> list[str]:
@@ -147,29 +137,13 @@ def run_names(results: Path, logs: Path, planned: Sequence[str], evaluated: Sequ
 
 
 def read_run_record(name: str, results: Path, logs: Path, tracking: Path) -> RunRecord:
-    """Gather what is there about a run; nothing of it need be there.
-
-    Parameters
-    ----------
-    name : str
-        Dataset and run id.
-    results, logs, tracking : Path
-        Folders of the results, of the logs, and of our own files about MLflow.
-    """
+    """Gather what is there about a run, `name` being its dataset and id; the folders are those of `Inputs`."""
     dataset, _, run = name.partition("/")
     directory, log = results / "runs" / dataset / run, logs / "fit" / dataset / f"{run}.log"
     state, note, manifest = _state(directory, log)
-    return RunRecord(
-        dataset=dataset,
-        id=run,
-        state=state,
-        note=note,
-        manifest=manifest,
-        log=log,
-        job=_job(logs / "benchmark" / "fit" / dataset / f"{run}.tsv"),
-        link=read_link(tracking, name),
-        waiting=(tracking / OUTBOX / f"{dataset}.{run}.jsonl").is_file(),
-    )
+    job = _job(logs / "benchmark" / "fit" / dataset / f"{run}.tsv")
+    waiting = (tracking / OUTBOX / f"{dataset}.{run}.jsonl").is_file()
+    return RunRecord(dataset, run, state, note, manifest, log, job, read_link(tracking, name), waiting)
 
 
 def _state(directory: Path, log: Path) -> tuple[str, str, dict[str, Any]]:
