@@ -17,7 +17,6 @@ from hocbench.files.write import replaced
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
-TARGET_NAMES = {"valence": "Valence", "arousal": "Arousal"}
 
 
 @contextmanager

@@ -89,8 +89,8 @@ def make_history(task):
     """Three epochs, as a training of a task would record them."""
     scores = ("auc", "balanced_accuracy") if task.classes else [f"ccc_{target}" for target in task.targets]
     history = {"epoch": range(3), "train_loss": [3, 2, 1]}
-    history |= {f"validation_{score}": [0.1, 0.2, 0.3] for score in scores[: 1 if task == VALENCE_AROUSAL else None]}
-    return pd.DataFrame(history | {"kept": [0, 0, 1]})
+    history |= {f"validation_{score}": [0.1, 0.2, 0.3] for score in scores}
+    return pd.DataFrame(history | {"kept": [0, 0, 1], "static_level": np.nan})
 
 
 def make_layers(lasso):

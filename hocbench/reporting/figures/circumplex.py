@@ -50,7 +50,7 @@ def draw(tables: Tables) -> Picture:
     caption = (
         "The plane of valence and arousal with the unit circle. Left: a line per test clip from its mean label to its "
         f"mean prediction. Right: the ways of the {columns - 1} test clips whose labels vary most, label and "
-        f"prediction by {title}, from the marked start. {tables.sample(table)}"
+        f"prediction by {title}, from the marked start. {tables.sample(table)}{tables.without_plane()}"
     )
     return Picture(figure, TITLE, caption, " ".join(words), tables.label_of(names))
 

@@ -4,27 +4,31 @@ import pandas as pd
 
 from hocbench.reporting.figures.parts import FEWER, WIDTH, Picture, draw_levels, legend, nothing
 from hocbench.reporting.figures.tables import Tables, several_ranks
-from hocbench.reporting.style import TARGET_NAMES, data_label, subplots
-from hocbench.runs.finished import TARGETS
+from hocbench.reporting.style import data_label, subplots
 
 TITLE = "Score against the number of training clips"
 SERIES = ["dataset", "method", "factorization", "rank", "lasso", "how"]
 
 
 def draw(tables: Tables) -> Picture:
-    """Draw test CCC against the number of training clips, a panel per target."""
-    table = _by_clips(tables.pooled_ccc())
+    """Draw primary test scores against the number of training clips, a panel per target."""
+    table = _by_clips(tables.primary_scores())
     if table.empty:
         return nothing("No network was trained on fewer clips", tables, TITLE)
     levels = sorted(set(table["level"]), key=lambda level: float("inf") if level == "all" else float(level))
-    figure, panels = subplots(1, 2, figsize=(WIDTH, 3.0), sharey=True, layout="constrained")
+    targets, metric = tables.targets_of(table), tables.metric_words(table)
+    size = (WIDTH, 3.0)
+    figure, grid = subplots(1, len(targets), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    panels = grid[0]
     words = []
     several, names = several_ranks(table), tables.datasets_of(table)
     table = table.assign(number=table["dataset"].map(names.index), place=table["method"].map(tables.place))
     series = [rows for _, rows in table.groupby(["number", "place", *SERIES])]
-    for axes, target in zip(panels, TARGETS, strict=True):
+    for axes, target in zip(panels, targets, strict=True):
         for k, rows in enumerate(series):
             mine = rows[rows["target"] == target]
+            if mine.empty:
+                continue
             first = mine.iloc[0]
             name = f"{tables.dataset_title(first['dataset'])}: " if len(names) > 1 else ""
             name += tables.name(first, several, ablated=False) + (f", more {first['how']}" if first["how"] else "")
@@ -32,17 +36,17 @@ def draw(tables: Tables) -> Picture:
             draw_levels(axes, mine, "level", levels, 0.08 * (k - (len(series) - 1) / 2), style)
             means = mine.set_index("level")["mean"].reindex(pd.Index(levels)).dropna()
             points = ", ".join(f"{value:.2f} at {level}" for level, value in means.items())
-            words.append(f"{TARGET_NAMES[target]}, {name}: {points} clips.")
-        axes.set_title(TARGET_NAMES[target])
+            words.append(f"{target.capitalize()}, {name}: {points} clips.")
+        axes.set_title(target.capitalize())
         axes.set_xticks(range(len(levels)), levels)
         axes.set_xlabel("Training clips")
-    panels[0].set_ylabel("Test CCC")
-    legend(figure, [panels[0]])
+    panels[0].set_ylabel(f"Test {metric}")
+    legend(figure, panels)
     label, titles = tables.label_of(names), " and ".join(map(tables.dataset_title, names))
     figure.suptitle(f"{titles}, {data_label(label)}; bars: 95 % intervals", fontsize=9)
     longer = " Hollow markers: fewer clips were seen in more epochs, as named." if table["how"].any() else ""
     caption = (
-        f"Test CCC by the number of clips trained on; “all” is the whole training part.{longer} "
+        f"Test {metric} by the number of clips trained on; “all” is the whole training part.{longer} "
         f"{tables.interval_words(table)}. {tables.sample(table)}"
     )
     return Picture(figure, TITLE, caption, " ".join(words), label)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from hocbench.reporting.figures.parts import FILLS, WIDTH, Picture, legend, nothing
 from hocbench.reporting.figures.tables import Tables, rank_order, several_ranks
-from hocbench.reporting.figures.validation import draw_level, finish, trained_networks
+from hocbench.reporting.figures.validation import draw_level, finish, score_label, score_words, trained_networks
 from hocbench.reporting.style import subplots
 
 TITLE = "Learning curves"
@@ -14,7 +14,7 @@ NETWORK = ["method", "factorization", "rank"]
 
 
 def draw(tables: Tables) -> Picture:
-    """Draw validation CCC (mean of both targets) by epoch, a panel per dataset; mean over seeds and folds."""
+    """Draw validation scores by epoch, a panel per dataset; mean over seeds and folds."""
     table = trained_networks(tables)
     table = table[table["ablation"] == ""]
     names = tables.datasets_of(table)
@@ -27,7 +27,7 @@ def draw(tables: Tables) -> Picture:
         curves, ends = dict(list(rows.groupby(NETWORK))), {}
         for network, (label, style) in networks.items():
             if network in curves:
-                curve = curves[network].groupby("epoch")["ccc"].mean()
+                curve = curves[network].groupby("epoch")["score"].mean()
                 axes.plot(curve.index, curve, markersize=4, label=label, **style)
                 ends[label] = curve.iloc[-1]
         draw_level(axes, rows)
@@ -37,11 +37,11 @@ def draw(tables: Tables) -> Picture:
             f"{tables.dataset_title(name)}: {len(ends)} networks end between {min(ends.values()):.2f} and "
             f"{ends[best]:.2f}, highest {best}."
         )
-    panels[0][0].set_ylabel("Validation CCC\n(mean of both targets)")
+    panels[0][0].set_ylabel(score_label(tables, table))
     order = [label for label, _ in networks.values()]
     legend(figure, panels[0], lambda label: order.index(label) if label in order else len(order))
     caption = (
-        "Validation CCC (mean of valence and arousal) by epoch; epoch 0 is the network before training. Lines are "
+        f"Validation {score_words(tables, table)} by epoch; epoch 0 is the network before training. Lines are "
         "means over seeds and folds; the grey line is the level of the 2-D network that was transducted. "
         + tables.sample(table, "validation")
     )

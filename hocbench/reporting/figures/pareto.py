@@ -11,14 +11,13 @@ from hocbench.experiment.description import RowKey
 from hocbench.reporting.figures.parts import WIDTH, Picture, count_axis, legend, nothing
 from hocbench.reporting.figures.scores_on import no_score, scores_on
 from hocbench.reporting.figures.tables import Tables, several_ranks
-from hocbench.reporting.style import TARGET_NAMES, data_label, subplots
-from hocbench.runs.finished import TARGETS
+from hocbench.reporting.style import data_label, subplots
 
 TITLE = "Score against parameters, operations and training time"
 
 
 def draw(tables: Tables) -> Picture:
-    """Draw test CCC on clips against parameters, multiply-adds and training time, with the front."""
+    """Draw primary test scores on clips against parameters, multiply-adds and training time, with the front."""
     costs, dataset = tables.load("costs"), tables.clips_shown
     seconds = "gpu_s" if (costs["gpu_s"].fillna(0) > 0).any() else "training_cpu_s"
     whole = costs.assign(**{seconds: _in_all(costs, seconds)})
@@ -27,9 +26,17 @@ def draw(tables: Tables) -> Picture:
         return nothing(no_score(dataset), tables, TITLE)
     unit = "GPU" if seconds == "gpu_s" else "CPU"
     names = {"parameters": "Parameters", "multiply_adds": "Multiply-adds per frame", seconds: f"Training, {unit} s"}
-    figure, panels = subplots(2, 3, figsize=(WIDTH, 5.2), sharex="col", sharey="row", layout="constrained")
+    targets, metric = tables.targets_of(table), tables.metric_words(table)
+    figure, panels = subplots(
+        *(len(targets), 3),
+        figsize=(WIDTH, 1.2 + 2 * len(targets)),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
+    )
     several, words = several_ranks(table), []
-    for line, target in zip(panels, TARGETS, strict=True):
+    for line, target in zip(panels, targets, strict=True):
         scores = table[table["target"] == target].reset_index(drop=True)
         looks = [_look(tables, row) for _, row in scores.iterrows()]
         for axes, (cost, name) in zip(line, names.items(), strict=True):
@@ -37,17 +44,17 @@ def draw(tables: Tables) -> Picture:
             _points(axes, scores, cost, front, looks)
             members = [scores.iloc[i] for i in front]
             points = [f"{tables.name(row, several)} ({row['mean']:.2f})" for row in members]
-            words.append(f"{TARGET_NAMES[target]} against {name}: {', '.join(points)}.")
-        line[0].set_ylabel(f"Test CCC, {target}")
-    for axes, (cost, name) in zip(panels[1], names.items(), strict=True):
+            words.append(f"{target.capitalize()} against {name}: {', '.join(points)}.")
+        line[0].set_ylabel(f"Test {metric}, {target}")
+    for axes, (cost, name) in zip(panels[-1], names.items(), strict=True):
         count_axis(axes.xaxis, table[cost], name)
     _key(figure, panels[0][0], table, tables)
     label = tables.label_of([dataset.name])
     figure.suptitle(f"{dataset.title}, {data_label(label)}; bars: 95 % intervals; grey line: Pareto front", fontsize=9)
     caption = (
-        f"Test CCC on {dataset.title} against parameters as trained, multiply-adds per frame and seconds of training, "
-        "those of the stages that a network was started from included. Ringed networks on the grey line are the front: "
-        f"none is both cheaper and better. {tables.interval_words(table)}. {tables.sample(table)}"
+        f"Test {metric} on {dataset.title} against parameters as trained, multiply-adds per frame and seconds of "
+        "training, those of the stages that a network was started from included. Ringed networks on the grey line are "
+        f"the front: none is both cheaper and better. {tables.interval_words(table)}. {tables.sample(table)}"
     )
     return Picture(figure, TITLE, caption, "The fronts, from cheap to dear. " + " ".join(words), label)
 

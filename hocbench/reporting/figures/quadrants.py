@@ -18,7 +18,7 @@ def draw(tables: Tables) -> Picture:
     table = tables.main(tables.load("quadrants"))
     names = tables.datasets_of(table)
     if not names:
-        return nothing("No scored frame", tables, TITLE)
+        return nothing("No scored frame of valence and arousal", tables, TITLE)
     groups = []
     for name in names:
         rows = table[table["dataset"] == name]
@@ -27,7 +27,7 @@ def draw(tables: Tables) -> Picture:
         heading = f"{tables.heading(rows)}; {tables.description.datasets[name].frames}: {counts}"
         groups.append((heading, split_by_network(tables, rows)))
     figure, panels = row_panels(
-        [(heading, [tables.name(rows.iloc[0], False) for rows in own]) for heading, own in groups]
+        [(heading, [tables.name(rows.iloc[0], False) for rows in own]) for heading, own in groups], len(TARGETS)
     )
     y = 0
     for _, networks in groups:
@@ -45,6 +45,7 @@ def draw(tables: Tables) -> Picture:
         "Root mean squared error on the test part by quadrant of the labels (V valence, A arousal, + or − their sign), "
         "frames pooled; markers are means over seeds, lines reach from the smallest to the largest seed. "
         + tables.sample(table)
+        + tables.without_plane()
     )
     return Picture(figure, TITLE, caption, _words(tables, table), tables.label_of(names))
 

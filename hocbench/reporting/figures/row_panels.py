@@ -1,4 +1,4 @@
-"""Two panels, one per target, with a row per network, grouped by dataset under headings."""
+"""Panels, one per target, with a row per network, grouped by dataset under headings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,10 +20,12 @@ def split_by_network(tables: Tables, rows: pd.DataFrame) -> list[pd.DataFrame]:
     return sorted(networks, key=lambda own: (tables.place(own["method"].iloc[0]), own["lasso"].iloc[0]))
 
 
-def row_panels(groups: Sequence[tuple[str, list[str]]]) -> tuple[Any, Any]:
-    """Lay out two panels, one per target, with names of rows under headings."""
+def row_panels(groups: Sequence[tuple[str, list[str]]], targets: int) -> tuple[Any, Any]:
+    """Lay out panels, one per target, with names of rows under headings."""
     count = sum(1 + len(names) for _, names in groups)
-    figure, panels = subplots(1, 2, figsize=(WIDTH, 1.0 + 0.165 * count), sharey=True, layout="constrained")
+    size = (WIDTH, 1.0 + 0.165 * count)
+    figure, panels = subplots(1, targets, figsize=size, sharey=True, squeeze=False, layout="constrained")
+    panels = panels[0]
     ticks: list[int] = []
     labels: list[str] = []
     y = 0

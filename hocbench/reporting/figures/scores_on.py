@@ -9,8 +9,8 @@ NETWORK = ["method", "factorization", "rank", "lasso"]
 
 
 def scores_on(tables: Tables, dataset: Dataset | None, costs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """CCC of the networks on a dataset in the order of legends, without ablations, with mean costs over runs."""
-    table = tables.with_costs(tables.pooled_ccc(), costs, columns)
+    """Return primary scores on a dataset in the order of legends, without ablations, with mean costs over runs."""
+    table = tables.with_costs(tables.primary_scores(), costs, columns)
     table = table[(table["dataset"] == (dataset.name if dataset else "")) & (table["ablation"] == "")]
     order = table["method"].map(tables.place)
     return table.assign(place=order).sort_values(["place", "factorization", "rank", "lasso"], kind="stable")

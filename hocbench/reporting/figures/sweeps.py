@@ -1,6 +1,6 @@
 """Scores along a sweep: of LASSO weights, of ranks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +8,7 @@ import pandas as pd
 
 from hocbench.reporting.figures.parts import WIDTH, Picture, count_axis, draw_levels, legend, nothing, short
 from hocbench.reporting.figures.tables import Tables, rank_order
-from hocbench.reporting.style import COLOURS, TARGET_NAMES, subplots
-from hocbench.runs.finished import TARGETS
-
-TARGET_LOOKS = {
-    "valence": {"color": COLOURS[0], "marker": "o", "linestyle": "-"},
-    "arousal": {"color": COLOURS[1], "marker": "s", "linestyle": "--"},
-}
+from hocbench.reporting.style import COLOURS, DASHES, MARKERS, subplots
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ RANK_AXIS = _Axis("rank", "rank", "Rank (multiple of “same”)", "Score and si
 
 
 def lasso_path(tables: Tables) -> Picture:
-    """Draw test CCC and the parameters left at each LASSO weight, a column per dataset."""
+    """Draw primary test scores and the parameters left at each LASSO weight, a column per dataset."""
     table = tables.main(_sizes(tables))
     on_images = tables.of_images(table)
     table = table[on_images & table["method"].isin(["static", "lasso"]) | ~on_images & (table["method"] == "joint")]
@@ -51,7 +45,7 @@ def lasso_path(tables: Tables) -> Picture:
 
 
 def rank_sweep(tables: Tables) -> Picture:
-    """Draw test CCC and the parameters at each rank, a column per dataset."""
+    """Draw primary test scores and the parameters at each rank, a column per dataset."""
     table = _sizes(tables)
     plain = (table["lasso"] == 0) & (table["factorization"] == tables.description.factorization)
     on_images = tables.of_images(table)
@@ -61,8 +55,8 @@ def rank_sweep(tables: Tables) -> Picture:
 
 
 def _sizes(tables: Tables) -> pd.DataFrame:
-    """CCC of the networks with the parameters left; removed components still lie in LASSO runs on images."""
-    table = tables.with_costs(tables.pooled_ccc(), tables.load("costs"), ["parameters"])
+    """Return primary scores with the parameters left; removed components still lie in LASSO runs on images."""
+    table = tables.with_costs(tables.primary_scores(), tables.load("costs"), ["parameters"])
     table = table[table["ablation"] == ""]
     keys = ["dataset", "rank", "lasso"]
     removed = tables.load("sparsity").groupby([*keys, "seed"])["removed"].sum().groupby(keys).mean().reset_index()
@@ -85,28 +79,31 @@ def _sweep(tables: Tables, table: pd.DataFrame, axis: _Axis, absent: str) -> Pic
         height_ratios=(3, 2),
         layout="constrained",
     )
+    targets, metric = tables.targets_of(table), tables.metric_words(table)
     words = []
     for column, name in enumerate(names):
         rows, levels = table[table["dataset"] == name], _levels(table, name, axis)
         upper, lower = panels[0][column], panels[1][column]
-        for target, shift in zip(TARGETS, (-0.05, 0.05), strict=True):
-            style = TARGET_LOOKS[target] | {"label": TARGET_NAMES[target]}
-            draw_levels(upper, rows[rows["target"] == target], axis.column, levels, shift, style)
+        for k, target in enumerate(targets):
+            look = {"color": COLOURS[k % 7], "marker": MARKERS[k % 7], "linestyle": DASHES[k % 4]}
+            own, shift = rows[rows["target"] == target], 0.1 * (k - (len(targets) - 1) / 2)
+            if len(own):
+                draw_levels(upper, own, axis.column, levels, shift, look | {"label": target.capitalize()})
         sizes = rows.groupby(axis.column)["parameters"].mean().reindex(levels)
         lower.plot(range(len(levels)), sizes, color="black", marker="D", markersize=4)
-        words.append(f"{tables.dataset_title(name)}: {_words(rows, axis, levels, sizes)}.")
+        words.append(f"{tables.dataset_title(name)}: {_words(rows, targets, axis, levels, sizes)}.")
         upper.set_title(tables.panel_title(rows, len(names)))
         for axes in (upper, lower):
             axes.set_xticks(range(len(levels)), [_text(level) for level in levels])
             axes.set_xlim(-0.4, len(levels) - 0.6)
         lower.set_xlabel(axis.name)
-    panels[0][0].set_ylabel("Test CCC")
+    panels[0][0].set_ylabel(f"Test {metric}")
     count_axis(panels[1][0].yaxis, table["parameters"], "Parameters left" if axis is LASSO_AXIS else "Parameters")
-    legend(figure, [panels[0][0]])
+    legend(figure, panels[0])
     networks = " and ".join(tables.method_title(method) for method in sorted(set(table["method"]), key=tables.place))
     caption = (
-        f"Test CCC (above) and parameters{' left' if axis is LASSO_AXIS else ''} (below) by {axis.word}; networks: "
-        f"{networks}. {tables.interval_words(table)}. {tables.sample(table)}"
+        f"Test {metric} (above) and parameters{' left' if axis is LASSO_AXIS else ''} (below) by {axis.word}; "
+        f"networks: {networks}. {tables.interval_words(table)}. {tables.sample(table)}"
     )
     return Picture(figure, axis.title, caption, " ".join(words), tables.label_of(names))
 
@@ -119,11 +116,10 @@ def _levels(table: pd.DataFrame, name: str, axis: _Axis) -> list[Any]:
     return sorted(set(table.loc[table["dataset"] == name, axis.column]), key=axis.order)
 
 
-def _words(rows: pd.DataFrame, axis: _Axis, levels: Sequence[Any], sizes: pd.Series) -> str:
+def _words(rows: pd.DataFrame, targets: Iterable[str], axis: _Axis, levels: Sequence[Any], sizes: pd.Series) -> str:
     means = rows.pivot_table(index=axis.column, columns="target", values="mean").reindex(pd.Index(levels))
-    points = [
-        f"{axis.word} {_text(level)}: valence {means.loc[level, 'valence']:.2f}, "
-        f"arousal {means.loc[level, 'arousal']:.2f}, {short(sizes[level])} parameters"
-        for level in levels
-    ]
+    points = []
+    for level in levels:
+        scores = ", ".join(f"{target} {means.loc[level, target]:.2f}" for target in targets if target in means)
+        points.append(f"{axis.word} {_text(level)}: {scores}, {short(sizes[level])} parameters")
     return "; ".join(points)

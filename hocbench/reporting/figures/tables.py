@@ -11,6 +11,8 @@ from hocbench.evaluation.files import check_table, read_table
 from hocbench.experiment.description import KEY_COLUMNS, RowKey, read_description
 from hocbench.experiment.methods import CLIPS, IMAGES, METHODS
 from hocbench.experiment.records import Dataset
+from hocbench.experiment.tasks import VALENCE_AROUSAL
+from hocbench.metrics.records import primary
 from hocbench.reporting.style import data_label, look
 from hocbench.reporting.text import row_name
 
@@ -68,10 +70,31 @@ class Tables:
         shown = [self.description.is_main(replace(key, ablation="") if ablated else key) for key in keys]
         return table[pd.Series(shown, index=table.index, dtype=bool)]
 
-    def pooled_ccc(self) -> pd.DataFrame:
-        """CCC over all test frames with its interval, a row per network and target."""
-        table = self.load("intervals")
-        return table[(table["metric"] == "ccc") & (table["pooling"] == "pooled")]
+    def primary_scores(self) -> pd.DataFrame:
+        """Return the primary scores of all test frames with their intervals, a row per network and target."""
+        table = self.primary(self.load("intervals"))
+        return table[table["pooling"] == "pooled"]
+
+    def primary(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Select the rows of the primary metric of each dataset's task, of which more is better."""
+        metrics = {name: primary(dataset.task.kind).id for name, dataset in self.description.datasets.items()}
+        return table[table["metric"] == table["dataset"].map(metrics)]
+
+    def targets_of(self, table: pd.DataFrame) -> dict[str, str]:
+        """List the targets of the datasets of a table, each with the title of its primary metric."""
+        tasks = [self.description.datasets[name].task for name in self.datasets_of(table)]
+        return {target: primary(task.kind).title for task in tasks for target in task.targets}
+
+    def metric_words(self, table: pd.DataFrame) -> str:
+        """Name the primary metrics of the datasets of a table: "CCC", or "CCC or AUC"."""
+        return " or ".join(dict.fromkeys(self.targets_of(table).values()))
+
+    def without_plane(self) -> str:
+        """Name the datasets that a figure of valence and arousal has to leave out, as a sentence; "" for none."""
+        others = [each.title for each in self.description.datasets.values() if each.task != VALENCE_AROUSAL]
+        if not others:
+            return ""
+        return f" Left out, having no valence and arousal: {', '.join(others)}."
 
     def with_costs(self, scores: pd.DataFrame, costs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
         """Add mean costs of each network; one that averages the outputs of another costs as much as that.

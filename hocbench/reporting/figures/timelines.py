@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hocbench.reporting.figures.parts import WIDTH, Picture, legend, nothing
 from hocbench.reporting.figures.tables import Tables
-from hocbench.reporting.style import DASHES, TARGET_NAMES, data_label, subplots
+from hocbench.reporting.style import DASHES, data_label, subplots
 from hocbench.runs.finished import TARGETS
 
 TITLE = "Timelines of test clips"
@@ -40,13 +40,13 @@ def draw(tables: Tables) -> Picture:
             else:
                 axes.set_xlabel("Frame")
                 axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        panels[i][0].set_ylabel(TARGET_NAMES[target])
+        panels[i][0].set_ylabel(target.capitalize())
     legend(figure, [panels[0][0]])
     figure.suptitle(f"{title}, {data_label(label)}; the test clips whose labels vary most", fontsize=9)
     frames = len(table[["clip", "frame"]].drop_duplicates())
     caption = (
         f"Labels and outputs over time, for the {len(clips)} test clips whose labels vary most ({frames} frames in "
-        f"all). They are drawn from: {tables.sample(table)}"
+        f"all). They are drawn from: {tables.sample(table)}{tables.without_plane()}"
     )
     distances = (table["prediction"] - table["truth"]).abs().groupby([table["method"], table["target"]]).mean()
     means = [
