@@ -162,7 +162,7 @@ def _retrieve(item: Item, downloads: Path, patience: Patience) -> Path:
     file, part, wanted = folder / item.name, folder / f"{item.name}.part", (item.sha256 or "").lower()
     try:
         folder.mkdir(exist_ok=True)
-        if file.is_file() and wanted in ("", file_hash(file)):
+        if file.is_file() and (not wanted or file_hash(file) == wanted):
             return file
         _download(item.url, part, patience)
         if wanted and file_hash(part) != wanted:

@@ -110,9 +110,8 @@ def decide_scale(name: str, files: Sequence[LabelFile], released: int = 1, but: 
 
 def _decide(files: Sequence[LabelFile], released: int) -> tuple[int, dict[str, Any]]:
     """Choose the smallest scale that holds half of the files that can tell."""
-    telling = [
-        file for file in files if file.magnitude > 0 and not (released > 1 and file.whole and file.magnitude <= 1)
-    ]
+    # Whole numbers up to 1 may be of a release in steps, or of one in [-1, 1].
+    telling = [file for file in files if file.magnitude > (1 if released > 1 and file.whole else 0)]
     if not telling:
         notes: dict[str, Any] = {"label_scale": released}
         if any(file.magnitude for file in files):
