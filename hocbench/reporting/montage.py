@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hocbench.datasets.columns import label_columns
 from hocbench.faces.store import CropStore
 from hocbench.files.staging import staged
 from hocbench.reporting.style import new_figure, save, style
@@ -54,7 +55,9 @@ def montage(store: CropStore) -> Figure:
     figure = new_figure(figsize=(COLUMNS * 1.05, sum(heights) * 1.45 + 1.2), layout="constrained")
     label = "SYNTHETIC " if store.label == "synthetic" else ""
     counts = f"{int(usable.sum()):,} of {len(frames):,} frames usable, {int(special.sum()):,} special"
-    figure.suptitle(f"{label}{frames['dataset'].iloc[0]}: {counts}. Under each crop: valence, arousal", fontsize=10)
+    labels = label_columns(frames.columns)
+    title = f"{label}{frames['dataset'].iloc[0]}: {counts}. Under each crop: {', '.join(labels)}"
+    figure.suptitle(title, fontsize=10)
     parts: Any = figure.subfigures(2, 1, height_ratios=heights)
     for part, (title, rows), height in zip(parts, sections, heights, strict=True):
         part.suptitle(title if len(rows) else f"{title}: none", fontsize=9)
@@ -63,7 +66,7 @@ def montage(store: CropStore) -> Figure:
             axis.axis("off")
         pixels = store.read(rows)
         for axis, row, crop in zip(axes.flat, rows, pixels, strict=False):
-            _draw(axis, crop, frames.iloc[row])
+            _draw(axis, crop, frames.iloc[row], labels)
     return figure
 
 
@@ -74,15 +77,21 @@ def _pick(rows: np.ndarray, statuses: pd.Series, rng: np.random.Generator) -> np
     return np.sort(drawn.iloc[np.argsort(turns, kind="stable")].to_numpy()[: COLUMNS * ROWS])
 
 
-def _draw(axis: Axes, crop: np.ndarray, frame: pd.Series) -> None:
+def _draw(axis: Axes, crop: np.ndarray, frame: pd.Series, labels: list[str]) -> None:
     if frame["face"] != "none":
         axis.imshow(crop, interpolation="nearest")
     else:
         axis.text(0.5, 0.5, "no crop", ha="center", va="center", fontsize=7, transform=axis.transAxes)
-    values = [f"{frame[target]:+.2f}" if pd.notna(frame[target]) else "–" for target in ("valence", "arousal")]
-    lines = [", ".join(values)]
+    lines = [", ".join(_spelled(frame[name]) for name in labels)]
     if frame["status"] != "ok":
         lines.append(frame["status"].replace("_", " "))
     if frame["face"] in ("neighbour", "detector"):
         lines.append(f"face from {frame['face']}")
     axis.text(0.5, -0.04, "\n".join(lines), fontsize=6, ha="center", va="top", transform=axis.transAxes)
+
+
+def _spelled(label: float | str) -> str:
+    """Spell out a label: the name of a class, or a number with its sign; a dash for none."""
+    if label == "" or pd.isna(label):
+        return "–"
+    return label if isinstance(label, str) else f"{label:+.2f}"

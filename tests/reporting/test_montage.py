@@ -52,6 +52,15 @@ def test_random_frames_are_usable_ones_with_their_labels(stores):
     assert set(titles) <= known
 
 
+def test_classes_are_shown_by_their_names(stores):
+    store = CropStore(stores / "sewa")
+    classes = np.resize(["calm", "excited", ""], len(store.frames))
+    store.frames = store.frames.drop(columns=["valence", "arousal"]).assign(**{"class": classes})
+    figure = montage(store)
+    assert figure.get_suptitle().endswith("Under each crop: class")
+    assert {text.split("\n")[0] for text in texts(figure)} == {"calm", "excited", "–"}
+
+
 def test_pictures_are_the_crops_of_the_store(stores):
     store = CropStore(stores / "sewa")
     shown = [axis.images[0].get_array() for axis in montage(store).subfigs[0].axes if axis.images]
