@@ -188,15 +188,14 @@ def test_the_command_writes_a_report_and_names_what_is_missing(reproduction, hoc
     ("arguments", "message"),
     [
         (["nowhere"], "no folder of results at nowhere; give results/PROFILE of a reproduction"),
-        ([".", "--runs", "{"], "--runs is not JSON"),
-        ([".", "--runs", '["joint"]'], "--runs is no list of DATASET/RUN; give a list such as"),
-        ([".", "--runs", '{"a/b": 1}'], "--runs is no list of DATASET/RUN"),
+        ([".", "joint"], "'joint' is no DATASET/RUN; give names such as sewa/joint-84c648e6"),
+        ([".", "sewa/joint-84c648e6", "runs/sewa/joint-84c648e6"], "'runs/sewa/joint-84c648e6' is no DATASET/RUN"),
     ],
 )
 def test_mistakes_are_explained(hocbench, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    results, *options = arguments
-    code, _, error = hocbench("report", results, "out.html", "--prepared", "data", "--logs", "logs", *options)
+    results, *runs = arguments
+    code, _, error = hocbench("report", results, "out.html", *runs, "--prepared", "data", "--logs", "logs")
     assert code == 2
     assert message in error
     assert not (tmp_path / "out.html").exists()

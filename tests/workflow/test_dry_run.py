@@ -1,5 +1,8 @@
 """What the workflow refuses or plans before it runs a job."""
 
+import re
+import shlex
+
 from tests.conftest import planned_jobs, run_snakemake
 
 
@@ -55,3 +58,16 @@ def test_a_split_list_that_is_missing_stops_before_the_first_job(copied_tree):
 def test_targets_of_a_user_exist(copied_tree):
     for target, absent in (("data", "fit"), ("tables", "figures"), ("figures", "table")):
         assert absent not in planned_jobs(copied_tree, "--forceall", target)
+
+
+def test_no_word_of_a_command_grows_with_the_number_of_runs(copied_tree):
+    """A system takes a million words, and none of more than 128 KiB."""
+    done = run_snakemake(copied_tree, "-n", "-p", "--forceall")
+    commands = re.findall(r"(?:exec )?hocbench \w.*", done.stdout)
+    assert len(commands) > 30
+    counts = {" ".join(words[:2]): [] for words in map(shlex.split, commands)}
+    for words in map(shlex.split, commands):
+        # A run, and the one that it starts from.
+        assert all(len(set(re.findall(r"-[0-9a-f]{8}\b", word))) <= 2 for word in words), words[:3]
+        counts[" ".join(words[:2])].append(sum("-rank0.22x-" in word for word in words))
+    assert min(counts["hocbench evaluate"] + counts["hocbench report"]) > 8

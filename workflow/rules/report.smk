@@ -91,7 +91,7 @@ rule report:
         rules.data.input,
     output: f"{RESULTS}/report.html"
     params:
-        runs=canonical_json(sorted(RUNS)),
+        runs=sorted(RUNS),
         published=published("claims.yaml", "datasets.csv", "parameters.csv", "results.csv"),
         laboratories={str(path): file_hash(path) for path in LABORATORIES},
         templates=templates(),
@@ -100,5 +100,5 @@ rule report:
     log: f"{LOGS}/report.log"
     benchmark: f"{LOGS}/benchmark/report.tsv"
     shell:
-        "hocbench report {RESULTS} {output} --prepared {PREPARED} --logs {LOGS} "
-        "--reference {REFERENCE} --runs {params.runs:q} > {log} 2>&1"
+        "hocbench report {RESULTS} {output} {params.runs:q} --prepared {PREPARED} --logs {LOGS} "
+        "--reference {REFERENCE} > {log} 2>&1"
