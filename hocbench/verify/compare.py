@@ -146,7 +146,7 @@ def _equal(reference: str, twin: str, value: str, name: str) -> Judged:
 def _predicted(expected: Expected, place: tuple[Key, str], reference: str, value: str) -> Judged:
     """Judge a cell by where one more laboratory is expected, if it is a score, or else by its text."""
     outcome, difference = judge(reference, value)
-    if place[1] not in expected.table.scored:
+    if not expected.table.is_scored(place[1]):
         return difference, None, EXACT, outcome
     prediction, headline = expected.spreads.of(*place), is_headline(expected.table, *place)
     tolerance = prediction.half_width(expected.headline_level if headline else expected.level)
@@ -174,7 +174,7 @@ def judge(reference: str, value: str) -> tuple[str, float | None]:
 def _follow(cell: Cell, row: Sequence[Cell], table: Table) -> Cell:
     if cell.reference is None or cell.value is None or cell.outcome == IDENTICAL:
         return replace(cell, basis=FOLLOWS)
-    outcomes = {other.outcome for other in row if other.column in table.scored}
+    outcomes = {other.outcome for other in row if table.is_scored(other.column)}
     # Where no score moved, the choice has no excuse.
     moved = outcomes & {WITHIN, UNUSUAL} and DIFFERENT not in outcomes
     return replace(cell, basis=FOLLOWS, outcome=WITHIN if moved else DIFFERENT)
@@ -212,7 +212,7 @@ def settle(expected: Expected, cells: Sequence[Cell]) -> list[Cell]:
     table, spreads = expected.table, expected.spreads
     counts: dict[Key, Counter[str]] = defaultdict(Counter)
     for cell in cells:
-        if cell.column in table.scored and spreads.differ(cell.keys, cell.column):
+        if table.is_scored(cell.column) and spreads.differ(cell.keys, cell.column):
             counts[table.block(cell.keys)][cell.outcome] += 1
     other = {block for block, outcomes in counts.items() if outcomes[UNUSUAL] > MOST * outcomes.total()}
     return [

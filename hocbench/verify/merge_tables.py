@@ -10,6 +10,7 @@ import pandas as pd
 
 from hocbench.errors import VerifyError
 from hocbench.experiment.description import Description, RowKey
+from hocbench.metrics.records import PRIMARY
 from hocbench.verify.cells import Row, by_key, named, number
 from hocbench.verify.heterogeneity import Between, between
 from hocbench.verify.laboratory import Laboratory
@@ -145,7 +146,7 @@ def _judged(merged: Merged) -> set[tuple[str, ...]]:
         tuple(row[name] for name in JUDGED)
         for laboratory in merged.counted
         for row in laboratory.rows("claims/evidence.csv")
-        if row["statistic"] == "difference" and row["judged"] == "1" and row["metric"] == "ccc"
+        if row["statistic"] == "difference" and row["judged"] == "1" and row["metric"] in PRIMARY.values()
     }
 
 
@@ -154,10 +155,10 @@ def _where(laboratory: Laboratory, name: str) -> str:
 
 
 def _read(merged: Merged, name: str, keys: Sequence[str]) -> list[tuple[tuple[str, ...], list[Row]]]:
-    """Read a table of all laboratories, the CCC of all frames only; by key, the row of each laboratory."""
+    """Read a table of all laboratories, the primary scores of all frames only; by key, the row of each laboratory."""
     tables = {}
     for laboratory in merged.counted:
-        rows = [row for row in laboratory.rows(f"evaluation/{name}.csv") if _is_ccc(row)]
+        rows = [row for row in laboratory.rows(f"evaluation/{name}.csv") if _is_primary(row)]
         where = _where(laboratory, name)
         tables[where] = by_key(rows, keys, where)
     union = dict.fromkeys(key for table in tables.values() for key in table)
@@ -173,8 +174,8 @@ def _read(merged: Merged, name: str, keys: Sequence[str]) -> list[tuple[tuple[st
     return [(key, [table[key] for table in tables.values()]) for key in sorted(union)]
 
 
-def _is_ccc(row: Row) -> bool:
-    return row.get("metric") == "ccc" and row.get("pooling", "pooled") == "pooled"
+def _is_primary(row: Row) -> bool:
+    return row.get("metric") in PRIMARY.values() and row.get("pooling", "pooled") == "pooled"
 
 
 def _value(row: Row, column: str) -> float:
@@ -186,7 +187,7 @@ def _by_seed(laboratory: Laboratory) -> BySeed:
     """Read the scores of each seed, mean over folds."""
     scores: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in laboratory.rows("evaluation/scores.csv"):
-        if _is_ccc(row):
+        if _is_primary(row):
             scores[tuple(row[name] for name in SCORE)][row["seed"]].append(_value(row, "value"))
     return {key: {seed: float(np.mean(values)) for seed, values in seeds.items()} for key, seeds in scores.items()}
 

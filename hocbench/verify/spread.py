@@ -120,7 +120,7 @@ class Spreads:
         return moderated
 
     def of(self, key: tuple[str, ...], column: str) -> Prediction:
-        """Predict a cell by the key of its row, after ``table.keys``, and its column, one of ``table.scored``."""
+        """Predict a cell by the key of its row, after ``table.keys``, and its column, one that is scored."""
         values = self._values.get((key, column), [])
         if not values:
             return Prediction(None, None, math.nan, UNKNOWN)
@@ -137,7 +137,7 @@ def _distinct_values(table: Table, laboratories: Sequence[Iterable[Row]]) -> dic
     for rows in laboratories:
         for row in rows:
             key = tuple(row.get(name, "") for name in table.keys)
-            for column in table.scored:
+            for column in filter(table.is_scored, row):
                 value = number(row.get(column, ""))
                 if value is not None and math.isfinite(value):
                     texts[key, column][row[column]] = value

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hocbench.experiment.description import KEY_COLUMNS
+from hocbench.metrics.records import PRIMARY
 
 # A row of the evaluation belongs to a method by these; a table of one row per run has seed and fold besides.
 PAIR = ("reference", "reference_ablation")
@@ -25,6 +26,8 @@ class Table:
         Columns that tell its rows apart.
     scored : tuple of str
         Numbers that training makes: their tolerance comes from the spread between laboratories.
+    scored_like : tuple of str
+        Beginnings of the names of further such columns, of which there are as many as a task has targets.
     like : tuple of str
         Keys in which cells of one column must agree to be like each other, so that their spreads are pooled.
     follows : tuple of str
@@ -43,7 +46,12 @@ class Table:
     follows: tuple[str, ...] = ()
     last: str = ""
     exempt: tuple[str, ...] = NAMES
+    scored_like: tuple[str, ...] = ()
     folder: str = "evaluation"
+
+    def is_scored(self, column: str) -> bool:
+        """Whether a column holds numbers that training makes."""
+        return column in self.scored or column.startswith(self.scored_like)
 
     def named(self, key: Sequence[str]) -> dict[str, str]:
         """Return the key of a row by the names of its columns."""
@@ -63,7 +71,6 @@ CELL = ("target", "metric", "pooling")
 DIFFERENCE_KEYS = (*METHOD, *PAIR, "target", "metric")
 CLAIM_KEYS = ("claim", "dataset")
 HOLM = "p_holm"  # it follows from all rows of a table
-VALIDATION = tuple(f"validation_{metric}_{target}" for metric in ("ccc", "rmse") for target in ("valence", "arousal"))
 LOSSES = ("train_loss", "validation_loss")  # another loss may well lead to the same scores
 
 TABLES = (
@@ -98,13 +105,14 @@ TABLES = (
     Table(
         "history",
         (*RUN, "epoch"),
-        (*VALIDATION, *LOSSES),
+        LOSSES,
         METHOD,
         last="epoch",
         exempt=(*NAMES, "kept", "static_level"),  # which epoch is kept follows from the scores
+        scored_like=("validation_",),
     ),
-    Table("windows", (*RUN, "window"), ("ccc_valence", "ccc_arousal", "mean_ccc"), METHOD, follows=("chosen",)),
-    Table("quadrants", (*METHOD, "seed", "quadrant"), ("rmse_valence", "rmse_arousal"), METHOD),
+    Table("windows", (*RUN, "window"), ("mean_ccc",), METHOD, follows=("chosen",), scored_like=("ccc_",)),
+    Table("quadrants", (*METHOD, "seed", "quadrant"), (), METHOD, scored_like=("rmse_",)),
     Table("factors", (*RUN, "layer", "tap"), ("mean", "q10", "q90"), (*METHOD, "layer")),
     Table("counts", (*RUN, "part", "status")),
 )
@@ -116,7 +124,7 @@ EXEMPT = ("costs", "cost")
 
 
 def is_headline(table: Table, key: Sequence[str], column: str) -> bool:
-    """Whether a cell counts by itself: a mean CCC, which claims and tables are about, or the loss at the end."""
+    """Whether a cell counts by itself: a mean primary score, which claims and tables show, or the last loss."""
     keys = table.named(key)
-    mean = (table.name, column, keys.get("metric"), keys.get("pooling")) == ("intervals", "mean", "ccc", "pooled")
-    return mean or (table.name, column) == ("history", LOSSES[0])
+    mean = (table.name, column, keys.get("pooling")) == ("intervals", "mean", "pooled")
+    return (mean and keys["metric"] in PRIMARY.values()) or (table.name, column) == ("history", LOSSES[0])

@@ -7,6 +7,7 @@ import pytest
 from hocbench.claims import verdicts
 from hocbench.errors import VerifyError
 from hocbench.evaluation import accumulate, differences, figure_data, run_tables, scores, trends
+from hocbench.experiment.description import Description
 from hocbench.paths import EVALUATION_FILES
 from hocbench.verify.cells import by_key, read_rows
 from hocbench.verify.compare import Expected, check_choices, compare_rows, judge, rows_by_key, settle
@@ -197,7 +198,7 @@ def test_a_column_or_a_row_that_is_on_one_side_only():
         ("seed_differences", differences.SEED_COLUMNS),
         ("trends", trends.COLUMNS),
         ("sparsity", run_tables.SPARSITY_COLUMNS),
-        ("windows", accumulate.WINDOW_COLUMNS),
+        ("windows", accumulate.window_columns(Description("", 1, "", "", (), {}, {}, {}, ()))),
         ("counts", run_tables.COUNT_COLUMNS),
         ("factors", figure_data.FACTOR_COLUMNS),
         ("quadrants", figure_data.QUADRANT_COLUMNS),
@@ -207,6 +208,7 @@ def test_a_column_or_a_row_that_is_on_one_side_only():
 def test_what_is_said_of_a_table_fits_the_one_that_is_written(name, columns):
     table = BY_NAME[name]
     assert {*table.keys, *table.scored, *table.follows} <= {*columns}
+    assert all(any(column.startswith(prefix) for column in columns) for prefix in table.scored_like)
 
 
 def test_every_table_of_the_evaluation_is_compared_or_exempt():

@@ -10,6 +10,7 @@ import pandas as pd
 
 from hocbench.errors import HocbenchError
 from hocbench.experiment.description import RowKey
+from hocbench.metrics.records import PRIMARY
 from hocbench.reporting.markdown import escape, records
 from hocbench.reporting.merged import SPREAD, bullets, few, heterogeneity, in_order, laboratories, spread_cells
 from hocbench.reporting.merged import verdicts as verdict_lines
@@ -124,11 +125,11 @@ def laboratory_page(recorded: Recorded, claims: pd.DataFrame, intervals: pd.Data
 
 
 def _score_lines(tables: Tables, intervals: pd.DataFrame) -> list[Block]:
-    """Show the CCC of all frames of the main rows, this report's beside the laboratories'."""
+    """Show the primary scores of all frames of the main rows, this report's beside the laboratories'."""
     known = tables.description
     own: dict[tuple[str, ...], float] = {}
     for row in records(intervals):
-        if (row.get("metric"), row.get("pooling")) == ("ccc", "pooled"):
+        if row.get("metric") in PRIMARY.values() and row.get("pooling") == "pooled":
             key = {name: str(row.get(name, "")) for name in SCORE} | {"lasso": f"{row['lasso']:g}"}
             own[tuple(key.values())] = row["mean"]
     lines = []
