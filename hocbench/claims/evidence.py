@@ -1,4 +1,4 @@
-"""The numbers behind each claim, one row per comparison, each with the range that it has to lie in."""
+"""The numbers that each claim rests on, one row per comparison, each with the range that it has to lie in."""
 
 from typing import Any
 

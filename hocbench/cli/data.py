@@ -35,7 +35,7 @@ def check(
     quick: Annotated[bool, typer.Option("--quick", help="headers only; no damage is looked for after them")] = False,
     workers: Annotated[int | None, typer.Option(help="processes, by default one per core")] = None,
 ) -> None:
-    """Take stock of a copy: files, read to their ends, labels, splits, duplicates, published counts.
+    """Check a copy: files, read to their ends, labels, splits, duplicates, published counts.
 
     Exit code 2: not usable.
     """

@@ -18,7 +18,7 @@ def merge(
     ],
     out: Annotated[Path, typer.Option(help="folder to write")] = OUT,
 ) -> None:
-    """Put laboratories into one table, with the spread between them: OUT/merged.md, merged.html and CSV files.
+    """Merge laboratories into one table, with the spread between them: OUT/merged.md, merged.html and CSV files.
 
     Refused by name: other parameters, other runs, other training code, damaged files. A laboratory that is given twice
     counts once.

@@ -141,26 +141,26 @@ def fit(
     from hocbench.experiment.spec import RunSpec
     from hocbench.runs.attempts import forget, not_repeated
 
-    told: RunSpec = read_json(spec, "--spec", RunSpec, "`hocbench plan --spec RUN` prints it")
-    told = told.with_places(read_json(networks, "--networks", dict[str, str], "{NAME: FILE.py:CLASS}"))
+    run_spec: RunSpec = read_json(spec, "--spec", RunSpec, "`hocbench plan --spec RUN` prints it")
+    run_spec = run_spec.with_places(read_json(networks, "--networks", dict[str, str], "{NAME: FILE.py:CLASS}"))
     check_values(Seed, workers, "--workers")
     check_values(Amount, checkpoint_minutes, "--checkpoint-minutes")
     check_values(Count, attempt, "--attempt")
-    if told.determinism == "native":
+    if run_spec.determinism == "native":
         make_native()
     folder = paths.checkpoints()
-    with not_repeated(folder, told.run, attempt):
+    with not_repeated(folder, run_spec.run, attempt):
         from hocbench.training.devices import is_worker, launch
 
-        if told.processes > 1 and not is_worker():
-            sys.exit(launch(sys.argv[1:], told.processes))
+        if run_spec.processes > 1 and not is_worker():
+            sys.exit(launch(sys.argv[1:], run_spec.processes))
         from hocbench.malloc import keep_freed_memory
         from hocbench.training import Saving
         from hocbench.training import fit as train
 
         keep_freed_memory()
         forget(folder, [parent.name] if parent else [])
-        train(told, crops, parent, out, workers, Saving(folder, 60 * checkpoint_minutes, keep_checkpoint))
+        train(run_spec, crops, parent, out, workers, Saving(folder, 60 * checkpoint_minutes, keep_checkpoint))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""How commands print: what a terminal cannot show, and that nobody reads any more, costs no work."""
+"""How commands print: output that cannot be shown, or is no longer read, costs no work."""
 
 import contextlib
 import io
@@ -47,7 +47,7 @@ class _Output:
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """Let the work of a command go on whatever becomes of its output, and exit with 2 if some of it is lost.
+    """Keep a command at work whatever becomes of its output, and exit with 2 if some of it is lost.
 
     A character that the terminal's encoding does not have is replaced; streams may be closed, at once or later.
     """

@@ -69,7 +69,7 @@ def record(
     laboratory: Annotated[str, typer.Option(help="name; writes results/laboratories/NAME, or --out")] = "",
     out: Annotated[Path | None, typer.Option(help="folder to write a laboratory into")] = None,
 ) -> None:
-    """Take a finished reproduction over in small form: its tables, and what the manifests of its runs say.
+    """Record a finished reproduction in small form: its tables, and what the manifests of its runs say.
 
     Without --laboratory it becomes the reference; with it, one laboratory more, a folder to send.
     """

@@ -78,7 +78,7 @@ def check_values(kind: type[Checked] | Any, values: Any, what: str) -> Checked:
 
 
 def describe_faults(error: ValidationError, kind: Any) -> list[str]:
-    """Put the faults of values into lines: the key, the value, and what it should be."""
+    """Describe the faults of values, a line each: the key, the value, and what it should be."""
     return [_describe(detail, kind) for detail in error.errors()]
 
 

@@ -1,4 +1,4 @@
-"""The section of ``params.yaml`` about crops; a module of its own, so that no other key makes a store be cut anew."""
+"""The section of ``params.yaml`` about crops; a module of its own, so that no other key makes a store be cut again."""
 
 from typing import Annotated, Literal
 

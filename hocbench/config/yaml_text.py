@@ -118,7 +118,7 @@ def _described(error: yaml.MarkedYAMLError) -> str:
 
 
 def typed(value: Any) -> Any:
-    """Give the words in a value the types that they have in a file: ``"16"`` becomes 16, ``"null"`` None.
+    """Convert the words in a value to the types that they have in a file: ``"16"`` becomes 16, ``"null"`` None.
 
     Snakemake leaves the words inside of lists and mappings of ``--config`` text.
     """

@@ -19,7 +19,7 @@ from hocbench.experiment.spec import RunSpec
 from hocbench.paths import PAPER_DATASETS
 from hocbench.windows import Clips, Stretches, stretches
 
-# Nobody published the frames of SEWA's 538 clips; this is the length of the clip that docs/real-data.md and the README
+# The frames of SEWA's 538 clips are not published; this is the length of the clip that docs/real-data.md and the README
 # name as an example of the layout, frames 742 to 1590.
 SEWA_CLIP_FRAMES = 849
 
@@ -46,7 +46,7 @@ def part_sizes(spec: RunSpec) -> Sizes:
     Raises
     ------
     ParameterError
-        If the data are not prepared and nobody knows the number of clips, or how many are on each side of a split list.
+        If the data are not prepared and the number of clips, or of those on each side of a split list, is unknown.
     """
     dataset = spec.key.dataset
     folder = paths.prepared(spec.profile, dataset)

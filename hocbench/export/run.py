@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from hocbench.errors import ExportError
-from hocbench.experiment.tasks import VALENCE_AROUSAL, Task
+from hocbench.experiment.spec import RunSpec
+from hocbench.experiment.tasks import Task
 from hocbench.export.forms import GRAPH, OPSET, PROGRAM, Form, dynamic_dimensions, write_forms
 from hocbench.export.inputs import Shape, crops_input, random_input
 from hocbench.files.checksums import file_hash
@@ -21,7 +22,7 @@ from hocbench.nn import ResNet, compact, parameter_count
 from hocbench.nn.folding import check_implementations, choose_implementations, fold
 from hocbench.paths import prepared
 from hocbench.runs.environment import environment
-from hocbench.runs.manifest import manifest_values
+from hocbench.runs.manifest import manifest_values, spec_of
 from hocbench.seeds import derive_seed
 from hocbench.training.networks import load_network
 
@@ -71,21 +72,23 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
     options = options or Options()
     if out.is_file():
         raise ExportError(f"{out} is a file; give a folder by --out")
-    network, manifest = load_network(run)[0].eval(), _manifest(run)
+    network = load_network(run)[0].eval()
+    with manifest_values(run) as manifest:
+        spec, weights = spec_of(manifest), manifest["files"]["weights.safetensors"]
+        label = {"run": manifest["run"], "label": str(manifest["label"]).replace("synthetic", "SYNTHETIC")}
     if not isinstance(network, ResNet):
         raise ExportError(
             f"{run} has a network of your own, whose layers cannot be folded; load its weights.safetensors into your "
             "class and export that with torch.export"
         )
-    shape = _input_shape(network, manifest, options)
-    inputs, note = _inputs(manifest, options, shape)
+    shape = _input_shape(run, network, spec, options)
+    inputs, note = _inputs(spec, options, shape)
     small = compact(network) if network.config.kind == "cp" else network
     if options.paths is None:
         implementations = choose_implementations(small, shape)
     else:
         implementations = read_implementations(options.paths, small)
     folded = fold(small, implementations)
-    label = {"run": manifest["run"], "label": "SYNTHETIC" if manifest["label"] == "synthetic" else manifest["label"]}
     with torch.no_grad():
         expected = {name: [network(x) for x in batches] for name, batches in inputs.items()}
     differences = {"folded": _differences(run, "folded", folded, inputs, expected)}
@@ -93,9 +96,9 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
         for name, form in write_forms(folder, folded, shape[-1], label).items():
             differences[name] = _differences(run, name, form, inputs, expected)
         write_json(implementations, folder / PATHS)
-        report = _interface(network, manifest["task"], shape) | label
+        report = _interface(network, spec.task, shape) | label
         report |= {
-            "weights": manifest["files"]["weights.safetensors"],
+            "weights": weights,
             "paths": "measured" if options.paths is None else "given",
             "parameters": {"trained": parameter_count(network), "compacted": parameter_count(small)},
             "crops": note,
@@ -109,11 +112,10 @@ def export_run(run: Path, out: Path, options: Options | None = None) -> dict[str
     return report
 
 
-def _inputs(manifest: dict[str, Any], options: Options, shape: Shape) -> tuple[Batches, dict[str, Any]]:
+def _inputs(spec: RunSpec, options: Options, shape: Shape) -> tuple[Batches, dict[str, Any]]:
     """Choose what the exported network is checked on, with a note on the crops among it."""
-    spec = manifest["spec"]
-    inputs = {"random": random_input(shape, derive_seed(spec["root_seed"], use="export"))}
-    crops, note = crops_input(options.crops, prepared(spec["profile"], spec["key"]["dataset"]), shape, manifest["task"])
+    inputs = {"random": random_input(shape, derive_seed(spec.root_seed, use="export"))}
+    crops, note = crops_input(options.crops, prepared(spec.profile, spec.key.dataset), shape, spec.task)
     return inputs | ({"crops": crops} if crops else {}), note
 
 
@@ -131,29 +133,12 @@ def _interface(network: ResNet, task: Task, shape: Shape) -> dict[str, Any]:
     }
 
 
-def _manifest(run: Path) -> dict[str, Any]:
-    """Read what an export needs of a manifest."""
-    with manifest_values(run) as manifest:
-        spec = manifest["spec"]
-        wanted = {
-            "key": {"dataset": spec["key"]["dataset"]},
-            "training": {"clip_length": spec["training"].get("clip_length") or 1},
-            "data": {"crop": {"size": spec["data"]["crop"]["size"]}},
-            "profile": spec["profile"],
-            "root_seed": spec["root_seed"],
-        }
-        values = {key: manifest[key] for key in ("run", "label", "files")}
-        # Neutral defaults may be absent from what a run was told.
-        task = Task.read(spec["task"]) if "task" in spec else VALENCE_AROUSAL
-        return values | {"spec": wanted, "task": task}
-
-
-def _input_shape(network: ResNet, manifest: dict[str, Any], options: Options) -> Shape:
-    spec, order = manifest["spec"], network.config.order
+def _input_shape(run: Path, network: ResNet, spec: RunSpec, options: Options) -> Shape:
+    order = network.config.order
     if order == 2 and options.clip_length is not None:
-        raise ExportError(f"--clip-length: run {manifest['run']} has a network for single images; leave it out")
-    length = spec["training"]["clip_length"] if options.clip_length is None else options.clip_length
-    size = spec["data"]["crop"]["size"] if options.size is None else options.size
+        raise ExportError(f"--clip-length: run {run.name} has a network for single images; leave it out")
+    length = spec.clip_length if options.clip_length is None else options.clip_length
+    size = spec.data.crop.size if options.size is None else options.size
     for option, value in (("--batch", options.batch), ("--clip-length", length), ("--size", size)):
         if value < 1:
             raise ExportError(f"{option} {value}: give at least 1")

@@ -69,7 +69,7 @@ def special_case_page(table: pd.DataFrame) -> Page:
     ]
     note = (
         f"Difference: ‖y - ŷ‖ / ‖y‖, mean ± standard deviation over {table['draws'].iloc[0]} draws of weights and "
-        "inputs, behind the BatchNorm that follows either form in a network and takes scale and shift of each channel "
+        "inputs, after the BatchNorm that follows either form in a network and takes scale and shift of each channel "
         "away; unrelated outputs differ by 1.414. BatchNorm has the statistics of the batch. Ψ stands for ReLU6 "
         "exactly while no normalised value exceeds 6."
     )

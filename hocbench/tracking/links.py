@@ -11,14 +11,9 @@ FOLDER = "links"
 
 @dataclass(frozen=True)
 class Link:
-    """The place of a run in MLflow.
+    """The place of a run in MLflow: ids of experiment and run, and the server's address without user and password.
 
-    Attributes
-    ----------
-    experiment, run : str
-        Ids of MLflow.
-    address : str
-        Of the server, without user and password; empty if the store is a file, which `hocbench mlflow ui` serves.
+    The address is empty if the store is a file, which `hocbench mlflow ui` serves.
     """
 
     experiment: str

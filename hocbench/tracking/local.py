@@ -1,4 +1,4 @@
-"""The store that needs no server: a database file in the folder of the project, which may be moved and renamed."""
+"""The store that needs no server: a database file in the folder of the project, which may be moved."""
 
 import sqlite3
 from contextlib import closing
@@ -31,8 +31,7 @@ def address() -> str:
 def forget_the_folder(experiment: str) -> None:
     """Make the places in the database relative, so that artefacts are found where the project is now.
 
-    MLflow makes every place absolute when it first meets it. Other experiments, which somebody made in the same file,
-    stay as they are.
+    MLflow makes every place absolute when it first meets it. Other experiments in the same file stay as they are.
 
     Raises
     ------
@@ -52,7 +51,7 @@ def forget_the_folder(experiment: str) -> None:
             query = f"{ours} AND {column} != {place}"
             if database.execute(f"SELECT 1 FROM {table} WHERE {query} LIMIT 1", (experiment,)).fetchone():
                 database.execute(f"UPDATE {table} SET {column} = {place} WHERE {query}", (experiment,))
-        # That of MLflow itself, which nobody uses.
+        # MLflow's default experiment, which stays unused.
         database.execute(
             "UPDATE experiments SET artifact_location = 'mlruns/0' WHERE experiment_id = 0 AND "
             "artifact_location LIKE '%/mlruns/0' AND NOT EXISTS (SELECT 1 FROM runs WHERE experiment_id = 0)"

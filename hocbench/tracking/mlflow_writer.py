@@ -23,10 +23,8 @@ class MlflowWriter:
 
     Attributes
     ----------
-    run : str
-        Id of the run in MLflow, when something was sent.
-    problems : list of str
-        What cannot be delivered any more, such as a file that is gone.
+    run, problems : str, list of str
+        Id of the run in MLflow, when something was sent; what cannot be delivered any more, such as a lost file.
     """
 
     def __init__(self, place: Place) -> None:

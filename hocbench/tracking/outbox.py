@@ -20,7 +20,7 @@ from filelock import FileLock
 
 Event = dict[str, Any]
 FOLDER = "outbox"
-# Ending of a file that lost its first line, so that nobody knows which run it is about.
+# Ending of a file that lost its first line, which named its run.
 DAMAGED = "damaged"
 
 

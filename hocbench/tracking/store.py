@@ -18,7 +18,7 @@ from hocbench.tracking.secrets import plain, without_secrets
 
 EXPERIMENT = "hocbench"
 KEY = "hocbench.key"
-# To wait for a server, and for a file, with which nobody else has to be waited for.
+# Seconds to wait for a server, and for a file, which no one else keeps busy.
 PATIENCE_S, FILE_PATIENCE_S = 10.0, 60.0
 # The user's own settings win over these.
 SETTINGS = {

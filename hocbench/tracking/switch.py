@@ -1,4 +1,4 @@
-"""The switch of tracking, which knows the words that people use for on and off."""
+"""The switch of tracking."""
 
 import os
 
@@ -8,7 +8,7 @@ ON, OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
 
 def is_off() -> bool:
-    """Return whether ``HOCBENCH_TRACKING`` switches tracking off; unset or empty is on.
+    """Whether ``HOCBENCH_TRACKING`` switches tracking off; unset or empty is on.
 
     Raises
     ------

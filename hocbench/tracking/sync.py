@@ -63,7 +63,7 @@ def _deliver(outbox: Outbox, place: Place) -> tuple[str, list[str]]:
     writer = MlflowWriter(place)
     sent = to_send(events)
     if not status(events):
-        # Nobody has the file, so the process that wrote it is gone.
+        # The file is free, so the process that wrote it is gone.
         sent.append({"event": "end", "time": events[-1]["time"], "status": "KILLED", "values": {}, "files": []})
     try:
         writer.send(sent)
@@ -80,7 +80,7 @@ def _deliver(outbox: Outbox, place: Place) -> tuple[str, list[str]]:
 def start_reproduction(profile: str) -> str | None:
     """Make the store, the experiment and the parent run of a profile, once, and return the id of that run.
 
-    A store that does not answer in time costs a warning; the id is then None.
+    None, after a warning, where the store does not answer in time.
     """
     if is_off():
         return None

@@ -79,7 +79,7 @@ def between(values: Floats, by_seed: Floats) -> Between:
         q, p = (laboratories - 1) * ratio, float(fdtrc(laboratories - 1, (laboratories - 1) * (seeds - 1), ratio))
         tau = max(0.0, variance - noise) ** 0.5
     mean = float(values.mean())
-    # tau squared and the noise of one more laboratory; with one seed, nobody can tell one from the other.
+    # tau squared and the noise of one more laboratory; with one seed, the two cannot be separated.
     spread = max(variance, noise) if seeds > 1 else variance
     half = prediction_factor(laboratories) * spread**0.5
     return Between(mean, variance**0.5, within**0.5, same_seed, tau, q, p, i2, mean - half, mean + half)

@@ -51,7 +51,7 @@ def measure(folder: Path, clips: int, frames: int, rounds: int) -> tuple[list[fl
 
 
 def _write_clips(root: Path, first: int, last: int, frames: int) -> None:
-    """Lay out clips of AFEW-VA whose frames are links to a few pictures."""
+    """Write clips of AFEW-VA whose frames are links to a few pictures."""
     pool = root / "pool"
     pool.mkdir(parents=True)
     pictures = render_stills(generator(0, use="data benchmark", first=first), PICTURES, PICTURE_PIXELS)

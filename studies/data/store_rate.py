@@ -179,7 +179,7 @@ def _decode(path: Path, start: int) -> np.ndarray:
 
 
 def measure_memory(folder: Path, reads: int, rounds: int) -> list[float]:
-    """Let a worker read from a small and from a large store as often, in processes of their own.
+    """Have a worker read from a small and from a large store as often, in processes of their own.
 
     Returns
     -------
@@ -209,7 +209,7 @@ def _probe(store: Path, reads: int) -> int:
 
 
 def held_by_worker(folder: Path, reads: int) -> int:
-    """Open a store, read random clips, and return the bytes that nobody else shares with this process.
+    """Open a store, read random clips, and return the bytes that this process shares with no other.
 
     Pages of a mapped file belong to the system, which takes them back when it needs them; they do not count.
     """

@@ -131,7 +131,7 @@ def bar_text(direction: str, bar: float) -> str:
 
 
 def _best(bar: Bar, rivals: Mapping[str, Series]) -> tuple[dict[str, tuple[float, ...]], str]:
-    """Put together the best rival, and name it."""
+    """Return the best rival, and its name."""
 
     def total(name: str) -> float:
         return sum(spread(values).median for values in rivals[name].values())

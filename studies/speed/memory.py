@@ -25,11 +25,11 @@ def measure_memory(bench: Bench) -> list[Measurement]:
     x = drawn(shape, bench.setting.device, use="memory")
     steps = layer_steps(bench, make_layer(3, channels), x, ("recompute", *list(OWN)[:2]))
     timed = bench.compare(GROUP, CASE, steps)
-    kept = [
+    bytes_kept = [
         Measurement(bench.setting, GROUP, CASE, by_shape(shape), step.name, KEPT, (float(kept_bytes(step)),), step.note)
         for step in steps
     ]
-    return [*kept, *timed]
+    return [*bytes_kept, *timed]
 
 
 def kept_bytes(step: Step) -> int:

@@ -94,7 +94,7 @@ def rivals(ours: ResNet) -> dict[str, ResNet]:
 
 
 def as_tltorch(ours: ResNet, implementation: str) -> ResNet:
-    """Put tensorly-torch's layers in the place of ours."""
+    """Replace our layers by tensorly-torch's."""
     return _with_layers(ours, "tltorch", lambda layer: TltorchConv(layer.to_tltorch(implementation)))
 
 

@@ -83,7 +83,7 @@ def drawn(shape: Sequence[int], device: torch.device | str, **axes: str | int) -
 
 @contextmanager
 def seeded(**axes: str | int) -> Iterator[None]:
-    """Let modules be initialised from a derived seed, and leave the global generator as it was."""
+    """Initialise modules inside from a derived seed, and leave the global generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(SEED, **axes))
         yield

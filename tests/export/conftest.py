@@ -13,7 +13,8 @@ from hocbench.nn.implementation import CANDIDATES
 from hocbench.nn.layers import factorized_layers
 from hocbench.training.networks import save_run
 from tests.nn.oracles import aged
-from tests.training.conftest import SIZE, make_runs, restored_globals, write_store  # noqa: F401
+from tests.training.conftest import make_runs, restored_globals, write_store  # noqa: F401
+from tests.training.specs import make_spec
 
 FILES = ["export.json", "network.onnx", "network.pt2", "paths.json"]
 LENGTH = 4
@@ -40,8 +41,7 @@ def alternating(network):
 
 def write(folder, network, label="synthetic"):
     """Write the run directory of a network."""
-    spec = {"key": {"dataset": "sewa"}, "profile": "none", "root_seed": 0}
-    spec |= {"training": {"clip_length": LENGTH}, "data": {"crop": {"size": SIZE}}}
+    spec = make_spec(network.config.order).model_dump(mode="json")
     tables = dict.fromkeys(("history", "predictions"), pd.DataFrame({"epoch": [0]}))
     save_run(folder, network, None, tables, {}, {"run": folder.name, "label": label, "spec": spec})
     return folder

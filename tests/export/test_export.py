@@ -170,7 +170,7 @@ def test_the_program_says_nothing_but_what_a_user_must_know(tmp_path):
     command = [sys.executable, "-m", "hocbench", "export", str(run), "--out", "out"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0
-    place = Path("data/prepared/none/sewa")
+    place = Path("data/prepared/tests/sewa")
     assert done.stderr == f"not checked on crops: there is no crop store at {place}; name one by --crops\n"
     assert done.stdout.count("\n") == 1
     report = json.loads((tmp_path / "out" / "export.json").read_text())

@@ -42,9 +42,8 @@ def test_a_manifest_without_parameters_is_refused(hocbench, images_run, tmp_path
     del manifest["spec"]["training"]
     file.write_text(sealed(manifest))
     outcome = hocbench("export", images_run, "--out", tmp_path / "out")
-    assert_refused(
-        outcome, f"{file} lacks 'training'; delete {images_run} and start the workflow again", tmp_path / "out"
-    )
+    fault = f"{file} has a value of the wrong kind (spec.training: field required)"
+    assert_refused(outcome, f"{fault}; delete {images_run} and start the workflow again", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
