@@ -89,39 +89,29 @@ def claims_page(
         ]
         for row in records(verdicts)
     ]
-    parts: list[Block] = [
+    blocks: list[Block] = [
         caption,
         Table(["", "claim", "data", "verdict", "seeds", "by seed", "since", "why"], lines),
     ]
-    parts += _margins_section(margins, evidence, description)
+    blocks += _margins_section(margins, description)
     for claim in dict.fromkeys(verdicts["claim"]):
-        own = evidence[evidence["claim"] == claim]
-        parts += _claim_section(verdicts[verdicts["claim"] == claim], own, description)
-    return Page("Verdicts", parts)
+        judged, behind = (table[table["claim"] == claim] for table in (verdicts, evidence))
+        blocks += _claim_section(judged.iloc[0], behind, description)
+    return Page("Verdicts", blocks)
 
 
-def _margins_section(margins: pd.DataFrame, evidence: pd.DataFrame, description: Description) -> list[Block]:
-    titles = titles_of(evidence)
+def _margins_section(margins: pd.DataFrame, description: Description) -> list[Block]:
     lines = [
         [
-            row["claim"],
-            dataset_title(row["dataset"], description),
-            verdict_text(row["verdict"]),
-            *margin_cells(row, titles),
+            *(row["claim"], dataset_title(row["dataset"], description), verdict_text(row["verdict"])),
+            *margin_cells(row, description),
         ]
         for row in of_what_was_run(margins)
     ]
     return [Heading("What the verdicts hang on"), MARGIN_NOTE, Table(["", "data", "verdict", *MARGIN_HEADER], lines)]
 
 
-def titles_of(evidence: pd.DataFrame) -> dict[str, str]:
-    """Return what people read for the methods that evidence names."""
-    columns = (("method", "title"), ("reference", "reference_title"))
-    return {name: title for pair in columns for name, title in evidence[list(pair)].itertuples(index=False, name=None)}
-
-
-def _claim_section(verdicts: pd.DataFrame, evidence: pd.DataFrame, description: Description) -> list[Block]:
-    first = verdicts.iloc[0]
+def _claim_section(first: "pd.Series[Any]", evidence: pd.DataFrame, description: Description) -> list[Block]:
     return [
         Heading(f"{first['claim']}: {first['title']}"),
         f"{first['statement']} ({first['source']}; status {first['status']}.)",
@@ -135,16 +125,8 @@ def evidence_rows(evidence: pd.DataFrame, description: Description) -> Table:
     """Write rows of evidence, each with the key of the row of scores that it is about."""
     header = ["data", METHOD, "rank", "against", "LASSO", "quantity", "value [95 %]", "p (Holm)", "range", "seeds"]
     rows = records(evidence)
-    keys = [
-        RowKey(
-            row["dataset"],
-            row["method"],
-            description.factorization if row["rank"] else "",
-            row["rank"],
-            0.0 if np.isnan(row["lasso"]) else row["lasso"],
-        )
-        for row in rows
-    ]
+    shared = {"factorization": description.factorization, "ablation": ""}
+    keys = [RowKey.read(row | (shared if row["rank"] else dict.fromkeys(shared, ""))) for row in rows]
     return Table([*header, "outcome"], [_evidence_line(row, description) for row in rows], keys)
 
 

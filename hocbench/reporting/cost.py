@@ -38,36 +38,36 @@ def cost_table(costs: pd.DataFrame, description: Description) -> pd.DataFrame:
         that took steps; waiting_share the part of their step time in which they waited for data. A cell with a moving
         average shows the runs whose outputs are averaged.
     """
-    groups = {RowKey.read(records(own)[0]): own for _, own in costs.groupby(list(KEY_COLUMNS), sort=False)}
+    groups = {RowKey.read(records(runs)[0]): runs for _, runs in costs.groupby(list(KEY_COLUMNS), sort=False)}
     by_run = costs.drop_duplicates("run").set_index("run")
     rows = []
     for key in dict.fromkeys([*description.rows, *groups]):
         source = replace(key, method=description.methods[key.method].averages or key.method)
-        own = groups.get(source, costs.iloc[:0])
-        hours = _hours(own["run"], by_run) if len(own) else {}
-        rows.append(vars(key) | _sum_up(own) | hours)
+        runs = groups.get(source, costs.iloc[:0])
+        hours = _hours(runs["run"], by_run) if len(runs) else {}
+        rows.append(vars(key) | _sum_up(runs) | hours)
     nothing = dict.fromkeys(KEY_COLUMNS, "") | {"lasso": np.nan, "parameters": np.nan}
     total = _sum_up(costs) | nothing | {"dataset": ALL_RUNS}
     total |= {f"{unit}_h_with_start": total[f"{unit}_h"] for unit in ("cpu", "gpu")}
     return pd.DataFrame([*rows, total], columns=COST_COLUMNS)
 
 
-def _sum_up(own: pd.DataFrame) -> dict[str, Any]:
+def _sum_up(runs: pd.DataFrame) -> dict[str, Any]:
     """Sum up the runs of one cell; a single value per column."""
-    if own.empty:
+    if runs.empty:
         return dict.fromkeys(NUMBERS, np.nan) | {"runs": 0, "label": ""}
-    rates = own.loc[own["steps_s"] > 0, "samples_per_s"]
-    steps = float(own["steps_s"].sum())
+    rates = runs.loc[runs["steps_s"] > 0, "samples_per_s"]
+    steps = float(runs["steps_s"].sum())
     return {
-        "runs": len(own),
-        "cpu_h": _sum(own["training_cpu_s"]) / 3600,
-        "gpu_h": _sum(own["gpu_s"]) / 3600,
-        "peak_memory_mib": own["peak_memory_mib"].max(),
-        "peak_gpu_memory_mib": own["peak_gpu_memory_mib"].max(),
+        "runs": len(runs),
+        "cpu_h": _sum(runs["training_cpu_s"]) / 3600,
+        "gpu_h": _sum(runs["gpu_s"]) / 3600,
+        "peak_memory_mib": runs["peak_memory_mib"].max(),
+        "peak_gpu_memory_mib": runs["peak_gpu_memory_mib"].max(),
         "samples_per_s": rates.median(),
-        "waiting_share": float(own["waiting_s"].sum()) / steps if steps else np.nan,
-        "parameters": own["parameters"].median(),
-        "label": " and ".join(sorted(set(own["label"]))),
+        "waiting_share": float(runs["waiting_s"].sum()) / steps if steps else np.nan,
+        "parameters": runs["parameters"].median(),
+        "label": " and ".join(sorted(set(runs["label"]))),
     }
 
 

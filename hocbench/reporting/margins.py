@@ -1,10 +1,10 @@
 """Words for what the verdicts hang on, for the page of verdicts and the report."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from hocbench.experiment.description import Description, RowKey
 from hocbench.metrics.records import known_metrics
 from hocbench.reporting.markdown import records
 
@@ -28,19 +28,15 @@ def of_what_was_run(margins: pd.DataFrame) -> list[dict[str, Any]]:
     return records(margins[margins["verdict"] != "not run"])
 
 
-def margin_cells(row: dict[str, Any], titles: Mapping[str, str]) -> list[str]:
+def margin_cells(row: dict[str, Any], description: Description) -> list[str]:
     """Write what a row of ``margins.csv`` is about, its bound, and the verdicts of tighter and wider ones.
 
-    Numbers may be text, as they are in the file; titles are what people read for the names of methods.
-
-    >>> row = {"statistic": "difference", "method": "a", "reference": "b", "metric": "ccc", "side": "at_least"}
-    >>> row |= {"bound": -0.02, "tighter_bound": -0.0074, "tighter_verdict": "inconclusive"}
-    >>> margin_cells(row | {"wider_bound": float("nan"), "wider_verdict": ""}, {"a": "A"})
-    ['A against b, difference of CCC', '≥ -0.02', 'above -0.0074: inconclusive', 'never']
+    Numbers may be text, as they are in the file.
     """
     metric = known_metrics().get(row["metric"])
     quantity = metric.title if metric else row["metric"]
-    names = " against ".join(titles.get(name, name) for name in (row["method"], row["reference"]) if name)
+    keys = [RowKey("", name, description.factorization) for name in (row["method"], row["reference"]) if name]
+    names = " against ".join(map(description.title, keys))
     what = f"difference of {quantity}" if row["statistic"] == "difference" else quantity
     side, tighter = SIDES[row["side"]]
     flips = [

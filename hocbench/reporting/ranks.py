@@ -37,8 +37,8 @@ def rank_report(sparsity: pd.DataFrame) -> pd.DataFrame:
     key = ["dataset", "rank", "lasso"]
     for values, network in swept.groupby(key):
         shared = dict(zip(key, values, strict=True)) | {"label": network["label"].iloc[0]}
-        for block, own in network.groupby("block", sort=False):
-            rows.append(shared | {"block": block, "layers": _layer_text(own)} | _means(own))
+        for block, rows_of_block in network.groupby("block", sort=False):
+            rows.append(shared | {"block": block, "layers": _layer_text(rows_of_block)} | _means(rows_of_block))
         per_seed = network.groupby("seed")
         whole = per_seed[["components", "zeros", "parameters", "removed"]].sum()
         whole["network_parameters"] = per_seed["network_parameters"].first()

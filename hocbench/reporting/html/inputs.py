@@ -66,14 +66,14 @@ class Gap:
 
 @dataclass
 class ReportData:
-    """What a report is made of.
+    """What a report is made of; without an evaluation, datasets and methods are those of hocbench itself.
 
     Attributes
     ----------
     profile : str
         Name of the profile.
     description : Description
-        Datasets and methods; those of hocbench itself without an evaluation.
+        Datasets and methods.
     tables : dict
         Name of a file of the evaluation → table, only those that could be read.
     claims, evidence, margins : DataFrame
@@ -88,10 +88,8 @@ class ReportData:
         One per dataset.
     runs : dict
         Dataset and run id → what is known about the run.
-    rows : Rows
-        Rows of the tables with their runs.
-    recorded : Recorded
-        Other laboratories.
+    rows, recorded : Rows, Recorded
+        Rows of the tables with their runs; other laboratories.
     gaps : list of Gap
         What is missing.
     """

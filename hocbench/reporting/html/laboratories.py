@@ -58,39 +58,39 @@ def read_recorded(folder: Path | None, manifests: Sequence[dict[str, Any]]) -> R
     """
     if folder is None or not (folder / MANIFESTS).is_file():
         return Recorded(notes=[f"No laboratory is recorded{f' in {folder}' if folder else ''}."])
-    own = {
-        f"{each['spec']['key'].get('dataset')}/{each.get('run')}": Record(
-            Path(), flat(each), dict(each.get("files", {})), ()
+    runs = {
+        f"{manifest['spec']['key'].get('dataset')}/{manifest.get('run')}": Record(
+            Path(), flat(manifest), dict(manifest.get("files", {})), ()
         )
-        for each in manifests
+        for manifest in manifests
     }
     try:
         first = read_laboratory(folder)
-        other, notes = _compare(folder, first, own)
+        other, notes = _compare(folder, first, runs)
         if other:
             return Recorded(notes=[other])
         merged = merge([folder])
         tables = read_tables(merged)
     except HocbenchError as error:
         return Recorded(notes=[f"What is recorded in {folder} cannot be shown; see what is missing."], fault=str(error))
-    here = commits_of(distinct_values([each.get("revision") or {} for each in manifests]))
+    here = commits_of(distinct_values([manifest.get("revision") or {} for manifest in manifests]))
     if here != commits_of(first.revisions):
         notes.append(f"the runs of this report are of another commit ({here})")
     return Recorded(merged, tables, [*notes, *merged.notes])
 
 
-def _compare(folder: Path, first: Laboratory, own: Runs) -> tuple[str, list[str]]:
-    """Say why a laboratory is of another experiment than the report, "" if it is not; and what else differs."""
-    pairing = pair_runs(first.runs, own)
+def _compare(folder: Path, first: Laboratory, runs: Runs) -> tuple[str, list[str]]:
+    """Return why a laboratory is of another experiment than the report, "" if it is not; and what else differs."""
+    pairing = pair_runs(first.runs, runs)
     if not pairing.pairs or pairing.parameters or pairing.extra:
         differing = ", ".join(list(pairing.parameters)[:1])
         return f"The laboratories in {folder} are of other parameters{f' ({differing})' if differing else ''}.", []
     codes = {
-        f"the runs of this report were trained by other code ({each.b}) than the laboratories ({each.a})"
+        f"the runs of this report were trained by other code ({code.b}) than the laboratories ({code.a})"
         for comparison in pairing.comparisons.values()
         for group, differences in comparison.reasons
         if group.name == CODE
-        for each in differences
+        for code in differences
     }
     return "", sorted(codes)
 
@@ -127,17 +127,17 @@ def laboratory_page(recorded: Recorded, claims: pd.DataFrame, intervals: pd.Data
 def _score_lines(tables: Tables, intervals: pd.DataFrame) -> list[Block]:
     """Show the primary scores of all frames of the main rows, this report's beside the laboratories'."""
     known = tables.description
-    own: dict[tuple[str, ...], float] = {}
+    scores: dict[tuple[str, ...], float] = {}
     for row in records(intervals):
         if row.get("metric") in PRIMARY.values() and row.get("pooling") == "pooled":
             key = {name: str(row.get(name, "")) for name in SCORE} | {"lasso": f"{row['lasso']:g}"}
-            own[tuple(key.values())] = row["mean"]
+            scores[tuple(key.values())] = row["mean"]
     lines = []
     for row in in_order(tables.scores, known):
         main = RowKey.read(row)
         if main.lasso or not known.is_main(main):
             continue
-        here = own.get(tuple(row[name] for name in SCORE), math.nan)
+        here = scores.get(tuple(row[name] for name in SCORE), math.nan)
         names = escape(dataset_title(main.dataset, known)), escape(known.title(main)), row["target"]
         cells = spread_cells(row)
         lines.append([*names, number(here, ".3f"), *(cells[column] for column in COLUMNS)])

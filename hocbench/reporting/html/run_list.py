@@ -1,10 +1,11 @@
 """The runs behind each row of the tables."""
 
 from dataclasses import dataclass
+from functools import partial
 
-from hocbench.experiment.description import Description, RowKey
 from hocbench.reporting.html.inputs import ReportData
 from hocbench.reporting.html.runs import LOCAL, RunRecord
+from hocbench.reporting.text import row_name
 
 
 @dataclass(frozen=True)
@@ -28,32 +29,25 @@ class Group:
 
 def run_groups(data: ReportData) -> list[Group]:
     """List the runs of each dataset by the rows of the tables, those of no table last."""
-    table, placed, groups = data.rows, {name for names in data.rows.runs.values() for name in names}, []
+    table, groups = data.rows, []
+    placed = {run for runs in table.runs.values() for run in runs}
+    name = partial(row_name, description=data.description, several_ranks=True)
     for dataset in data.in_order({run.dataset for run in data.runs.values()}):
-        several = any(row.ablation for row in table.runs if row.dataset == dataset)
         rows = [
-            RowRuns(_row_name(row, several, data.description), table.anchors[row], [data.runs[name] for name in names])
-            for row, names in table.runs.items()
+            RowRuns(name(row), table.anchors[row], [data.runs[run] for run in runs])
+            for row, runs in table.runs.items()
             if row.dataset == dataset
         ]
         left = [run for run in data.runs.values() if run.dataset == dataset and run.name not in placed]
         rows += [RowRuns("In no table", "", left)] if left else []
         count = len({run.id for row in rows for run in row.runs})
         rows += [
-            RowRuns(_row_name(row, several, data.description), table.anchors[row], [], table.anchors[origin])
+            RowRuns(name(row), table.anchors[row], [], table.anchors[origin])
             for row, origin in table.same.items()
             if row.dataset == dataset
         ]
         groups.append(Group(data.name_of(dataset), count, rows))
     return groups
-
-
-def _row_name(row: RowKey, several: bool, description: Description) -> str:
-    parts = [description.title(row), f"rank {row.rank}" if row.rank else ""]
-    parts.append(f"LASSO {row.lasso:g}" if row.lasso else "")
-    if several:
-        parts.append(row.ablation or "default network")
-    return ", ".join(filter(None, parts))
 
 
 def mlflow_note(data: ReportData) -> str:

@@ -39,6 +39,4 @@ def judged_claims(data: ReportData) -> list[JudgedClaim]:
 
 def shown_margins(data: ReportData) -> list[tuple[dict[str, Any], list[str]]]:
     """List at which bounds of their ranges the verdicts would flip: rows of ``margins.csv``, and cells about them."""
-    known = data.description
-    titles = {method.id: method.named(known.factorization) for method in known.methods.values()}
-    return [(row, margin_cells(row, titles)) for row in of_what_was_run(data.margins)]
+    return [(row, margin_cells(row, data.description)) for row in of_what_was_run(data.margins)]
