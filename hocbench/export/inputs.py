@@ -68,7 +68,7 @@ def crops_input(named: Path | None, usual: Path, shape: Shape, task: Task) -> tu
     places = np.unique(np.linspace(0, len(windows) - 1, max(1, CHECKED_FRAMES // length)).astype(int))
     chosen = [windows[place] for place in places]
     # As cut: a short one repeats its last frame.
-    samples = Samples(store, np.concatenate(chosen), chosen, numbers=[np.arange(length)] * len(chosen))
+    samples = Samples(store, np.concatenate(chosen), chosen, numbers=[np.arange(length)] * len(chosen), task=task)
     batch, rows = next(evaluation_batches(samples, len(shape) - 2, length))
     note = {"checked": True, "label": store.label, "frames": rows.size, "crops.json": file_hash(folder / "crops.json")}
     return list(batch.split(shape[0])), note

@@ -10,7 +10,9 @@ from hocbench.cli.cost import estimate_notes, estimate_table
 from hocbench.cost.estimate import estimate, measure_evaluation, measure_start, measure_step
 from hocbench.cost.hours import Measured, Seconds, as_built, distinct_evaluations, distinct_steps, extrapolate
 from hocbench.cost.sizes import part_sizes
+from hocbench.experiment.tasks import classification
 from tests.training.conftest import LASSO, Laboratory, make_runs
+from tests.training.specs import told
 
 SMALL = {
     "datasets": {name: {"crop": {"size": 16}} for name in ("affectnet", "sewa", "afew_va")},
@@ -48,6 +50,13 @@ def test_every_kind_of_step_and_prediction_can_be_measured(runs, method, dataset
     assert spec.text() == before
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_steps_and_predictions_of_classes_can_be_measured(runs):
+    spec = told(as_built(pick(runs, "temporal", "sewa")), loss_weights=None)
+    spec = spec.model_copy(update={"task": classification("calm", "moved", "excited")})
+    assert measure_step(spec).wall > 0
+    assert measure_evaluation(spec).wall > 0
 
 
 def test_the_start_of_a_run_is_measured_in_another_process(monkeypatch):

@@ -25,6 +25,7 @@ from hocbench.training.networks import load_network
 from tests.conftest import ROOT
 from tests.export.conftest import FILES, LENGTH, TOLERANCE, alternating, trained, write
 from tests.training.conftest import SIZE, make_runs, write_store
+from tests.training.test_tasks import MOODS, moods, relabelled
 
 
 def program_of(folder):
@@ -235,6 +236,14 @@ def test_the_usual_store_is_left_alone_if_its_crops_have_another_size(store, cap
     reason = f"crops in {store} have {SIZE} pixels per side, the export has 20"
     assert (batches, note) == ([], {"checked": False, "reason": reason})
     assert caplog.messages == [f"not checked on crops: {reason}"]
+
+
+def test_crops_that_are_labelled_with_classes_are_checked_too(tmp_path):
+    folder = tmp_path / "sewa"
+    relabelled(folder, moods)
+    batches, note = crops_input(folder, folder, (2, 3, 4, SIZE, SIZE), MOODS)
+    assert torch.cat(batches).shape[1:] == (3, 4, SIZE, SIZE)
+    assert note["checked"]
 
 
 @pytest.mark.parametrize("length", [1, 3, 50])
