@@ -253,7 +253,7 @@ def test_a_new_store_is_not_seen_before_it_is_whole(rendered, tmp_path, monkeypa
     def fail(*arguments):
         raise OSError("disk full")
 
-    monkeypatch.setattr(crops, "_counts", fail)
+    monkeypatch.setattr(crops, "sealed", fail)
     with pytest.raises(OSError, match="disk full"):
         crop("afew_va", rendered / "afew_va", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [crops.PARTS, "index.json", "index.parquet"]
