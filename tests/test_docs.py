@@ -11,7 +11,7 @@ import yaml
 from hocbench.config.load import parse_params
 from hocbench.experiment.plan import make_plan
 from hocbench.files.checksums import read_sealed
-from hocbench.reporting.figures import FIGURES, draw_figure
+from hocbench.reporting.figures import FIGURES, draw_figures
 from tests.reporting.conftest import Written
 from tests.test_architecture import ROOMS, ROOT, modules
 from tests.workflow.leaves import merged
@@ -121,7 +121,7 @@ def test_the_metric_of_the_page_is_what_it_says():
 def test_the_figure_of_the_page_is_drawn(tmp_path, monkeypatch):
     evaluation = Written(tmp_path)("scanty", label="real", plan=lambda write: write("affectnet"))
     monkeypatch.setitem(FIGURES, "hours", example("To add a figure")["draw"])
-    draw_figure("hours", evaluation, tmp_path / "hours")
+    draw_figures(evaluation, tmp_path, ["hours"])
     assert read_sealed(tmp_path / "hours.json")["title"] == "Hours of training"
     assert (tmp_path / "hours.png").stat().st_size > 1000
 

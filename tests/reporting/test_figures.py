@@ -11,7 +11,7 @@ from hocbench.errors import EvaluationError
 from hocbench.files.checksums import read_sealed
 from hocbench.paths import FIGURE_FILES
 from hocbench.paths import FIGURES as NAMES
-from hocbench.reporting.figures import FIGURES, Tables, draw_figure, draw_figures
+from hocbench.reporting.figures import FIGURES, Tables, draw_figures
 from hocbench.reporting.style import style
 from tests.reporting.drawing import assert_legible, copy_with, title_of
 
@@ -50,7 +50,7 @@ def seen(evaluation, real, scanty):
 def test_a_figure_is_written_as_png_pdf_and_words_with_the_same_bytes_each_time(evaluation, tmp_path, name):
     before = plt.get_fignums()
     for folder in ("first", "second"):
-        draw_figure(name, evaluation, tmp_path / folder / name)
+        draw_figures(evaluation, tmp_path / folder, [name])
     first = tmp_path / "first"
     assert sorted(path.name for path in first.iterdir()) == sorted(f"{name}.{kind}" for kind in FIGURE_FILES)
     for kind in FIGURE_FILES:
@@ -69,11 +69,11 @@ def test_a_figure_is_written_as_png_pdf_and_words_with_the_same_bytes_each_time(
 
 
 def test_settings_of_the_user_change_no_byte(evaluation, tmp_path):
-    draw_figure("sparsity", evaluation, tmp_path / "plain" / "sparsity")
+    draw_figures(evaluation, tmp_path / "plain", ["sparsity"])
     own = {"text.usetex": True, "font.size": 20, "font.family": "serif", "figure.dpi": 300, "savefig.bbox": "standard"}
     own |= {"figure.autolayout": True, "pdf.compression": 0, "axes.grid": True, "savefig.transparent": True}
     with plt.rc_context(own):
-        draw_figure("sparsity", evaluation, tmp_path / "own" / "sparsity")
+        draw_figures(evaluation, tmp_path / "own", ["sparsity"])
     for kind in FIGURE_FILES:
         name = f"sparsity.{kind}"
         assert (tmp_path / "own" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
@@ -92,7 +92,7 @@ def test_the_figures_are_those_of_the_workflow():
 
 def test_an_unknown_figure_is_an_error_that_names_the_known_ones(evaluation, tmp_path):
     with pytest.raises(EvaluationError, match="no figure 'sparsty'; choose from sparsity, lasso_path"):
-        draw_figure("sparsty", evaluation, tmp_path / "x")
+        draw_figures(evaluation, tmp_path / "x", ["sparsty"])
 
 
 def test_several_figures_are_drawn_under_their_names(evaluation, tmp_path):
@@ -106,7 +106,7 @@ def test_several_figures_are_drawn_under_their_names(evaluation, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_missing_evaluation_is_an_error_that_says_what_to_run(tmp_path, name):
     with pytest.raises(EvaluationError, match=rf"No meta\.json in {tmp_path}\. Run `hocbench evaluate` first"):
-        draw_figure(name, tmp_path, tmp_path / "figure")
+        draw_figures(tmp_path, tmp_path / "figures", [name])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,8 +158,8 @@ def test_stills_alone_without_lasso_still_give_a_figure_that_says_so(seen, name)
 def test_a_history_without_training_is_said_to_be_empty(draw, evaluation, tmp_path):
     folder = copy_with(evaluation, tmp_path / "e", history=lambda table: table[table["epoch"] == 0])
     assert title_of(draw("learning_curves", folder)) == "No network was trained, SYNTHETIC data"
-    draw_figure("learning_curves", folder, tmp_path / "curves")
-    words = json.loads((tmp_path / "curves.json").read_text())
+    draw_figures(folder, tmp_path / "figures", ["learning_curves"])
+    words = json.loads((tmp_path / "figures" / "learning_curves.json").read_text())
     assert words["caption"] == "Nothing to draw: No network was trained, SYNTHETIC data."
 
 

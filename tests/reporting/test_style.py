@@ -2,7 +2,7 @@ import matplotlib
 import pytest
 
 from hocbench.experiment.methods import METHODS, with_networks
-from hocbench.reporting.figures import FIGURES, Tables, draw_figure
+from hocbench.reporting.figures import FIGURES, Tables, draw_figures
 from hocbench.reporting.style import COLOURS, data_label, look, style
 
 
@@ -19,13 +19,13 @@ def test_methods_of_one_colour_differ_in_their_marker():
 
 
 def test_settings_of_the_user_change_no_figure_and_are_kept(evaluation, tmp_path):
-    draw_figure("sparsity", evaluation, tmp_path / "plain")
+    draw_figures(evaluation, tmp_path / "plain", ["sparsity"])
     with matplotlib.rc_context({"font.size": 20, "savefig.dpi": 30, "figure.autolayout": True, "axes.grid": True}):
         before = dict(matplotlib.rcParams)
-        draw_figure("sparsity", evaluation, tmp_path / "own")
+        draw_figures(evaluation, tmp_path / "own", ["sparsity"])
         assert dict(matplotlib.rcParams) == before
     for kind in ("png", "pdf"):
-        assert (tmp_path / f"own.{kind}").read_bytes() == (tmp_path / f"plain.{kind}").read_bytes()
+        assert (tmp_path / f"own/sparsity.{kind}").read_bytes() == (tmp_path / f"plain/sparsity.{kind}").read_bytes()
 
 
 @pytest.mark.parametrize(("label", "text"), [("synthetic", "SYNTHETIC data"), ("real", "real data")])

@@ -42,30 +42,6 @@ FIGURES: dict[str, Callable[[Tables], Picture]] = {
 }
 
 
-def draw_figure(name: str, evaluation: Path, stem: Path) -> None:
-    """Draw one figure and write it down with its words.
-
-    Parameters
-    ----------
-    name : str
-        One of `FIGURES`.
-    evaluation : Path
-        Folder written by `hocbench.evaluation.evaluate`.
-    stem : Path
-        Where ``.pdf`` and ``.png`` go, and ``.json`` with title, caption, alt (what is to be seen) and label, sealed.
-
-    Raises
-    ------
-    EvaluationError
-        If there is no such figure, no evaluation, or one of the tables is missing.
-    DamageError
-        If a table is not as it was written.
-    """
-    check_names([name])
-    with staged(stem.parent, stem.name) as folder, style():
-        _draw(name, Tables(evaluation), folder / stem.name)
-
-
 def _draw(name: str, tables: Tables, stem: Path) -> None:
     picture = FIGURES[name](tables)
     save(picture.figure, stem)
@@ -74,12 +50,14 @@ def _draw(name: str, tables: Tables, stem: Path) -> None:
 
 
 def draw_figures(evaluation: Path, out: Path, names: Sequence[str] | None = None) -> None:
-    """Draw several figures, each under its name.
+    """Draw figures and write them down, each under its name.
 
     Parameters
     ----------
-    evaluation, out : Path
-        Folder written by `hocbench.evaluation.evaluate`, and where the figures go.
+    evaluation : Path
+        Folder written by `hocbench.evaluation.evaluate`.
+    out : Path
+        Where ``.pdf`` and ``.png`` go, and ``.json`` with title, caption, alt (what is to be seen) and label, sealed.
     names : sequence of str, optional
         Some of `FIGURES`; none or no sequence stands for all.
 
@@ -91,7 +69,6 @@ def draw_figures(evaluation: Path, out: Path, names: Sequence[str] | None = None
         If a table is not as it was written.
     """
     check_names(names or ())
-    # The workflow draws each figure by a command of its own.
     tables = Tables(evaluation)
     with staged(out, "-".join(names or ["figures"])) as folder, style():
         for name in names or FIGURES:
@@ -105,4 +82,4 @@ def check_names(names: Iterable[str]) -> None:
             raise EvaluationError(f"no figure {name!r}; choose from {', '.join(FIGURES)}")
 
 
-__all__ = ["FIGURES", "Picture", "Tables", "draw_figure", "draw_figures"]
+__all__ = ["FIGURES", "Picture", "Tables", "draw_figures"]
