@@ -10,8 +10,7 @@ from hocbench.evaluation.files import sorted_table
 from hocbench.evaluation.pooling import Cell, Tables, common_cells
 from hocbench.evaluation.resampling import Setup, contrasts
 from hocbench.evaluation.significance import holm, slope_contrast, trend_p_values
-from hocbench.experiment.description import KEY_COLUMNS, Description, RowKey
-from hocbench.experiment.methods import IMAGES
+from hocbench.experiment.description import KEY_COLUMNS, RowKey
 from hocbench.seeds import generator
 
 COLUMNS = [
@@ -39,7 +38,7 @@ def trend_table(tables: Mapping[RowKey, Tables], setup: Setup) -> pd.DataFrame:
         along ranks, and lasso NaN along LASSO weights.
     """
     rows: list[dict[str, Any]] = []
-    for axis, sequence in sequences(tables, setup.description):
+    for axis, sequence in sequences(tables):
         cells = common_cells(sequence, tables)
         if cells is None:
             continue
@@ -54,31 +53,32 @@ def trend_table(tables: Mapping[RowKey, Tables], setup: Setup) -> pd.DataFrame:
     return table
 
 
-def sequences(rows: Iterable[RowKey], description: Description) -> list[tuple[str, list[RowKey]]]:
+def sequences(rows: Iterable[RowKey]) -> list[tuple[str, list[RowKey]]]:
     """List the rows that differ in one axis of the sweep only, in its order.
 
     Parameters
     ----------
     rows : iterable of RowKey
         All rows.
-    description : Description
-        The datasets.
 
     Returns
     -------
     list of (str, list of RowKey)
-        "lasso" or "rank", and at least two rows. On images the static network is the weight 0 of the LASSO stage.
+        "lasso" or "rank", and at least two rows. Where 2-D networks are trained, the static one is the weight 0 of the
+        LASSO stage.
     """
+    ordered = sorted(rows)
+    penalised = {key.dataset for key in ordered if key.method == "lasso"}
     groups: dict[tuple[Any, ...], list[RowKey]] = {}
-    for key in sorted(rows):
+    for key in ordered:
         if not key.factorization:
             continue
-        is_plain = key.method == "static" and description.datasets[key.dataset].role == IMAGES
+        is_plain = key.method == "static" and key.dataset in penalised
         network = (key.dataset, key.factorization, key.ablation)
         groups.setdefault(("lasso", *network, "lasso" if is_plain else key.method, key.rank), []).append(key)
         groups.setdefault(("rank", *network, key.method, key.lasso), []).append(key)
-    ordered = [(str(name[0]), sorted(group, key=lambda key: _level(key, name[0]))) for name, group in groups.items()]
-    return [(axis, group) for axis, group in ordered if len(group) > 1]
+    series = [(str(name[0]), sorted(group, key=lambda key: _level(key, name[0]))) for name, group in groups.items()]
+    return [(axis, group) for axis, group in series if len(group) > 1]
 
 
 def level_name(key: RowKey, axis: str) -> str:
