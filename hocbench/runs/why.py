@@ -14,7 +14,7 @@ from hocbench.experiment.spec import RunSpec
 from hocbench.files.checksums import file_hash
 from hocbench.files.code import module_hashes
 from hocbench.runs.dry_run import INCOMPLETE, INPUTS, MISSING, NEWER, PARAMS, RULE, UPDATED, Job
-from hocbench.runs.manifest import MANIFEST, is_finished, read_manifest, spec_of
+from hocbench.runs.manifest import MANIFEST, is_finished, manifest_values, read_manifest, spec_of
 from hocbench.runs.record import flat
 
 TRAINING = "hocbench.training.stages"
@@ -134,7 +134,8 @@ class Explainer:
         return Why(run.spec.name, True, finished, job is not None, tuple(causes), job.reason if job else "")
 
     def _unplanned(self, name: str) -> Why:
-        spec = spec_of(read_manifest(self._folder(name)))
+        with manifest_values(self._folder(name)) as manifest:
+            spec = spec_of(manifest)
         same = next((run for run in self.runs.values() if run.key == spec.key), None)
         if same is None:
             text = "the parameters ask for no run of its method, rank, LASSO weight, fold and seed on this dataset"

@@ -133,6 +133,11 @@ def test_another_parameter_names_the_key_and_the_finished_run(tree):
     gone = Explainer("tiny", runs, []).explain(f"sewa/{before}")
     assert (gone.planned, gone.again, gone.finished) == (False, False, True)
     assert f"in its place is {run_named(tree, 'sewa', 'joint').spec.name}, which differs by" in gone.text()
+    # As another version wrote it.
+    path = tree / "results" / "tiny" / "runs" / "sewa" / before / "manifest.json"
+    path.write_text(json.dumps({"run": before, "spec": {"old": 1}}))
+    with pytest.raises(RunError, match=r"manifest.json has a value of the wrong kind \(spec\."):
+        Explainer("tiny", runs, []).explain(f"sewa/{before}")
 
 
 def test_another_list_of_the_split_is_another_parameter(tree):
