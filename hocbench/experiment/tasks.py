@@ -90,9 +90,9 @@ def classification(*classes: str) -> Task:
     Raises
     ------
     ParameterError
-        If there are fewer than two classes, or two of one name.
+        If there are fewer than two classes, two of one name, or one without a name, which stands for no label.
     """
-    if len(classes) < 2 or len(set(classes)) < len(classes):
+    if len(classes) < 2 or len(set(classes) - {""}) < len(classes):
         raise ParameterError(f"a classification needs at least two classes of different names, not {classes}")
     return Task("classification", (CLASS,), classes=tuple(classes))
 

@@ -24,12 +24,17 @@ def test_a_classification_has_a_logit_per_class() -> None:
     assert task.unit == "clip"
 
 
+def test_a_task_says_in_words_what_it_predicts() -> None:
+    assert str(affect(joy=(0, 10), fear=(-0.5, 1))) == "joy in [0, 10] and fear in [-0.5, 1]"
+    assert str(classification("calm", "moved")) == "calm or moved"
+
+
 def test_a_task_without_anything_to_predict_is_refused() -> None:
     with pytest.raises(ParameterError, match="needs targets"):
         affect()
     with pytest.raises(ParameterError, match="larger upper end"):
         affect(joy=(1, 0))
-    for classes in ((), ("one",), ("a", "a")):
+    for classes in ((), ("one",), ("a", "a"), ("a", "")):
         with pytest.raises(ParameterError, match="at least two classes"):
             classification(*classes)
 
