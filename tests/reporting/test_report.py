@@ -13,11 +13,11 @@ from jinja2 import UndefinedError
 from hocbench import paths
 from hocbench.experiment.description import read_description
 from hocbench.reporting.html.render import code, render
-from hocbench.reporting.pages import Heading, Page, Table, write_page
+from hocbench.reporting.pages import Bullets, Heading, Page, Table, write_page
 from hocbench.reporting.tables import write_tables
 from hocbench.tracking.links import Link, read_link, write_link
 from tests.reporting.pages import described
-from tests.reporting.report_folder import DENSE, IDS, METHOD, RUNS, SMOOTHED, Reproduction
+from tests.reporting.report_folder import DENSE, IDS, METHOD, RUNS, SMOOTHED, Reproduction, png
 
 HOSTILE = "<script>alert('1')<b>\"&amp;"
 # Markdown of its own: a picture and a link to elsewhere, and HTML.
@@ -163,6 +163,21 @@ def test_a_row_leads_to_its_runs_by_its_key_whatever_stands_in_its_cells(tmp_pat
     (link,) = page.inside(f"table-{written.tables.index('sewa') + 1}", "a")
     (head,) = [tag for tag in page.tags if tag.attributes.get("id") == link.attributes["href"][1:]]
     assert link.text == "renamed" and "static-dense-9abc" in head.path[-1].text
+
+
+def test_the_speed_benchmark_is_shown_where_it_was_run(tmp_path, page):
+    assert "snakemake speed runs it" in page.section("cost")
+    written = Reproduction(tmp_path).write()
+    speed = written.results / "speed"
+    speed.mkdir()
+    (speed / "speed.png").write_bytes(png())
+    blocks = ["**Quick** <b>", Heading("Bars"), Bullets(["a", "b"]), Table(["bar"], [["1.2"]])]
+    write_page(speed / "speed", Page("Speed", blocks), pd.DataFrame())
+    found, page = written.report()
+    assert found.gaps == [] and len(page.inside("speed", "img")) == 1
+    assert [tag.text for tag in page.inside("speed", "h4")] == ["Bars"]
+    assert [tag.text for tag in page.inside("speed", "li")] == ["a", "b"]
+    assert "Speed benchmark" in page.section("speed") and "Quick <b>" in page.section("speed")
 
 
 def test_data_and_manifest_are_summed_up(page):
