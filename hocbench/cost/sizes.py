@@ -65,8 +65,8 @@ def part_sizes(spec: RunSpec) -> Sizes:
             f"nobody knows how many clips datasets.{dataset} has before {folder} is there; run "
             "`snakemake --cores all data` first"
         )
-    note = f" of clips, {SEWA_CLIP_FRAMES} frames each assumed" if dataset == "sewa" else ""
-    return Sizes(_divided(spec, *_published(dataset)), f"published counts{note}")
+    *sizes, note = _published(dataset)
+    return Sizes(_divided(spec, *sizes), f"published counts{note}")
 
 
 def _prepared(spec: RunSpec, folder: Path) -> Sizes:
@@ -97,15 +97,17 @@ def _synthetic(sizes: Mapping[str, Any]) -> tuple[float, float, float]:
     return (sizes["frames_min"] + sizes["frames_max"]) / 2, sizes["clips"], 0
 
 
-def _published(dataset: str) -> tuple[float, float, float]:
+def _published(dataset: str) -> tuple[float, float, float, str]:
+    """Return the same, and what is assumed."""
     with (files("hocbench.published") / "datasets.csv").open(encoding="utf-8") as file:
         table = pd.read_csv(file)
     known = table[table["dataset"] == dataset].drop_duplicates("what").set_index("what")["count"].to_dict()
-    if dataset == "affectnet":
+    if "clips" not in known:
         training, validation = (f"{part} rows with valence and arousal" for part in ("training", "validation"))
-        return 1, known[training], known[validation]
-    frames = SEWA_CLIP_FRAMES if dataset == "sewa" else known["frames"] / known["clips"]
-    return frames, known["clips"], 0
+        return 1, known[training], known[validation], ""
+    if "frames" in known:
+        return known["frames"] / known["clips"], known["clips"], 0, ""
+    return SEWA_CLIP_FRAMES, known["clips"], 0, f" of clips, {SEWA_CLIP_FRAMES} frames each assumed"
 
 
 def _divided(spec: RunSpec, frames: float, clips: float, official: float) -> dict[str, Clips]:

@@ -63,17 +63,7 @@ def main_rank(ranks: list[Rank]) -> Rank:
 
 
 def make_plan(params: Params) -> list[Run]:
-    """List all runs, each after the one it starts from and each once.
-
-    Parameters
-    ----------
-    params : Params
-        Checked parameters.
-
-    Returns
-    -------
-    list of Run
-        In a fixed order that depends on the parameters only.
+    """List all runs, each after the one it starts from and each once, in an order that the parameters decide.
 
     Raises
     ------

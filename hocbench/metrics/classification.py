@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hocbench.errors import EvaluationError
 from hocbench.metrics.record import Floats, Means, Metric, mean_metric
-from hocbench.metrics.scales import LOG, SHARE
+from hocbench.metrics.scales import SHARE
 
 
 def probabilities(logits: ArrayLike) -> NDArray[np.float64]:
@@ -122,8 +122,8 @@ def brier(truth: ArrayLike, probability: ArrayLike) -> float:
     Returns
     -------
     float
-        Of two classes between 0 and 1, the error of the second one's probability; of more between 0 and 2, the sum
-        over the classes.
+        Between 0 and 1: half of the sum over the classes, which of two is the error of the second one's probability.
+        Brier's own sum is twice that.
 
     Raises
     ------
@@ -149,8 +149,7 @@ def _placements(others: Floats, values: Floats) -> Floats:
 
 
 def _brier_errors(truth: NDArray[np.int64], probability: Floats) -> Floats:
-    errors = (probability - np.eye(probability.shape[1])[truth]) ** 2
-    return np.asarray(errors[:, 1] if probability.shape[1] == 2 else errors.sum(axis=1))
+    return np.asarray(((probability - np.eye(probability.shape[1])[truth]) ** 2).sum(axis=1) / 2)
 
 
 def _hits(truth: NDArray[np.int64], probability: Floats) -> Floats:
@@ -262,5 +261,5 @@ METRICS = (
         *(_class_hits, _balanced_accuracy, _balanced_accuracy_gradient),
     ),
     mean_metric("accuracy", "accuracy", "high", SHARE, accuracy, _hits),
-    mean_metric("brier", "Brier score", "low", LOG, brier, _brier_errors),
+    mean_metric("brier", "Brier score", "low", SHARE, brier, _brier_errors),
 )

@@ -65,9 +65,10 @@ def score_page(name: str, intervals: pd.DataFrame, counts: pd.DataFrame, descrip
             parts += [f"**{title}, beside the published scores.**", _beside(name, paper, task), published_notes(name)]
             rows, title = [row for row in rows if row.kind != PAPER], f"{title}, further rows"
         parts += [f"**{title}.**", score_rows(rows, task)]
-    for control in description.datasets.values():
-        if control.control_of == name:
-            parts += _negative_control(control.name, intervals, description)
+    controls = [control for control in description.datasets.values() if control.control_of == name]
+    for control in controls:
+        heading = f"Negative control: {control.title}" if len(controls) > 1 else "Negative control"
+        parts += _negative_control(heading, control.name, intervals, description)
     if is_published and not beside:
         parts += [
             Heading("Published scores"),
@@ -195,7 +196,7 @@ def published_notes(name: str) -> str:
     return " ".join(parts)
 
 
-def _negative_control(control: str, intervals: pd.DataFrame, description: Description) -> list[Block]:
+def _negative_control(heading: str, control: str, intervals: pd.DataFrame, description: Description) -> list[Block]:
     """Write the scores on the negative control of a dataset."""
     caption = (
         "**SYNTHETIC data** like those above, but no motion tells the label and nothing disturbs it over time, so that "
@@ -203,4 +204,4 @@ def _negative_control(control: str, intervals: pd.DataFrame, description: Descri
     )
     own = intervals[(intervals["dataset"] == control) & (intervals["pooling"] == "pooled")]
     rows = score_rows(lay_out(control, own, description), task_of(control, description))
-    return [Heading("Negative control"), caption, rows]
+    return [Heading(heading), caption, rows]

@@ -112,6 +112,13 @@ def test_replicates_and_errors_are_those_of_resampled_units(classes):
     np.testing.assert_allclose(found.cluster_error, slow.std(axis=0), rtol=0.1)
 
 
+def test_few_units_with_an_error_or_two_give_no_interval_beyond_what_a_score_can_be():
+    cluster, truth, probability = make_units(clusters=12, shift=5.0, seed=4, largest=1)
+    resampled, _ = resampled_of(cluster, (truth, probability), replicates=500)
+    low, high = studentized_interval(resampled, single=True)
+    assert low[-1] < high[-1] and (low >= 0).all() and (high <= 1).all()  # the last one is the Brier score
+
+
 def test_a_class_without_units_leaves_the_auc_undefined_and_all_else_as_it_is():
     cluster, _, probability = make_units()
     truth = np.ones(cluster.size, int)

@@ -36,8 +36,9 @@ def test_other_scores_equal_loops_over_units(seed: int, units: int, classes: int
     errors = [sum((p - (k == own)) ** 2 for k, p in enumerate(row)) for own, row in zip(truth, chance, strict=True)]
     assert accuracy(truth, chance) == pytest.approx(np.mean(hits))
     assert balanced_accuracy(truth, chance) == pytest.approx(np.mean(recalls))
-    # The sum over two classes counts the same error twice.
-    assert brier(truth, chance) == pytest.approx(np.mean(errors) / (2 if classes == 2 else 1))
+    assert brier(truth, chance) == pytest.approx(np.mean(errors) / 2)
+    if classes == 2:
+        assert brier(truth, chance) == pytest.approx(np.mean((chance[:, 1] - truth) ** 2))
 
 
 def test_a_certain_and_right_network_is_perfect() -> None:

@@ -93,6 +93,10 @@ def test_the_negative_control_stands_below_its_dataset(tables, description):
     assert column(table, "method")[0] == TITLES["static"]
     assert len(table) - 1 == len(tables[0].query("dataset == 'sewa'").groupby(list(KEY_COLUMNS)))
     assert "Negative control" not in score_page("afew_va", intervals, tables[1], description).markdown()
+    another = replace(control, name="shuffled", title="SEWA shuffled")
+    description = replace(description, datasets=description.datasets | {"shuffled": another})
+    page = score_page("sewa", intervals, tables[1], description).markdown()
+    assert page.index("## Negative control: SEWA control") < page.index("## Negative control: SEWA shuffled")
 
 
 @pytest.mark.parametrize("main", ["same", "0.5"])
