@@ -65,8 +65,8 @@ def part_sizes(spec: RunSpec) -> Sizes:
             f"nobody knows how many clips datasets.{dataset} has before {folder} is there; run "
             "`snakemake --cores all data` first"
         )
-    *sizes, note = _published(dataset)
-    return Sizes(_divided(spec, *sizes), f"published counts{note}")
+    frames, clips, official, note = _published(dataset)
+    return Sizes(_divided(spec, frames, clips, official), f"published counts{note}")
 
 
 def _prepared(spec: RunSpec, folder: Path) -> Sizes:
