@@ -85,6 +85,15 @@ def test_the_readme_quotes_every_verdict():
     assert {tuple(cell.strip() for cell in row) for row in quoted} == expected
 
 
+def test_the_readme_quotes_the_costs_of_training_from_scratch():
+    evidence = pd.read_csv(REFERENCE / "claims" / "evidence.csv")
+    evidence = evidence[evidence["claim"] == "C9"]
+    shares = 100 * evidence.loc[evidence["statistic"] == "time_ratio", "value"]
+    (memory,) = evidence.loc[evidence["statistic"] == "memory_ratio", "value"]
+    words = f"{shares.min():.0f} to {shares.max():.0f} % of the CPU time of its dense baselines, and {memory:.1f} times"
+    assert words in " ".join(README.split())
+
+
 def test_the_guide_to_evidence_quotes_the_simulations():
     table = pd.read_csv(REFERENCE / "statistics" / "coverage.csv")
     guide = " ".join((ROOT / "docs" / "evidence.md").read_text(encoding="utf-8").split())
