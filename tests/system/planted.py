@@ -30,9 +30,9 @@ ROOT = Path(__file__).parents[2]
 
 def shift_labels() -> None:
     """Read each label from the frame before."""
-    import hocbench.datasets as datasets
+    import hocbench.datasets.index as index_of
 
-    read = datasets.read_index
+    read = index_of.read_index
 
     def shifted(*arguments: Any) -> Any:
         index = read(*arguments)
@@ -40,15 +40,15 @@ def shift_labels() -> None:
             index.frames[target] = index.frames.groupby("clip")[target].shift(1).fillna(index.frames[target])
         return index
 
-    _replace("hocbench.datasets.read_index", shifted)
+    _replace("hocbench.datasets.index.read_index", shifted)
 
 
 def crop_tightly() -> None:
     """Cut faces without a margin."""
-    import hocbench.faces as faces
+    import hocbench.faces.crops as crops
 
-    crop = faces.make_crops
-    _replace("hocbench.faces.make_crops", lambda *a, margin, **options: crop(*a, margin=1.0, **options))
+    crop = crops.make_crops
+    _replace("hocbench.faces.crops.make_crops", lambda *a, margin, **options: crop(*a, margin=1.0, **options))
 
 
 def forget_ccc() -> None:
