@@ -6,6 +6,7 @@ One computer is several laboratories by the instructions that its libraries are 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,11 @@ from tests.system.planted import DEFECTS, ROOT
 
 pytestmark = pytest.mark.system
 NATIVE = {"MKL_CBWR": "AUTO", "ONEDNN_MAX_CPU_ISA": "ALL"}
+# A CPU without them stops at the first one; it then is the laboratory "avx2" twice, which counts once.
+WIDEST = "avx512" if "avx512f" in Path("/proc/cpuinfo").read_text(encoding="utf-8").split() else "avx2"
 LABORATORIES = {
     "portable": {},
-    "native": NATIVE | {"ATEN_CPU_CAPABILITY": "avx512"},
+    "native": NATIVE | {"ATEN_CPU_CAPABILITY": WIDEST},
     "avx2": NATIVE | {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
     "sse": NATIVE | {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
     "threads": {"THREADS": "2"},
