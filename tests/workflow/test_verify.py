@@ -112,8 +112,8 @@ def test_a_second_run_from_scratch(tiny_reproduction, reference, verify, tmp_pat
     code, printed, cells = verify(older, reference)
     # One seed each: no spread is known, so what rounding moved counts as different.
     assert (code, outcomes(cells)) == (3, {"identical", "different"})
-    assert "Bytes: not comparable." in printed and "CPU instructions: " in printed and " DEFAULT here." in printed
-    assert "machine (torch.cpu_capability " in printed.replace("│ ", "")
+    assert "Bytes: not comparable." in printed and "CPU instructions: " in printed and " DEFAULT here; " in printed
+    assert "machine (instructions.ATEN_CPU_CAPABILITY " in printed.replace("│ ", "")
     assert {cell["basis"] for cell in cells if cell["outcome"] == "different"} >= {
         "no spread between laboratories known"
     }
