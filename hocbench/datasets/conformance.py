@@ -115,7 +115,8 @@ def _labels(frames: pd.DataFrame, root: Path, task: Task) -> Iterator[str]:
         yield from (f"class {name!r} of clip {clip!r}" for clip, name in wrong[["clip", CLASS]].to_numpy())
         counts = frames[~_unlabelled(frames, task)].groupby("clip")[CLASS].nunique()
         yield from (f"clip {clip!r} has {count} classes" for clip, count in counts[counts > 1].items())
-    for target, (low, high) in zip(task.targets, task.ranges, strict=False):
+        return
+    for target, (low, high) in zip(task.targets, task.ranges, strict=True):
         values = frames[target].astype("float64")
         wrong = frames[~(values.isna() | values.between(low, high))]
         yield from (f"{target} {value} of clip {clip!r}" for clip, value in wrong[["clip", target]].to_numpy())

@@ -84,7 +84,10 @@ def _check(name: str, frames: pd.DataFrame, task: Task) -> None:
         raise DatasetError(
             f"{name}: frame {row['frame']} of clip {row['clip']!r} is listed twice; remove one of the rows"
         )
-    for target, (low, high) in zip(task.targets, task.ranges, strict=False):
+    if task.classes:
+        _check_classes(name, frames[frames[CLASS] != ""], task)
+        return
+    for target, (low, high) in zip(task.targets, task.ranges, strict=True):
         outside = (frames[target] < low) | (frames[target] > high)
         if outside.any():
             row = frames[outside].iloc[0]
@@ -92,8 +95,6 @@ def _check(name: str, frames: pd.DataFrame, task: Task) -> None:
                 f"{name}: {target} {row[target]:g} of frame {row['frame']} of clip {row['clip']!r} is outside "
                 f"[{low:g}, {high:g}]; check the scale of the annotation files"
             )
-    if task.classes:
-        _check_classes(name, frames[frames[CLASS] != ""], task)
 
 
 def _check_classes(name: str, labelled: pd.DataFrame, task: Task) -> None:

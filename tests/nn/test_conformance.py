@@ -42,6 +42,13 @@ class Ours(nn.Module):
         return self.head(self.conv(x).mean((-2, -1)).movedim(1, 2))
 
 
+class Deaf(Plain):
+    """The same outputs whatever it is shown."""
+
+    def forward(self, x):
+        return super().forward(torch.zeros_like(x))
+
+
 def faults(made_of):
     return {verdict.clause: verdict.fault for verdict in check_network(made_of) if verdict.fault}
 
@@ -50,6 +57,7 @@ def faults(made_of):
     ("made_of", "seen"),
     [
         (Plain, "that frame alone: it sees no motion"),
+        (Deaf, "no frame: its outputs do not depend on the clip"),
         (Later, "1 frames before it and 2 after it, of 8"),
         (Ours, "1 frames before it and 1 after it, of 8"),
     ],
